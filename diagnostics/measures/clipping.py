@@ -1,0 +1,19 @@
+"""How often clipping changed the gradient."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from diagnostics.records import Array
+
+
+def clipped_share(clip_factor: Array) -> float:
+    """Return the share of training steps, 0 to 1, on which clipping changed the gradient; nan where there are none.
+
+    ``clip_factor`` is post-clip norm ÷ pre-clip norm, shape ``[N]``: 1 where nothing was clipped. Steps where it is not
+    a number (a gradient that was not one) count as not clipped: no clipping rule repairs those.
+    """
+    factor = np.asarray(clip_factor, dtype=np.float64)
+    return float(np.mean(factor < 1.0)) if factor.size else math.nan

@@ -1,0 +1,139 @@
+"""What a verdict rests on: every number that its kind, its sentence and its advice are made from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from diagnostics.measures.clipping import clipped_share
+from diagnostics.measures.decay import decay, half_life
+from diagnostics.measures.profile import typical_profile
+from diagnostics.measures.reach import reach
+from diagnostics.records import Array, Records, Run
+
+Kind = Literal["vanishing", "exploding", "reaches", "diverged"]
+
+EXPLODING_RATIO = 100.0
+"""The profile explodes where it rises above this many times its value at the loss, within the distance."""
+SOLVED_SUCCESS = 0.95
+"""From this success on a task counts as solved."""
+LEARNED_SHARE = 0.1
+"""Success counts as no better than chance below this share of the way from chance to 1."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The numbers behind a verdict. All gradients are pre-clip; ratios are to the value at the loss."""
+
+    kind: Kind | None
+    """None where there is nothing to judge yet, or no gradient at the loss in any record."""
+    of: int
+    """Steps from the loss back to the first timestep."""
+    distance: int
+    """Steps from the loss back to the farthest informative step."""
+    word: str
+    """What the informative step of the recorded example reads."""
+    reach: int | None
+    decay: float
+    half_life_steps: float
+    informative_grad: float
+    """φ at the informative step ÷ φ at the loss."""
+    peak: float
+    """The largest φ within the distance ÷ φ at the loss."""
+    peak_lag: int
+    zeros: int
+    """Steps back at which the typical profile is exactly 0."""
+    non_finite: int
+    profiles: int
+    """Recorded profiles in all."""
+    used_steps: tuple[int, int] | None
+    """First and last training step of the profiles that the numbers are from."""
+    at_end: bool
+    success: float
+    chance: float
+    clipped: float
+    """Share of training steps on which clipping changed the gradient; nan where there are none."""
+    diverged_step: int | None
+    steps_done: int
+    state: str
+
+    @property
+    def solved(self) -> bool:
+        """Whether the last measured success is that of a solved task."""
+        return self.success >= SOLVED_SUCCESS
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the last measured success is no better than knowing nothing."""
+        return self.success < self.chance + LEARNED_SHARE * (1.0 - self.chance)
+
+
+def gather(run: Run) -> Evidence | None:
+    """Return the evidence of a run, or None where the run has not said yet what its task is."""
+    facts = run.facts
+    if facts is None:
+        return None
+    records = run.records
+    typical = typical_profile(records, facts.loss_step)
+    phi, distance = typical.values, min(facts.distance, facts.loss_step)
+    diverged = _diverged_step(records)
+    fit = decay(phi)
+    ratio, peak, peak_lag = _ratios(phi, distance)
+    found = reach(phi) if phi.size else None
+    success = records["eval_success"] if "eval_success" in records else np.empty(0)
+    return Evidence(
+        kind=_kind(run.state == "diverged" or diverged is not None, found, distance, peak),
+        of=facts.loss_step,
+        distance=distance,
+        word=facts.tokens[facts.loss_step - distance] if facts.tokens else "",
+        reach=found,
+        decay=fit.factor,
+        half_life_steps=half_life(fit.factor),
+        informative_grad=ratio,
+        peak=peak,
+        peak_lag=peak_lag,
+        zeros=fit.zeros,
+        non_finite=fit.non_finite,
+        profiles=records.rows("profile"),
+        used_steps=(int(typical.steps[0]), int(typical.steps[-1])) if phi.size else None,
+        at_end=typical.at_end,
+        success=float(success[-1]) if len(success) else math.nan,
+        chance=facts.chance_success,
+        clipped=clipped_share(records["clip_factor"]) if "clip_factor" in records else math.nan,
+        diverged_step=diverged,
+        steps_done=records.rows("step"),
+        state=run.state,
+    )
+
+
+def _kind(diverged: bool, found: int | None, distance: int, peak: float) -> Kind | None:
+    """Judge in the order that the words define: diverged, exploding, reaches, vanishing."""
+    if diverged:
+        return "diverged"
+    if found is None:
+        return None
+    if peak > EXPLODING_RATIO:
+        return "exploding"
+    return "reaches" if found >= distance else "vanishing"
+
+
+def _ratios(phi: Array, distance: int) -> tuple[float, float, int]:
+    """Return φ at the informative step and the largest φ on the way there, both ÷ φ_0, and the lag of the largest."""
+    if not phi.size:
+        return math.nan, math.nan, 0
+    with np.errstate(over="ignore"):
+        way = phi[: distance + 1] / phi[0]
+    comparable = np.where(np.isnan(way), -np.inf, way)
+    peak_lag = int(np.argmax(comparable))
+    return float(way[-1]), float(comparable[peak_lag]), peak_lag
+
+
+def _diverged_step(records: Records) -> int | None:
+    """Return the first training step whose loss was not a finite number, or None."""
+    if "loss" not in records or "step" not in records:
+        return None
+    broken = np.flatnonzero(~np.isfinite(records["loss"]))
+    return int(records["step"][broken[0]]) if broken.size else None

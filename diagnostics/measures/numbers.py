@@ -1,0 +1,50 @@
+"""Numbers as people read them, one way for sentences, hover texts and axes."""
+
+from __future__ import annotations
+
+import math
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(exponent: int) -> str:
+    """Return ``10⁻⁴`` for −4; 1, 10 and 100 are written out."""
+    if 0 <= exponent <= 2:
+        return str(10**exponent)
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Return a value with ``digits`` significant digits: ``0.61``, ``44``, ``3·10⁻⁹``, ``infinite``."""
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = int(exponent)
+    if -3 <= power < 4:
+        decimals = max(0, digits - 1 - power)
+        text = f"{float(f'{mantissa}e{power}'):.{decimals}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    raised = "10" + str(power).translate(_SUPERSCRIPTS)
+    return raised if mantissa == "1" else f"{mantissa}·{raised}"
+
+
+def percent(share: float) -> str:
+    """Return a share of 0 to 1 as ``8 %``; close to 0 and 1 with a decimal, so that 99.6 % never reads 100 %."""
+    if not math.isfinite(share):
+        return number(share)
+    value = 100 * share
+    if value in (0.0, 100.0) or 1 <= value <= 99:
+        return f"{value:.0f} %"
+    rounded = min(max(round(value, 1), 0.1), 99.9)
+    return f"{rounded:g} %" if 0 < value < 100 else f"{value:.0f} %"
+
+
+def steps(count: float) -> str:
+    """Return ``1 step``, ``40 steps`` or ``1.4 steps``."""
+    text = number(count, digits=max(2, len(str(int(count))))) if math.isfinite(count) else number(count)
+    return f"{text} step" if text == "1" else f"{text} steps"

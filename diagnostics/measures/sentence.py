@@ -1,0 +1,135 @@
+"""The verdict in one or a few sentences, made from its numbers alone."""
+
+from __future__ import annotations
+
+import math
+
+from diagnostics.measures.evidence import Evidence
+from diagnostics.measures.numbers import number, percent, steps
+
+HEADLINES = {
+    "vanishing": "Vanishing",
+    "exploding": "Exploding",
+    "reaches": "Reaches",
+    "diverged": "Diverged",
+    None: "No verdict yet",
+}
+
+
+def sentence(evidence: Evidence | None) -> str:
+    """Say what the evidence means, with its numbers; gradients are ratios to the value at the loss."""
+    if evidence is None or evidence.profiles == 0:
+        return _nothing(evidence)
+    if evidence.kind is None:
+        return (
+            "No verdict: the gradient at the loss is exactly 0 or not finite in every recorded profile, "
+            f"so there is nothing to compare the other steps with{_success(evidence)}."
+        )
+    said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
+    return said[evidence.kind](evidence) + _left_out(evidence)
+
+
+def name_word(word: str) -> str:
+    """Return how a sentence names the informative step: a word as it is, a symbol or a number in quotes."""
+    return word if len(word) > 1 and word.replace(" ", "").isalpha() else f"“{word}”"
+
+
+def _nothing(evidence: Evidence | None) -> str:
+    if evidence is not None and evidence.kind == "diverged":
+        return f"Diverged: {_when(evidence)}, before any gradient profile was recorded."
+    if evidence is not None and evidence.state in ("queued", "running"):
+        return "No verdict yet: the first gradient profile has not been recorded."
+    if evidence is None:
+        return "No verdict yet: the run has not begun."
+    return "No verdict: the run ended before a gradient profile was recorded."
+
+
+def _vanishing(e: Evidence) -> str:
+    solved = " The task is solved all the same: what little arrives was enough." if e.solved else ""
+    return (
+        f"Vanishing: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}, "
+        f"so {_arrives(e)}{_success(e)}.{solved}"
+    )
+
+
+def _reaches(e: Evidence) -> str:
+    if e.distance == 0:
+        return (
+            f"Reaches: {name_word(e.word)} is read at the step of the loss itself, with no way to travel{_success(e)}."
+        )
+    if e.reach == e.of and e.informative_grad >= 0.01:
+        how = f"the gradient never falls below 1 % of its value at the loss in {steps(e.of)}"
+    else:
+        how = f"the gradient falls below 1 % of its value at the loss only after {e.reach} of {steps(e.of)}"
+    honest = ""
+    if e.at_chance:
+        honest = " Reaches does not mean learned: this network is still at chance."
+    elif not e.solved and math.isfinite(e.success):
+        honest = " Reaches does not mean learned: the task is not solved yet."
+    return f"Reaches: {how}{_rate(e)}, so {_arrives(e)}{_success(e)}.{honest}"
+
+
+def _exploding(e: Evidence) -> str:
+    peak = "is infinite" if math.isinf(e.peak) else f"grows to {number(e.peak)} times its value at the loss"
+    solved = " The task is solved all the same." if e.solved else ""
+    return f"Exploding: the gradient {peak} {steps(e.peak_lag)} back{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
+
+
+def _diverged(e: Evidence) -> str:
+    if e.reach is None:
+        return f"Diverged: {_when(e)}; no recorded profile has a finite gradient at the loss{_success(e)}."
+    if e.peak > 1.0:
+        peak = "infinite" if math.isinf(e.peak) else f"{number(e.peak)} times its value at the loss"
+        before = f"the gradient rose to {peak} {steps(e.peak_lag)} back{_rate(e)}"
+    else:
+        before = f"the gradient {_rate(e).strip(' ()') or 'did not grow'} on its way back"
+    return f"Diverged: {_when(e)}; in the last profiles before that {before}{_success(e)}."
+
+
+def _when(e: Evidence) -> str:
+    if e.diverged_step is None:
+        return "training met a loss that is not a finite number"
+    return f"the loss was no longer a finite number at training step {e.diverged_step}"
+
+
+def _rate(e: Evidence) -> str:
+    if math.isnan(e.decay):
+        return ""
+    half = f", half-life {steps(e.half_life_steps)}" if math.isfinite(e.half_life_steps) else ""
+    return f" (× {number(e.decay)} per step{half})"
+
+
+def _arrives(e: Evidence) -> str:
+    share = e.informative_grad
+    if share == 0:
+        gets = "gets exactly nothing of it"
+    elif math.isnan(share):
+        gets = "gets a gradient that is not a number"
+    elif math.isinf(share):
+        gets = "gets an infinite gradient"
+    elif share > 1:
+        gets = f"gets {number(share)} times the value at the loss"
+    else:
+        gets = f"gets {number(share)} of it"
+    return f"{name_word(e.word)}, {steps(e.distance)} back, {gets}"
+
+
+def _success(e: Evidence) -> str:
+    if math.isnan(e.success):
+        return ""
+    return f"; success {percent(e.success)} against {percent(e.chance)} by chance"
+
+
+def _left_out(e: Evidence) -> str:
+    """Say what the fit left out and where the profiles are not from the end: numbers never hide their source."""
+    said = []
+    if e.zeros:
+        said.append(f" At {steps(e.zeros)} the gradient is exactly 0; the fitted rate leaves those out.")
+    if e.non_finite:
+        said.append(f" At {steps(e.non_finite)} it is infinite or not a number; the fitted rate leaves those out.")
+    if not e.at_end and e.used_steps is not None:
+        said.append(
+            " At the last profiles the gradient at the loss is exactly 0 or not finite, so this is read from "
+            f"training step {e.used_steps[1]}."
+        )
+    return "".join(said)
