@@ -1,0 +1,86 @@
+"""The simple recurrence h_t = φ(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh) with an instrumented backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from diagnostics.recurrence import loops, products
+from diagnostics.recurrence.arguments import check, check_nonlinearity
+from diagnostics.recurrence.trace import StateGradients, Trace
+
+
+def rnn(
+    x: Tensor,
+    h0: Tensor | None,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    nonlinearity: str = "tanh",
+) -> tuple[Tensor, Tensor, Trace]:
+    """Run h_t = φ(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh) over x and trace it.
+
+    Source: the equation of ``torch.nn.RNN``, with two nonlinearities more.
+
+    Args: ``x`` [T,B,I]; ``h0`` [B,H], None for zeros; ``w_ih`` [H,I]; ``w_hh`` [H,H]; ``b_ih`` and ``b_hh`` [H] or
+    None; ``nonlinearity`` φ: "tanh", "relu", "sigmoid" or "identity". float32 or float64, on one device.
+    Returns: output [T,B,H], the final state h_n [B,H], and the trace, which the backward pass fills.
+    Raises: ``ValueError`` where an argument does not fit; ``RuntimeError`` on differentiating twice.
+    """
+    check(1, x, {"h0": h0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
+    check_nonlinearity(nonlinearity)
+    trace = Trace("rnn")
+    output, h_n = _Rnn.apply(trace, nonlinearity, x, h0, w_ih, w_hh, b_ih, b_hh)
+    trace.h = output.detach()
+    return output, h_n, trace
+
+
+class _Rnn(Function):
+    """Legend: a_t the pre-activation, g_t = ∂L/∂h_t in total, δ_t = ∂L/∂a_t; sums over t and the batch.
+
+    δ_t = φ′(a_t) ⊙ g_t;  g_{t−1} = ∂⁺L/∂h_{t−1} + W_hhᵀ δ_t
+    ∂L/∂W_ih = Σ δ_t x_tᵀ;  ∂L/∂W_hh = Σ δ_t h_{t−1}ᵀ;  ∂L/∂b = Σ δ_t;  ∂L/∂x_t = W_ihᵀ δ_t
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        trace: Trace,
+        nonlinearity: str,
+        x: Tensor,
+        h0: Tensor | None,
+        w_ih: Tensor,
+        w_hh: Tensor,
+        b_ih: Tensor | None,
+        b_hh: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        initial = products.initial(x, h0, w_hh)
+        output = products.of_inputs(x, w_ih, products.total(b_ih, b_hh))
+        loops.rnn_forward(output, initial, w_hh, nonlinearity)
+        ctx.set_materialize_grads(False)
+        ctx.trace, ctx.nonlinearity = trace, nonlinearity
+        ctx.save_for_backward(x, initial, w_ih, w_hh, output)
+        return output, output[-1].clone()
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Any) -> Any:
+        with torch.no_grad():
+            x, initial, w_ih, w_hh, output = ctx.saved_tensors
+            of_output, of_last = arriving
+            grad_h = products.arriving(output, of_output, of_last)
+            delta = torch.empty_like(output)
+            loops.rnn_backward(grad_h, delta, output, w_hh, ctx.nonlinearity)
+            ctx.trace.record(StateGradients(grad_h[1:], None, delta))
+            _, _, need_x, need_h0, need_w_ih, need_w_hh, need_b_ih, need_b_hh = ctx.needs_input_grad
+            gradients = (
+                products.to_inputs(delta, w_ih) if need_x else None,
+                grad_h[0].clone() if need_h0 else None,
+                products.to_input_weights(delta, x) if need_w_ih else None,
+                products.to_recurrent_weights(delta, output, initial) if need_w_hh else None,
+                *products.to_biases(delta, need_b_ih, need_b_hh),
+            )
+        return None, None, *products.only_once(gradients)
