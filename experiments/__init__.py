@@ -1,0 +1,1 @@
+"""Specs, the training loop, the queue and its workers, the command line."""

@@ -1,0 +1,158 @@
+"""What a run will cost, before anything is allocated: time, memory and disk, from its sizes alone.
+
+Free of torch. The seconds are a linear model fitted to measured steps (``benchmarks/run_time.py`` prints prediction
+beside measurement); they are an estimate for one thread of a desktop processor and may be off by a factor of two.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+import tasks
+from models.cells import CELLS
+
+SECONDS_AT_MOST = 7 * 24 * 3600.0
+DISK_AT_MOST = 4 * 2**30
+"""A run file is read whole by the page and the exports: past this it would be recorded but never looked at."""
+MEMORY_SHARE = 0.8
+DISK_LEFT = 256 * 2**20
+
+# Measured, one thread: seconds per timestep and layer whatever the sizes, per multiply-add of the matrix products
+# (forward, backward and weights), and per recorded number of a profile's per-sample norms.
+_PER_TIMESTEP = {"rnn": 3.5e-5, "gru": 1.2e-4, "lstm": 1.1e-4}
+_PER_MULTIPLY_ADD = 6e-11
+_PER_STATE = {"rnn": 2.5e-9, "gru": 1.2e-8, "lstm": 1.4e-8}
+_PER_PARAMETER = 6e-9
+_PER_STEP = 1.5e-3
+
+
+class Sizes(Protocol):
+    """The part of a spec that decides its cost."""
+
+    @property
+    def task(self) -> str: ...  # noqa: D102
+    @property
+    def gap(self) -> int: ...  # noqa: D102
+    @property
+    def length(self) -> int | None: ...  # noqa: D102
+    @property
+    def wiring(self) -> str | None: ...  # noqa: D102
+    @property
+    def timesteps(self) -> int: ...  # noqa: D102
+    @property
+    def cell(self) -> str: ...  # noqa: D102
+    @property
+    def hidden(self) -> int: ...  # noqa: D102
+    @property
+    def layers(self) -> int: ...  # noqa: D102
+    @property
+    def inputs(self) -> str: ...  # noqa: D102
+    @property
+    def embedding(self) -> int: ...  # noqa: D102
+    @property
+    def batch(self) -> int: ...  # noqa: D102
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+    @property
+    def record_every(self) -> int | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A prediction: wall time on one thread, peak memory of the worker, size of the run file, trained numbers."""
+
+    seconds: float
+    memory_bytes: int
+    disk_bytes: int
+    parameters: int
+
+    def describe(self) -> str:
+        """The prediction as one sentence."""
+        return (
+            f"about {duration(self.seconds)} on one thread (an estimate), {amount(self.memory_bytes)} of memory, "
+            f"at most {amount(self.disk_bytes)} on disk, {self.parameters:,} parameters"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A duration as a person says it: ``8 s``, ``3 min``, ``5 h``, ``2 days``."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1.0, seconds):.0f} s"
+
+
+def amount(size: float) -> str:
+    """A number of bytes as a person says it: ``12 kB``, ``3.4 GB``."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size / 1e3:.0f} kB"
+
+
+def predict(spec: Sizes) -> Cost:
+    """The predicted cost of a run whose sizes are within the limits of ``RunSpec``."""
+    cell = CELLS[spec.cell]
+    task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
+    steps_in, batch, hidden = spec.timesteps, spec.batch, spec.hidden
+    embedded = bool(task.vocabulary) and spec.inputs == "embedding"
+    input_size = spec.embedding if embedded else task.input_size
+    table = len(task.vocabulary) * spec.embedding if embedded else 0
+    widths = [input_size] + [hidden] * (spec.layers - 1)
+    recurrent = sum(cell.gates * hidden * (width + hidden + 2) for width in widths)
+    parameters = table + recurrent + task.outputs * (hidden + 1)
+
+    answers = steps_in if task.wiring == "many-to-many" else 1
+    multiply_adds = 3 * batch * (steps_in * recurrent + answers * task.outputs * hidden)
+    states = steps_in * batch * hidden * spec.layers
+    step = (
+        _PER_STEP
+        + _PER_TIMESTEP[cell.kind] * steps_in * spec.layers
+        + _PER_MULTIPLY_ADD * multiply_adds
+        + _PER_STATE[cell.kind] * states
+        + _PER_PARAMETER * parameters
+    )
+    # States, gates, their gradients and the float64 copies that the norms are taken from; weights, gradients and
+    # the optimiser's two moments, and one float64 copy of the gradient.
+    memory = states * (4 * (2 * cell.gates + 6) + 24) + 4 * steps_in * batch * (3 * input_size + 2 * task.outputs)
+    memory += parameters * 24 + 200 * 2**20
+    profiles = -(-spec.steps // (spec.record_every or 1))
+    per_profile = 8 * steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3)
+    return Cost(spec.steps * step, int(memory), profiles * per_profile + spec.steps * 80, parameters)
+
+
+def unaffordable(spec: Sizes) -> list[str]:
+    """A sentence for each of time, memory and disk that this run would need and this machine has not."""
+    cost = predict(spec)
+    said = []
+    if cost.seconds > SECONDS_AT_MOST:
+        said.append(
+            f"steps must be few enough for a week ({duration(SECONDS_AT_MOST)}), but got {spec.steps}, "
+            f"predicted to take {duration(cost.seconds)}"
+        )
+    available = psutil.virtual_memory().available
+    if cost.memory_bytes > MEMORY_SHARE * available:
+        said.append(
+            f"memory must be at most {MEMORY_SHARE:.0%} of the {amount(available)} that are free, but this run is "
+            f"predicted to need {amount(cost.memory_bytes)} (batch {spec.batch}, hidden {spec.hidden}, "
+            f"{spec.timesteps} timesteps)"
+        )
+    free = shutil.disk_usage(_existing(Path(os.environ.get("GRADREACH_STORE") or "."))).free - DISK_LEFT
+    if cost.disk_bytes > min(free, DISK_AT_MOST):
+        said.append(
+            f"record_every must keep the records below {amount(max(0, min(free, DISK_AT_MOST)))}, but got "
+            f"{spec.record_every}, predicted to write {amount(cost.disk_bytes)}"
+        )
+    return said
+
+
+def _existing(path: Path) -> Path:
+    """The path itself or its nearest parent that exists: the store is made on first use."""
+    path = path.absolute()
+    return next(p for p in (path, *path.parents) if p.exists())
