@@ -1,0 +1,111 @@
+"""Synthetic tasks whose dependency length the user sets. One literal table; numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tasks import cloze, france
+from tasks.base import Batch, Task, Wiring
+
+__all__ = ["LONGEST", "TASKS", "Batch", "Task", "TaskInfo", "Wiring", "build", "check"]
+
+LONGEST = 1000
+"""The longest T that may be asked for where a task's length may exceed what its gap needs."""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """A task as a person chooses it.
+
+    ``overhead(gap)`` is the T that a gap needs; ``own_length`` is True where T may exceed it. ``wirings``: the first
+    is the default. ``build(gap, length, wiring)`` makes the task from values that were checked.
+    """
+
+    name: str
+    title: str
+    question: str
+    min_gap: int
+    max_gap: int
+    default_gap: int
+    wirings: tuple[Wiring, ...]
+    own_length: bool
+    overhead: Callable[[int], int]
+    overhead_text: str
+    build: Callable[[int, int, Wiring], Task]
+
+
+ONE, MANY = "many-to-one", "many-to-many"
+
+TASKS: Mapping[str, TaskInfo] = {
+    info.name: info
+    for info in (
+        TaskInfo(
+            name="france",
+            title="France … French",
+            question="Which language follows from a country named many words ago?",
+            min_gap=2,
+            max_gap=500,
+            default_gap=40,
+            wirings=(ONE, MANY),
+            own_length=True,
+            overhead=cloze.overhead,
+            overhead_text="gap + 5",
+            build=france.build,
+        ),
+    )
+}
+
+
+def check(name: str, gap: int, length: int | None = None, wiring: str | None = None) -> tuple[int, Wiring]:
+    """The length T and the wiring that a request comes to, with defaults filled in; allocates nothing.
+
+    Raises ``ValueError`` with one sentence where the task is unknown or a value is out of its limits.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, but got {name!r}")
+    info = TASKS[name]
+    _whole("gap", gap)
+    if not info.min_gap <= gap <= info.max_gap:
+        raise ValueError(f"gap must be from {info.min_gap} to {info.max_gap} for the task {name}, but got {gap}")
+    return _length(info, gap, length), _wiring(info, wiring)
+
+
+def build(name: str, gap: int, length: int | None = None, wiring: str | None = None) -> Task:
+    """Make a task: ``length=None`` is the length that the gap needs, ``wiring=None`` the task's default.
+
+    Raises ``ValueError`` as ``check`` does.
+    """
+    checked_length, checked_wiring = check(name, gap, length, wiring)
+    return TASKS[name].build(gap, checked_length, checked_wiring)
+
+
+def _length(info: TaskInfo, gap: int, length: int | None) -> int:
+    needed = info.overhead(gap)
+    if length is None:
+        return needed
+    _whole("length", length)
+    if info.own_length and length < needed:
+        raise ValueError(f"length must be at least {info.overhead_text} = {needed}, but got {length}")
+    if info.own_length and length > LONGEST:
+        raise ValueError(f"length must be at most {LONGEST}, but got {length}")
+    if not info.own_length and length != needed:
+        raise ValueError(
+            f"length is set by the gap for the task {info.name} and must be {info.overhead_text} = {needed}, "
+            f"but got {length}"
+        )
+    return length
+
+
+def _wiring(info: TaskInfo, wiring: str | None) -> Wiring:
+    if wiring is None:
+        return info.wirings[0]
+    for known in info.wirings:
+        if wiring == known:
+            return known
+    raise ValueError(f"wiring must be {' or '.join(info.wirings)} for the task {info.name}, but got {wiring!r}")
+
+
+def _whole(parameter: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{parameter} must be a whole number, but got {value!r}")

@@ -1,0 +1,169 @@
+"""What every task is: fresh batches from a seeded generator, a measure of success, and what knowing nothing gives.
+
+Numpy only. Letters: ``T`` timesteps, ``B`` batch, ``I`` input size, ``C`` classes, ``K`` informative steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnostics.records import TaskFacts
+
+Wiring = Literal["many-to-one", "many-to-many"]
+Loss = Literal["cross_entropy", "mse"]
+Ints = NDArray[np.int64]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CROSS_ENTROPY = "cross-entropy (nats)"
+ACCURACY = "accuracy"
+
+# SeedSequence(seed).spawn() hands out the keys (0,), (1,), ...; a key this large is met by nobody who spawns.
+HELD_OUT_KEY = 0x48454C44
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of a task.
+
+    ``inputs``: int64 tokens ``[T, B]``, or float32 ``[T, B, I]`` where the task is real-valued.
+    ``targets``: many-to-one int64 ``[B]`` (or float32 ``[B]``); many-to-many int64 ``[T, B]``.
+    ``informative_steps``: int64 ``[B, K]``, the timesteps that hold what each sample's answer depends on, in order.
+    """
+
+    inputs: Array
+    targets: Array
+    informative_steps: Ints
+
+    @property
+    def size(self) -> int:
+        """B, the number of samples."""
+        return len(self.informative_steps)
+
+
+class Task(ABC):
+    """A task with its dependency length set; made by ``tasks.build``, which checks what was asked for.
+
+    - ``gap``, ``length`` (T), ``wiring``: what was asked for.
+    - ``vocabulary``: the readable word of each token, empty where the inputs are real-valued; ``input_size``: I of a
+      one-hot or real-valued input; ``outputs``: number of classes C, or 1 where the answer is a number.
+    - ``loss``: ``cross_entropy`` or ``mse``, a mean over the batch and, many-to-many, over all T steps.
+    - ``answer_steps``: the timesteps at which an answer is given; ``informative``: the timesteps that hold what the
+      answers depend on, as early as the task can put them; ``distance``: steps from an answer back to what it needs,
+      at its farthest.
+    - ``chance_loss`` and ``chance_success``: what the best network gets that knows the task but has seen nothing of
+      the informative steps; nan where there is no closed form.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        title: str,
+        gap: int,
+        length: int,
+        wiring: Wiring,
+        vocabulary: tuple[str, ...],
+        input_size: int,
+        outputs: int,
+        answer_steps: tuple[int, ...],
+        informative: tuple[int, ...],
+        distance: int,
+        chance_loss: float,
+        chance_success: float,
+        loss: Loss = "cross_entropy",
+        loss_name: str = CROSS_ENTROPY,
+        success_name: str = ACCURACY,
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.gap = gap
+        self.length = length
+        self.wiring: Wiring = wiring
+        self.vocabulary = vocabulary
+        self.input_size = input_size
+        self.outputs = outputs
+        self.answer_steps = answer_steps
+        self.informative = informative
+        self.distance = distance
+        self.chance_loss = chance_loss
+        self.chance_success = chance_success
+        self.loss: Loss = loss
+        self.loss_name = loss_name
+        self.success_name = success_name
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """``size`` fresh samples; the same state of ``rng`` gives the same samples.
+
+        Raises ``ValueError`` where ``size`` is less than 1.
+        """
+        if size < 1:
+            raise ValueError(f"size must be at least 1, but got {size}")
+        return self._draw(rng, size)
+
+    def held_out(self, seed: int, size: int) -> Batch:
+        """The set that success is measured on: the same for the same ``seed`` and ``size``.
+
+        Drawn from a stream of its own (a spawn key of the seed's ``SeedSequence`` that nobody else uses), so it is
+        independent of the batches of any generator that was seeded with ``seed``.
+        """
+        return self.batch(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(HELD_OUT_KEY,))), size)
+
+    def success(self, outputs: Array, batch: Batch) -> float:
+        """Share of answers that are right, 0 to 1, looked at in the answer steps only.
+
+        ``outputs``: many-to-one ``[B, C]``, many-to-many ``[T, B, C]``, any increasing function of the probabilities.
+        An answer with a nan among its outputs is wrong. Raises ``ValueError`` where the shape is another.
+        """
+        self._check_shape(outputs, batch)
+        steps = list(self.answer_steps)
+        many = self.wiring == "many-to-many"
+        answers, targets = (outputs[steps], batch.targets[steps]) if many else (outputs, batch.targets)
+        right = (answers.argmax(axis=-1) == targets) & ~np.isnan(answers).any(axis=-1)
+        return float(right.mean())
+
+    def readable(self, batch: Batch, index: int) -> tuple[tuple[str, ...], str]:
+        """Sample ``index`` of a batch as a person reads it: one word per timestep, and the answer."""
+        tokens = tuple(self.vocabulary[token] for token in batch.inputs[:, index])
+        return tokens, self._answer(batch, index)
+
+    def facts(self, rng: np.random.Generator) -> TaskFacts:
+        """What the pages show of the task, with one example whose informative steps are as far back as they can be."""
+        batch = self._farthest(rng)
+        tokens, answer = self.readable(batch, 0)
+        return TaskFacts(
+            title=self.title,
+            tokens=tokens,
+            informative_steps=self._needed_last(batch),
+            loss_step=self.answer_steps[-1],
+            distance=self.distance,
+            answer=answer,
+            loss_name=self.loss_name,
+            chance_loss=self.chance_loss,
+            success_name=self.success_name,
+            chance_success=self.chance_success,
+        )
+
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator, size: int) -> Batch: ...
+
+    @abstractmethod
+    def _answer(self, batch: Batch, index: int) -> str: ...
+
+    def _farthest(self, rng: np.random.Generator) -> Batch:
+        """One sample whose distance is the task's; overridden where it differs from sample to sample."""
+        return self._draw(rng, 1)
+
+    def _needed_last(self, batch: Batch) -> tuple[int, ...]:
+        """The informative steps that the last answer of sample 0 depends on."""
+        return tuple(int(step) for step in batch.informative_steps[0])
+
+    def _check_shape(self, outputs: Array, batch: Batch) -> None:
+        lead = (self.length,) if self.wiring == "many-to-many" else ()
+        wanted = (*lead, batch.size, self.outputs)
+        if outputs.shape != wanted:
+            raise ValueError(f"outputs must have the shape {wanted}, but got {outputs.shape}")

@@ -1,0 +1,185 @@
+"""Sentences with a blank whose answer hangs on one word, exactly ``gap`` tokens before it: France and Clouds.
+
+Layout, with p = T − 1 − gap: ``[filler sentences] opener (4 tokens) | cue at p | gap − 1 tokens | "___" at T − 1``.
+The blank is an input token; the answer is read there. Only the cue says anything about the answer: the
+opener, the filler and the end are drawn without looking at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.base import CROSS_ENTROPY, Batch, Ints, Task, Wiring
+from tasks.grammar import CLAUSE_PARTS, CLAUSES, LONGEST_CLAUSE, STOP
+from tasks.sentences import Filler, Frames, Phrase, Phrasebook, frames, phrases
+
+BLANK = "___"
+OPENER = 4
+"""Tokens of an opener, all of them before the cue."""
+
+REDRAWS = 20
+"""How often sentences that already stand in the batch are drawn again before they are let stand."""
+
+JOINED = 0.4
+"""Share of clauses, among those that may, that are joined to the next one by a conjunction and not by a full stop."""
+
+PREFACE = phrases("honestly|naturally|once", "long ago|you see|as children", "many years ago")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What makes a cloze task: its words. ``pairs`` maps each answer to the cues that stand for it.
+
+    ``patterns`` spell the gap − 1 tokens between cue and blank out of ``parts`` and clauses (``fill``).
+    ``stops`` says where a clause's joining word stands: a full stop or conjunction after it, or a conjunction before.
+    """
+
+    name: str
+    title: str
+    openers: tuple[Phrase, ...]
+    pairs: Mapping[str, tuple[str, ...]]
+    parts: Mapping[str, Sequence[Phrase]]
+    patterns: tuple[str, ...]
+    stops: bool
+    first_joiners: tuple[str, ...]
+    joiners: tuple[str, ...]
+
+
+def overhead(gap: int) -> int:
+    """The shortest T: an opener, the cue, and ``gap`` tokens to the blank and with it."""
+    return gap + OPENER + 1
+
+
+class Cloze(Task):
+    """A theme at one gap. Two sentences of a batch are alike only where there are too few to tell all apart."""
+
+    def __init__(self, theme: Theme, gap: int, length: int, wiring: Wiring) -> None:
+        answers, many = tuple(theme.pairs), wiring == "many-to-many"
+        cue_at = length - 1 - gap
+        vocabulary = _vocabulary(theme)
+        super().__init__(
+            name=theme.name,
+            title=theme.title,
+            gap=gap,
+            length=length,
+            wiring=wiring,
+            vocabulary=vocabulary,
+            input_size=len(vocabulary),
+            outputs=len(vocabulary) if many else len(answers),
+            answer_steps=(length - 1,),
+            informative=(cue_at,),
+            distance=gap,
+            # Predicting every word: the mean over a sentence holds the entropy of the filler, which has no closed form.
+            chance_loss=float("nan") if many else float(np.log(len(answers))),
+            chance_success=1 / len(answers),
+            loss_name=f"{CROSS_ENTROPY}, mean over every next word" if many else CROSS_ENTROPY,
+        )
+        self.answers = answers
+        tokens = {word: token for token, word in enumerate(vocabulary)}
+        parts = {**CLAUSE_PARTS, **theme.parts, "opener": theme.openers, "preface": PREFACE}
+        self._book = Phrasebook(parts, tokens)
+        self._filler = Filler(self._book, CLAUSES, LONGEST_CLAUSE)
+        self._frames = frames(self._book, theme.patterns, gap - 1, self._filler.counts(gap - 1))
+        self._ends = np.cumsum(self._frames.chance)[:-1]
+        self._answer_tokens = np.array([tokens[word] for word in answers], dtype=np.int64)
+        self._cues = np.array([[tokens[cue] for cue in cues] for cues in theme.pairs.values()], dtype=np.int64)
+        self._blank, self._stop = tokens[BLANK], tokens[STOP]
+        self._first_joiners = np.array([tokens[word] for word in theme.first_joiners], dtype=np.int64)
+        self._joiners = np.array([tokens[word] for word in theme.joiners], dtype=np.int64)
+        self._stops = theme.stops
+        # A filler token says nothing about the answer, so hashing a sentence needs no more than fixed odd numbers.
+        self._hash = np.random.default_rng(0).integers(1, 2**62, length) | 1
+
+    def _draw(self, rng: np.random.Generator, size: int) -> Batch:
+        page, answer = self._sentences(rng, size)
+        for _ in range(REDRAWS):
+            _, first = np.unique(page @ self._hash, return_index=True)
+            if len(first) == size:
+                break
+            again = np.setdiff1d(np.arange(size), first)
+            page[again], answer[again] = self._sentences(rng, len(again))
+        inputs = np.ascontiguousarray(page.T)
+        targets = answer
+        if self.wiring == "many-to-many":
+            targets = np.concatenate([inputs[1:], self._answer_tokens[answer][None]])
+        return Batch(inputs, targets, np.full((size, 1), self.informative[0], dtype=np.int64))
+
+    def _sentences(self, rng: np.random.Generator, size: int) -> tuple[Ints, Ints]:
+        """Tokens ``[B, T]`` and the number of each answer ``[B]``."""
+        cue_at, everyone = self.informative[0], np.arange(size)
+        answer = rng.integers(len(self.answers), size=size)
+        page = np.empty((size, self.length), dtype=np.int64)
+        page[:, -1] = self._blank
+        page[:, cue_at] = self._cues[answer, rng.integers(self._cues.shape[1], size=size)]
+        opener = np.full(size, self._book.sheaf["opener", OPENER])
+        self._book.write(rng, page, everyone, np.full(size, cue_at - OPENER), opener)
+        self._preface(rng, page, cue_at - OPENER)
+        self._middle(rng, page, cue_at + 1)
+        return page, answer
+
+    def _preface(self, rng: np.random.Generator, page: Ints, room: int) -> None:
+        """Fill the ``room`` tokens before the opener: an introductory word or two, or sentences."""
+        rows = np.arange(len(page))
+        if room >= Filler.SHORTEST:
+            self._clauses(rng, page, rows, np.zeros_like(rows), np.full(len(page), room), stops=True)
+        elif room:
+            sheaf = np.full(len(page), self._book.sheaf["preface", room])
+            self._book.write(rng, page, rows, np.zeros_like(rows), sheaf)
+
+    def _middle(self, rng: np.random.Generator, page: Ints, start: int) -> None:
+        """Fill the gap − 1 tokens between the cue and the blank."""
+        table: Frames = self._frames
+        frame = np.searchsorted(self._ends, rng.random(len(page)), side="right")
+        kept = table.sheaves[frame] >= 0  # [B, slots]
+        rows = np.broadcast_to(np.arange(len(page))[:, None], kept.shape)[kept]
+        self._book.write(rng, page, rows, start + table.starts[frame][kept], table.sheaves[frame][kept])
+        filled = np.flatnonzero(table.fill_room[frame])
+        if len(filled):
+            at, room = start + table.fill_start[frame[filled]], table.fill_room[frame[filled]]
+            self._clauses(rng, page, filled, at, room, stops=self._stops)
+
+    def _clauses(
+        self, rng: np.random.Generator, page: Ints, rows: Ints, starts: Ints, room: Ints, *, stops: bool
+    ) -> None:
+        """Fill ``page[rows[m], starts[m]:][:room[m]]`` with clauses and what joins them."""
+        pieces = self._filler.split(rng, room)  # [M, pieces]
+        there = pieces > 0
+        at = (starts[:, None] + np.cumsum(pieces, axis=1) - pieces)[there]
+        row, size = np.broadcast_to(rows[:, None], pieces.shape)[there], pieces[there]
+        self._filler.write(rng, page, row, at if stops else at + 1, size - 1)
+        joiner = self._joiners[rng.integers(len(self._joiners), size=pieces.shape)]
+        if stops:
+            joined = rng.random(pieces.shape) < JOINED
+            # Every other clause at most, and never the last: no chain of conjunctions, a full stop at the end.
+            joined &= (np.arange(pieces.shape[1]) + rng.integers(2, size=(len(rows), 1))) % 2 == 0
+            joined[:, :-1] &= there[:, 1:]
+            joined[:, -1] = False
+            joiner = np.where(joined, joiner, self._stop)
+            at = at + size - 1
+        else:
+            joiner[:, 0] = self._first_joiners[rng.integers(len(self._first_joiners), size=len(rows))]
+        page[row, at] = joiner[there]
+
+    def _answer(self, batch: Batch, index: int) -> str:
+        if self.wiring == "many-to-many":
+            return self.vocabulary[int(batch.targets[-1, index])]
+        return self.answers[int(batch.targets[index])]
+
+    def readable(self, batch: Batch, index: int) -> tuple[tuple[str, ...], str]:
+        """As for every task, with a capital letter where a sentence begins (one token stands for both)."""
+        tokens, answer = super().readable(batch, index)
+        before = (STOP, *tokens[:-1])
+        return tuple(w[:1].upper() + w[1:] if b == STOP else w for b, w in zip(before, tokens, strict=True)), answer
+
+
+def _vocabulary(theme: Theme) -> tuple[str, ...]:
+    """The blank, the cues, the answers, then every other word in alphabetical order."""
+    listed = [*theme.openers, *PREFACE]
+    for part in (*CLAUSE_PARTS.values(), *theme.parts.values()):
+        listed.extend(part)
+    words = {word for phrase in listed for word in phrase} | {STOP, *theme.first_joiners, *theme.joiners}
+    cues = [cue for cues in theme.pairs.values() for cue in cues]
+    return (*dict.fromkeys((BLANK, *cues, *theme.pairs)), *sorted(words))

@@ -1,0 +1,91 @@
+"""France: "I grew up in France … I speak fluent ___", with the country ``gap`` tokens before the blank.
+
+A form of this project, after the sentence by which Hochreiter's problem is usually told.
+"""
+
+from __future__ import annotations
+
+from tasks.base import Wiring
+from tasks.cloze import Cloze, Theme
+from tasks.sentences import phrases
+
+LANGUAGES = {
+    "France": "French",
+    "Germany": "German",
+    "Spain": "Spanish",
+    "Italy": "Italian",
+    "Portugal": "Portuguese",
+    "Greece": "Greek",
+    "Poland": "Polish",
+    "Sweden": "Swedish",
+    "Denmark": "Danish",
+    "Hungary": "Hungarian",
+    "Turkey": "Turkish",
+    "Japan": "Japanese",
+}
+"""Each country has one language here and each language one country, so a country decides its answer."""
+
+OPENERS = phrases(
+    "I / grew up|was born|was raised|once lived|started school|spent years|found work|settled down / in",
+    "we / all lived|once lived|settled down / in",
+    "my / family|parents / lived in",
+)
+
+PARTS = {
+    "stop": phrases("."),
+    "adjunct": phrases(
+        "near the / |big|old / lake|river",
+        "in a / |very / small|quiet / village|town",
+        "in a / small|big|quiet / house by the / road|lake|river",
+        "on a / small|big|quiet / farm",
+        "in the / north|south",
+        "among / |many / good / friends|people",
+    ),
+    # Continues the opener's sentence, right up to the blank. Past tense or "I", so it agrees with every opener.
+    "ending": phrases(
+        "speaking|learning|hearing|reading|studying",
+        "and / spoke|learned|loved|studied|taught",
+        "while / speaking|learning|studying|teaching",
+        "so I / speak|know|love|teach",
+        "where / everybody spoke|I learned|I loved|children learned|people spoke",
+        "and / always|soon|only|often / spoke|learned|studied",
+        "so / now I / speak|teach|love",
+        "so I / speak|know / fluent|good|perfect",
+        "where everybody / I knew|around us / spoke",
+        "where I / learned|studied|loved / good old",
+        "where I / learned|started / to / speak|love|read",
+        "so / of course|even now / I / speak|love",
+        "and / that|this / is why I / speak|teach|love",
+        "so my / first|best / language is",
+        "so / of course|even now / I / speak / fluent|good|perfect",
+        "and / that|this / is why I / speak / fluent|good|perfect",
+    ),
+    # A sentence of its own, after a full stop.
+    "tail": phrases(
+        "so I speak",
+        "today|now / I / |still / speak / |fluent|good|perfect",
+        "of course I / |still / speak / |fluent|good|perfect",
+        "even now I / |often / think|dream|write in",
+        "my / first|best|favourite / language is / |still",
+        "that is why I / speak / |fluent|good|perfect",
+        "at / night|home I / |still / dream|speak|sing|think in",
+        "so of course I speak / fluent|good|perfect",
+    ),
+}
+
+FRANCE = Theme(
+    name="france",
+    title="France … French",
+    openers=OPENERS,
+    pairs={language: (country,) for country, language in LANGUAGES.items()},
+    parts=PARTS,
+    patterns=("adjunct? ending", "adjunct? stop tail", "adjunct? stop fill tail"),
+    stops=True,
+    first_joiners=("and",),
+    joiners=("and", "while"),
+)
+
+
+def build(gap: int, length: int, wiring: Wiring) -> Cloze:
+    """France at one gap; T ≥ gap + 5 (checked by ``tasks.build``)."""
+    return Cloze(FRANCE, gap, length, wiring)
