@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tasks import cloze, france
+from tasks import adding, clouds, cloze, copying, delayed_recall, france, temporal_order
 from tasks.base import Batch, Task, Wiring
 
 __all__ = ["LONGEST", "TASKS", "Batch", "Task", "TaskInfo", "Wiring", "build", "check"]
@@ -35,7 +35,8 @@ class TaskInfo:
     build: Callable[[int, int, Wiring], Task]
 
 
-ONE, MANY = "many-to-one", "many-to-many"
+ONE: Wiring = "many-to-one"
+MANY: Wiring = "many-to-many"
 
 TASKS: Mapping[str, TaskInfo] = {
     info.name: info
@@ -52,6 +53,84 @@ TASKS: Mapping[str, TaskInfo] = {
             overhead=cloze.overhead,
             overhead_text="gap + 5",
             build=france.build,
+        ),
+        TaskInfo(
+            name="clouds",
+            title="Clouds … sky",
+            question="Which place follows from a thing named a few words ago?",
+            min_gap=2,
+            max_gap=40,
+            default_gap=4,
+            wirings=(ONE, MANY),
+            own_length=True,
+            overhead=cloze.overhead,
+            overhead_text="gap + 5",
+            build=clouds.build,
+        ),
+        TaskInfo(
+            name="copy",
+            title="Copy",
+            question="Can ten symbols be said again after a wait?",
+            min_gap=1,
+            max_gap=1000,
+            default_gap=40,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=copying.overhead,
+            overhead_text="gap + 20",
+            build=copying.Copy,
+        ),
+        TaskInfo(
+            name="adding",
+            title="Adding",
+            question="Can two marked numbers, far apart, be added up?",
+            min_gap=2,
+            max_gap=1000,
+            default_gap=40,
+            wirings=(ONE,),
+            own_length=False,
+            overhead=adding.overhead,
+            overhead_text="gap",
+            build=adding.Adding,
+        ),
+        TaskInfo(
+            name="temporal_order",
+            title="Temporal order, 2 symbols",
+            question="In which order did two symbols come, long before the end?",
+            min_gap=10,
+            max_gap=1000,
+            default_gap=50,
+            wirings=(ONE,),
+            own_length=False,
+            overhead=temporal_order.overhead,
+            overhead_text="gap",
+            build=temporal_order.build_two,
+        ),
+        TaskInfo(
+            name="temporal_order_3",
+            title="Temporal order, 3 symbols",
+            question="In which order did three symbols come, long before the end?",
+            min_gap=10,
+            max_gap=1000,
+            default_gap=50,
+            wirings=(ONE,),
+            own_length=False,
+            overhead=temporal_order.overhead,
+            overhead_text="gap",
+            build=temporal_order.build_three,
+        ),
+        TaskInfo(
+            name="delayed_recall",
+            title="Delayed recall",
+            question="Is the first symbol still known at the end, after a stream of others?",
+            min_gap=1,
+            max_gap=1000,
+            default_gap=40,
+            wirings=(ONE, MANY),
+            own_length=False,
+            overhead=delayed_recall.overhead,
+            overhead_text="gap + 1",
+            build=delayed_recall.DelayedRecall,
         ),
     )
 }

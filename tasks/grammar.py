@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from tasks.base import Ints
-from tasks.sentences import Filler, Phrase, Phrasebook, phrases
+from tasks.sentences import Phrase, phrases
 
 STOP = "."
 LONGEST_CLAUSE = 12
@@ -26,31 +23,32 @@ CLAUSE_PARTS: Mapping[str, Sequence[Phrase]] = {
         "the / old|young / baker|farmer|doctor",
         "our / |young / neighbours|cousins",
         "the / |old|young / man|woman / next door",
-        "a / |good|old / friend of my / father|mother|brother|sister",
+        "a / |good / friend of my / father|mother|brother|sister",
     ),
     "often": phrases("often|sometimes|usually|always"),
     "indoors": phrases(
-        "played / cards|chess|the piano|the violin|the old piano",
+        "played / cards|chess|music|the piano|the old piano",
         "read / the newspaper|a letter|a story|an old letter|a long story",
         "wrote / letters|a letter|a poem|a long letter|a short poem",
-        "told / stories|long stories|a story|a joke|a long story",
+        "told / stories|long stories|a story|a long story",
         "baked / bread|apple cake|a cake|some fresh bread",
         "cooked / soup|rice|a big meal|soup for everybody",
-        "drank / tea|coffee|hot milk|a cup of / tea|coffee|milk",
-        "repaired / the clock|the old clock|the radio|the old radio",
+        "drank / tea|coffee|milk|fresh milk",
+        "drank a cup of / tea|coffee|milk",
+        "repaired the / |old / clock|radio",
         "listened to / music|the radio|the wind|the rain",
         "sang / a song|old songs|a short song",
         "worked|danced|rested",
     ),
-    "house": phrases("upstairs|at home|by the / window|fire", "at the / |big|old / table", "in the / small|big / room"),
+    "house": phrases("at home", "by the / window|fire", "at the / |big|old / table", "in the / small|big / room"),
     "outdoors": phrases(
-        "sold / apples|bread|honey|apples and honey|fresh bread|old books",
-        "bought / apples|bread|a hat|a new / hat|coat|bicycle",
+        "sold / apples|bread|honey|apples and honey|fresh bread|old letters",
+        "bought / apples|bread|honey|a hat|a new / hat|coat|bicycle",
         "painted the / |old|small / fence|boat|door",
-        "repaired / the boat|the roof|a bicycle|an old bicycle",
+        "repaired / the boat|the old boat|a bicycle|an old bicycle",
         "looked for / mushrooms|wild mushrooms|the / cat|dog",
         "watched the / |small|white / boats|birds|ducks",
-        "played / football|music|games",
+        "played / football|games",
         "picked / apples|fresh apples",
         "waited for the / |last|next / bus|train",
         "fed the / |hungry / ducks|birds|cat|dog",
@@ -58,23 +56,24 @@ CLAUSE_PARTS: Mapping[str, Sequence[Phrase]] = {
     "place": phrases(
         "by the / river|lake|road",
         "near the / |old|small / bridge|station|church",
-        "in the / park|village|old village|street",
-        "at the / market|station|old market",
+        "in the / park|village|street",
+        "at the / |old / market|station",
         "behind the / |old|small / church|station|house",
     ),
     "journey": phrases(
-        "walked|drove|cycled|ran / |back / to the / |old|small / market|station|village|church|house",
+        "walked|drove|cycled|ran / |back / to the / |old|small / market|station|village|church",
         "walked|drove|cycled|ran / along the / |old|long / road|river",
         "walked|drove|cycled|ran / across the / |old|small / bridge",
         "walked|drove|cycled|ran / around the / |small|big / lake|park",
-        "came home|went home|walked home|went out|stayed out",
+        "came|went|walked|ran / home",
+        "went|stayed / out",
     ),
     "company": phrases("with / friends|the dog|a friend|the whole family|some good friends"),
-    "manner": phrases("without a word|in silence|with a smile|for a while|for a long while|as usual"),
+    "manner": phrases("without a word|in silence|with a smile|for a / |long / while"),
     "season": phrases(
-        "in / winter|spring|summer|the / morning|evening|afternoon",
-        "on / Sundays|Fridays|rainy days|Sunday morning|long summer evenings|cold winter mornings",
-        "after / work|supper|church",
+        "in / winter|spring|summer|the / morning|evening",
+        "on / Sundays|Fridays|rainy days|long summer evenings|cold winter mornings",
+        "after / work|supper",
         "during the / |long / holidays",
     ),
     "moment": phrases(
@@ -82,21 +81,22 @@ CLAUSE_PARTS: Mapping[str, Sequence[Phrase]] = {
         "one|that / |cold|rainy / morning|evening|day",
         "that / summer|winter|spring",
         "once a / week|month|year",
-        "now and then|from time to time|again and again|many years ago|all the time",
+        "now and then|from time to time|again and again|many years ago",
     ),
     "happening": phrases(
         "it rained",
         "the / |church / bells rang",
-        "the / wind blew|rain stopped|dog slept|cat slept|birds sang|dogs barked",
+        "the / wind blew|rain stopped|dog slept|cat slept|birds sang",
         "we|everybody|I / laughed|danced|waited|slept|sang",
         "nothing / |much / happened",
     ),
     "change": phrases(
-        "time passed|days passed|winter came|spring came|summer ended|years went by",
+        "time passed|winter came|spring came|summer ended|years passed",
         "the / days|evenings / |soon|slowly / grew / longer|shorter|colder|warmer",
         "life was / |always / good|simple|quiet|easy",
     ),
 }
+"""The parts of a clause. ``often`` agrees with a ``season`` but not with a ``moment`` ("often … one day")."""
 
 CLAUSES = (
     "change",
