@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -99,7 +100,7 @@ def amount(size: float) -> str:
 def predict(spec: Sizes) -> Cost:
     """The predicted cost of a run whose sizes are within the limits of ``RunSpec``."""
     cell = CELLS[spec.cell]
-    task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
+    task = _task(spec.task, spec.gap, spec.length, spec.wiring)
     steps_in, batch, hidden = spec.timesteps, spec.batch, spec.hidden
     embedded = bool(task.vocabulary) and spec.inputs == "embedding"
     input_size = spec.embedding if embedded else task.input_size
@@ -125,6 +126,12 @@ def predict(spec: Sizes) -> Cost:
     profiles = -(-spec.steps // (spec.record_every or 1))
     per_profile = 8 * steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3)
     return Cost(spec.steps * step, int(memory), profiles * per_profile + spec.steps * 80, parameters)
+
+
+@lru_cache(maxsize=64)
+def _task(name: str, gap: int, length: int | None, wiring: str | None) -> tasks.Task:
+    """Only its sizes are read: a page asks for the same prediction again and again."""
+    return tasks.build(name, gap, length, wiring)
 
 
 def unaffordable(spec: Sizes) -> list[str]:

@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo, model_validator
 
+import tasks
 from experiments.cost import Cost, predict, unaffordable
 from models.cells import CELLS
-from tasks import TASKS
+from tasks import LONGEST, TASKS
 
 __all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "expand", "predict"]
 
@@ -65,6 +66,8 @@ def _one_of(value: object, choices: Sequence[str]) -> str:
         f" (did you mean {near[0]!r}?)" if near else ""
     )
 
+
+_LONGEST = max(LONGEST, *(info.overhead(info.max_gap) for info in TASKS.values()))
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "task": tuple(TASKS),
@@ -123,7 +126,7 @@ def _init(value: object) -> str:
 
 def _gate_bias(value: object) -> float | str | None:
     if value is None or value == "chrono":
-        return value  # type: ignore[return-value]
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"must be a finite number or chrono, but got {_shown(value)}")
     if not -20 <= value <= 20:
@@ -134,8 +137,8 @@ def _gate_bias(value: object) -> float | str | None:
 def _field(
     label: str, help_: str, default: Any, *, ge: float | None = None, le: float | None = None, unit: str = ""
 ) -> Any:
-    bounds: dict[str, float] = {k: v for k, v in (("ge", ge), ("le", le)) if v is not None}
-    return Field(default=default, title=label, description=help_, json_schema_extra={"unit": unit}, **bounds)  # type: ignore[arg-type]
+    bounds: dict[str, Any] = {k: v for k, v in (("ge", ge), ("le", le)) if v is not None}
+    return Field(default=default, title=label, description=help_, json_schema_extra={"unit": unit}, **bounds)
 
 
 Choice = Annotated[str, PlainValidator(_choice)]
@@ -159,7 +162,7 @@ class RunSpec(BaseModel):
         "The whole sequence; left out, it is as short as the gap allows.",
         None,
         ge=1,
-        le=4000,
+        le=_LONGEST,
         unit="timesteps",
     )
     wiring: Annotated[str | None, PlainValidator(_wiring)] = _field(
@@ -289,22 +292,11 @@ class RunSpec(BaseModel):
 
 
 def _task_rules(spec: RunSpec) -> list[str]:
-    task = TASKS[spec.task]
-    if spec.gap < task.min_gap:
-        return [f"gap must be at least {task.min_gap}, but got {spec.gap}"]
-    if spec.gap > task.max_gap:
-        return [f"gap must be at most {task.max_gap}, but got {_shown(spec.gap)}"]
-    broken = []
-    needed = task.overhead(spec.gap)
-    if spec.length is not None and spec.length < needed:
-        over = needed - spec.gap
-        rule = f"gap + {over} = {needed}" if over else f"the gap, {needed}"
-        broken.append(f"length must be at least {rule}, but got {spec.length}")
-    elif spec.length is not None and spec.length > needed and not task.own_length:
-        broken.append(f"length must be {needed} for {spec.task} at gap {spec.gap}, but got {spec.length}")
-    if spec.wiring is not None and spec.wiring not in task.wirings:
-        broken.append(f"wiring {_one_of(spec.wiring, task.wirings)}")
-    return broken
+    try:
+        tasks.check(spec.task, spec.gap, spec.length, spec.wiring)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _cell_rules(spec: RunSpec) -> list[str]:

@@ -1,0 +1,1 @@
+"""Recurrent networks as torch modules, and the table of cells that can be chosen."""

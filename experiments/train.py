@@ -1,0 +1,249 @@
+"""Train one run and record every step of it.
+
+The same spec on the same build, processor and one thread gives the same numbers to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import tasks
+from diagnostics.records import COLUMNS, Array, TaskFacts
+from experiments.device import choose
+from experiments.gradient import Clipped, Flat
+from experiments.record import answer_row, profile_row
+from experiments.spec import RunSpec
+from models.initialise import initialise
+from models.network import Network
+from tasks.base import Batch, Task
+
+HELD_OUT = 512
+"""Samples that the measure of success is taken on: a share is known to about two percentage points."""
+
+FLUSH_S = 0.25
+"""Rows are handed over this often: a page that looks once a second is never a second behind."""
+
+
+class Recorder(Protocol):
+    """Where a run's records go, and where it hears that it should stop."""
+
+    def begin(self, facts: TaskFacts, info: Mapping[str, str]) -> None:
+        """Take what is known before the first step; called once."""
+
+    def add(self, columns: Mapping[str, Array]) -> None:
+        """Take rows to append: complete streams, each column with the same number of rows as its stream."""
+
+    def stop_requested(self) -> bool:
+        """Whether the run should end after this step; called at every step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. ``loss`` and ``success`` are the last measured on the held-out set."""
+
+    state: Literal["finished", "diverged", "stopped"]
+    steps_done: int
+    detail: str
+    loss: float
+    success: float
+
+
+def train(spec: RunSpec, recorder: Recorder) -> Outcome:
+    """Train ``spec`` from its seed and hand every record to ``recorder``.
+
+    Divergence is an outcome, not an error. Raises ``Refusal`` where the spec asks for a device that is not there, and
+    whatever the recorder raises (a full disk).
+    """
+    trainer = Trainer(spec)
+    recorder.begin(trainer.task.facts(trainer.facts_rng), trainer.info())
+    rows = Rows(recorder)
+    rows.add(trainer.measure(0))
+    state: Literal["finished", "diverged", "stopped"] = "finished"
+    done, detail = 0, ""
+    for step in range(spec.steps):
+        columns, detail = trainer.step(step)
+        rows.add(columns)
+        if detail:
+            state, done = "diverged", step
+            break
+        done = step + 1
+        stop = recorder.stop_requested()
+        if done % trainer.eval_every == 0 or done == spec.steps or stop:
+            rows.add(trainer.measure(done))
+        rows.flush_if_due()
+        if stop and done < spec.steps:
+            state, detail = "stopped", f"stopped at step {done} of {spec.steps}"
+            break
+    rows.flush()
+    return Outcome(state, done, detail, trainer.last_loss, trainer.last_success)
+
+
+class Rows:
+    """Rows on their way to a recorder, handed over in small groups: the first at once, then every ``FLUSH_S``."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._waiting: dict[str, list[Array | float]] = {}
+        self._due_s = -math.inf
+
+    def add(self, columns: Mapping[str, Array | float]) -> None:
+        """Put one row of each stream that ``columns`` has in line."""
+        for name, value in columns.items():
+            self._waiting.setdefault(name, []).append(value)
+
+    def flush_if_due(self) -> None:
+        """Hand over what waits, if the last time is long enough ago."""
+        if time.monotonic() >= self._due_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        if self._waiting:
+            self._recorder.add(
+                {name: np.asarray(values, dtype=COLUMNS[name].dtype) for name, values in self._waiting.items()}
+            )
+        self._waiting = {}
+        self._due_s = time.monotonic() + FLUSH_S
+
+
+class Trainer:
+    """The network, the task and the optimiser of one run, one step at a time."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.device = choose(spec.device, spec.batch * spec.hidden)
+        self.task: Task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
+        # One stream of random numbers each, so that the batches of a seed are the same whatever the cell.
+        weights, batches, facts = np.random.SeedSequence(spec.seed).spawn(3)
+        self._batches = np.random.default_rng(batches)
+        self.facts_rng = np.random.default_rng(facts)
+        self.network = build(spec, self.task, int(weights.generate_state(1, np.uint64)[0] >> 1)).to(self.device)
+        self.flat = Flat(self.network)
+        self._optimizer = optimizer(spec, self.flat.parameters)
+        self._held_out = self.task.held_out(spec.seed, HELD_OUT)
+        self._many = self.task.wiring == "many-to-many"
+        assert spec.record_every is not None  # resolved by the spec
+        assert spec.eval_every is not None
+        self._record_every = spec.record_every
+        self.eval_every = spec.eval_every
+        self.last_loss = self.last_success = math.nan
+        self._began_s = time.monotonic()
+
+    def info(self) -> dict[str, str]:
+        """What the numbers depend on besides the spec."""
+        return {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "device": str(self.device),
+            "threads": str(torch.get_num_threads()),
+            "parameters": str(self.flat.parameters.numel()),
+        }
+
+    def step(self, step: int) -> tuple[dict[str, Array | float], str]:
+        """One update: its row of records, and a sentence if training diverged in it, else "".
+
+        Where the loss is not finite no update is made, and the step's profile is recorded whether it was due or not.
+        """
+        due = step % self._record_every == 0
+        batch = self.task.batch(self._batches, self.spec.batch)
+        inputs, targets = self._tensors(batch)
+        self.flat.gradient.zero_()
+        run = self.network(inputs, keep_input_grad=True)
+        loss = self._loss(run.outputs, targets)
+        loss.backward(retain_graph=self._many)
+        value = float(loss.detach())
+        clipped = self.flat.clip(*self.spec.clip_rule)
+        row: dict[str, Array | float] = {}
+        if due or not math.isfinite(value) or not math.isfinite(clipped.norm_pre):
+            row.update(profile_step=step, **profile_row(run.traces, run.x.grad, self.spec.cell))
+            if self._many:
+                last = self._loss(run.outputs[-1], targets[-1])
+                torch.autograd.grad(last, run.x)  # through every layer, and into nobody's .grad
+                row.update(answer_row(run.traces))
+        trouble = self._update(step, value, clipped)
+        row.update(
+            step=step,
+            loss=value,
+            grad_norm_pre=clipped.norm_pre,
+            grad_norm_post=clipped.norm_post,
+            clip_factor=clipped.factor,
+            nan_count=clipped.nan_count,
+            inf_count=clipped.inf_count,
+            zero_count=clipped.zero_count,
+            wall_s=time.monotonic() - self._began_s,
+        )
+        return row, trouble
+
+    def _update(self, step: int, loss: float, clipped: Clipped) -> str:
+        if not math.isfinite(loss):
+            return f"diverged at step {step}: the loss is {loss:g}"
+        self._optimizer.step()
+        name = self.flat.first_non_finite()
+        if name is None:
+            return ""
+        held = [f"{n} {what}" for n, what in ((clipped.nan_count, "nan"), (clipped.inf_count, "inf")) if n]
+        cause = f"the gradient held {' and '.join(held)}" if held else "the update overflowed"
+        return f"diverged at step {step}: {cause}, which left {name} not finite"
+
+    @torch.no_grad()
+    def measure(self, updates: int) -> dict[str, Array | float]:
+        """Loss and success on the held-out set, as a row of the eval stream."""
+        size = max(self.spec.batch, 64)
+        whole = self._held_out
+        outputs = []
+        for start in range(0, whole.size, size):
+            part = slice(start, start + size)
+            tokens = torch.from_numpy(np.ascontiguousarray(whole.inputs[:, part])).to(self.device)
+            outputs.append(self.network(tokens).outputs)
+        joined = torch.cat(outputs, dim=-2)
+        self.last_loss = float(self._loss(joined, self._tensors(whole)[1]))
+        self.last_success = self.task.success(joined.cpu().numpy(), whole)
+        return {"eval_step": updates, "eval_loss": self.last_loss, "eval_success": self.last_success}
+
+    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(batch.inputs).to(self.device), torch.from_numpy(batch.targets).to(self.device)
+
+    def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean over all answers: cross-entropy in nats, or the squared error."""
+        if self.task.loss == "mse":
+            return functional.mse_loss(outputs.squeeze(-1), targets)
+        return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+
+def build(spec: RunSpec, task: Task, seed: int) -> Network:
+    """The network that a spec describes, with weights drawn from ``seed``."""
+    network = Network(
+        spec.cell,
+        input_size=task.input_size,
+        hidden=spec.hidden,
+        layers=spec.layers,
+        outputs=task.outputs,
+        vocabulary=len(task.vocabulary),
+        embedding=spec.embedding if spec.inputs == "embedding" else None,
+        every_step=task.wiring == "many-to-many",
+    )
+    initialise(network, spec.init, spec.gate_bias, task.length, torch.Generator().manual_seed(seed))
+    return network
+
+
+def optimizer(spec: RunSpec, parameters: torch.nn.Parameter) -> torch.optim.Optimizer:
+    """The optimiser of a spec over the flat parameters; all of them act entry by entry, so nothing is mixed."""
+    rate = spec.learning_rate
+    if spec.optimizer == "adam":
+        return torch.optim.Adam([parameters], lr=rate)
+    if spec.optimizer == "rmsprop":
+        return torch.optim.RMSprop([parameters], lr=rate, alpha=0.9)
+    return torch.optim.SGD([parameters], lr=rate, momentum=0.9 if spec.optimizer == "momentum" else 0.0)

@@ -1,0 +1,70 @@
+"""A whole network: words or numbers in, recurrent layers, a linear head that answers at the end or at every step.
+
+Letters: T timesteps, B batch, I input size, H hidden size, V words, C outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diagnostics.recurrence import Trace
+from models.recurrent import Recurrent
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: ``outputs`` [B,C] (or [T,B,C]), ``x`` [T,B,I] as the recurrence read it, a trace per layer."""
+
+    outputs: Tensor
+    x: Tensor
+    traces: list[Trace]
+
+
+class Network(nn.Module):
+    """Input → recurrent layers → head.
+
+    ``vocabulary`` is the number of words V, or 0 where the inputs are numbers; ``embedding`` the size of a word's
+    learned embedding, or None for one-hot words; ``input_size`` I of one-hot words or numbers. ``every_step`` puts the
+    head on every timestep instead of the last. Parameters are zero until ``models.initialise`` fills them.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        *,
+        input_size: int,
+        hidden: int,
+        layers: int,
+        outputs: int,
+        vocabulary: int,
+        embedding: int | None,
+        every_step: bool,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.every_step = every_step
+        self.embedding: nn.Embedding | None = None
+        if vocabulary and embedding is not None:
+            self.embedding = nn.Embedding(vocabulary, embedding, _weight=torch.zeros(vocabulary, embedding))
+            input_size = embedding
+        self.recurrent = Recurrent(cell, input_size, hidden, layers)
+        self.head = nn.utils.skip_init(nn.Linear, hidden, outputs)
+
+    def forward(self, inputs: Tensor, *, keep_input_grad: bool = False) -> Pass:
+        """Run on int64 words [T,B] or float32 numbers [T,B,I].
+
+        With ``keep_input_grad``, ``x.grad`` holds the gradient with respect to x after ``backward()``.
+        """
+        if self.embedding is not None:
+            x = self.embedding(inputs)
+            if keep_input_grad:
+                x.retain_grad()
+        else:
+            x = functional.one_hot(inputs, self.vocabulary).float() if self.vocabulary else inputs
+            x.requires_grad_(keep_input_grad)
+        states, traces = self.recurrent(x)
+        return Pass(self.head(states if self.every_step else states[-1]), x, traces)
