@@ -1,0 +1,224 @@
+"""The state gradient against steps back from the loss, on a log axis, runs overlaid with bands over the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
+from diagnostics.charts.labels import run_labels, safe, short
+from diagnostics.charts.palette import Style, ThemeName, faded, styles
+from diagnostics.charts.rails import Rails, add_rails, rails_of
+from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, snapshot
+from diagnostics.measures.numbers import power_of_ten
+from diagnostics.measures.reach import REACH_THRESHOLD
+from diagnostics.measures.sentence import name_word
+from diagnostics.records import Array, Run
+
+TITLE = "How much gradient arrives, step by step back from the loss"
+_PLOT_PX = 330
+
+
+class Line(NamedTuple):
+    """One run's profile by lag; arrays ``[K + 1]``, index k is k steps back from the loss."""
+
+    label: str
+    style: Style
+    training_step: int
+    word: str
+    distance: int
+    p05: Array
+    median: Array
+    p95: Array
+    gradient: Array
+    """The median before any division, l2."""
+    rails: Rails
+    """Lags at which the median is exactly 0, infinite, or not a number."""
+
+
+class Prepared(NamedTuple):
+    """All lines, the decades that the axis spans, and where it all comes from."""
+
+    origin: Origin
+    lines: tuple[Line, ...]
+    decades: tuple[int, int]
+    normalised: bool
+
+
+def prepare(runs: Sequence[Run], at_step: int | None = None, normalise: bool = True) -> Prepared:
+    """Take each run's profile nearest to training step ``at_step``, the newest where None.
+
+    With ``normalise`` every value is divided by the run's median at the loss, so that runs with losses of different
+    size compare; without, values are l2 norms. A profile without a finite positive value at the loss cannot be
+    divided: all its values are then not a number, and say so.
+    """
+    labels, looks = run_labels(runs), styles(runs)
+    lines = []
+    for run, label, style in zip(runs, labels, looks, strict=True):
+        shot = snapshot(run, at_step)
+        if run.facts is not None and shot is not None:
+            lines.append(_line(run, label, style, shot, normalise))
+    steps = {run.id: shot.training_step for run in runs if (shot := snapshot(run, at_step)) is not None}
+    origin = Origin(
+        "profile",
+        ids(runs),
+        _caption(sorted(set(steps.values())), normalise),
+        {
+            "training_steps": steps,
+            "unit": "ratio of l2 norms" if normalise else "l2",
+            "reduction": "median over the batch; band 5th to 95th percentile",
+            "clip": "pre-clip",
+        },
+    )
+    return Prepared(origin, tuple(lines), _decades(lines), normalise)
+
+
+def _line(run: Run, label: str, style: Style, shot: Snapshot, normalise: bool) -> Line:
+    facts = run.facts
+    assert facts is not None
+    at_loss = shot.at_loss if normalise else 1.0
+    p05, median, p95 = (ratios(values, at_loss) for values in (shot.p05, shot.median, shot.p95))
+    # An exact zero is one whatever it is compared with.
+    median = np.where(shot.median == 0, 0.0, median)
+    return Line(
+        label=label,
+        style=style,
+        training_step=shot.training_step,
+        word=safe(name_word(short(facts.tokens[facts.loss_step - facts.distance], 18))),
+        distance=facts.distance,
+        p05=p05,
+        median=median,
+        p95=p95,
+        gradient=shot.median,
+        rails=rails_of(np.arange(len(median)), median),
+    )
+
+
+def _caption(when: Sequence[int], normalise: bool) -> str:
+    quantity = "State gradient ÷ its value at the loss" if normalise else "State gradient, l2 norm"
+    at = f"training step {when[0]}" if len(when) == 1 else f"training steps {when[0]} to {when[-1]}" if when else ""
+    return f"{quantity} · line: median over the batch, band: 5th to 95th percentile · pre-clip · {at}".rstrip(" ·")
+
+
+def _decades(lines: Sequence[Line]) -> tuple[int, int]:
+    """Return the whole decades that hold every drawable median and upper band edge."""
+    values = np.concatenate(
+        [part[kinds(part) == VALUE] for line in lines for part in (line.median, line.p95)] or [[1.0]]
+    )
+    if not values.size:
+        return -2, 1
+    low, high = np.log10(values.min()), np.log10(values.max())
+    return int(np.floor(low - 0.1)), int(np.ceil(high + 0.1))
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw the profiles with time running to the right: the first timestep left, the loss at the right edge."""
+    look = frame(theme, size)
+    if not prepared.lines:
+        return waiting(look, prepared.origin, TITLE, "Waiting for the first gradient profile…")
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines])
+    for line in prepared.lines:
+        _band(figure, look, line, prepared.decades[0])
+    for line in prepared.lines:
+        _curve(figure, look, line, prepared.normalised)
+    longest = max(len(line.median) for line in prepared.lines) - 1
+    rails = [(line.label, look.theme.lines[line.style.colour], line.rails) for line in prepared.lines]
+    figure.update_xaxes(
+        title_text="steps back from the loss  (time runs to the right; the loss is at 0)",
+        range=[longest + 0.03 * longest + 0.5, -0.03 * longest - 0.5],
+    )
+    what = "gradient ÷ gradient at the loss" if prepared.normalised else "state gradient (l2)"
+    figure.update_yaxes(title_text=what, type="log", range=list(prepared.decades), **_ticks(prepared.decades))
+    add_rails(figure, look, rails, hover="%{x} steps back")
+    _marks(figure, look, prepared)
+    return figure
+
+
+def _ticks(decades: tuple[int, int]) -> dict[str, object]:
+    """Return one tick per decade, or every few where there are many, reading as powers of ten."""
+    low, high = decades
+    every = max(1, -(-(high - low) // 9))
+    ticks = [tick for tick in range(low, high + 1) if tick % every == 0]
+    return {"tickvals": [10.0**tick for tick in ticks], "ticktext": [power_of_ten(tick) for tick in ticks]}
+
+
+def _band(figure: go.Figure, look: Frame, line: Line, lowest: int) -> None:
+    """Fill between the percentiles; a lower edge of exactly 0 lies at minus infinity, so the fill leaves the axis."""
+    lag = np.arange(len(line.median))
+    upper, lower = kinds(line.p95) == VALUE, kinds(line.p05) == VALUE
+    bottom = np.where(lower, line.p05, 10.0 ** (lowest - 30))
+    for piece in _stretches(upper & ((line.p05 == 0) | lower)):
+        figure.add_scatter(
+            x=wire(np.concatenate([lag[piece], lag[piece][::-1]])),
+            y=np.concatenate([line.p95[piece], bottom[piece][::-1]]),
+            mode="none",
+            fill="toself",
+            fillcolor=faded(look.theme.lines[line.style.colour], 0.16),
+            legendgroup=line.label,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def _stretches(present: Array) -> list[slice]:
+    """Return the stretches of consecutive True values that are at least two long."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(np.int8), [0]])))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]
+
+
+def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None:
+    lag = np.arange(len(line.median))
+    drawable = kinds(line.median) == VALUE
+    colour = look.theme.lines[line.style.colour]
+    ratio = "%{y:.2e} of the gradient at the loss<br>" if normalised else ""
+    figure.add_scatter(
+        x=wire(lag),
+        # Float64: a profile can fall below the smallest float32.
+        y=np.where(drawable, line.median, np.nan),
+        mode="lines+markers",
+        line={"color": colour, "width": look.size.line, "dash": line.style.dash},
+        marker={"symbol": line.style.symbol, "size": look.size.marker, "color": colour, "maxdisplayed": 12},
+        name=line.label,
+        legendgroup=line.label,
+        connectgaps=False,
+        customdata=line.gradient,
+        hovertemplate=(
+            f"%{{x}} steps back<br>{ratio}%{{customdata:.2e}} (l2, pre-clip)<br>training step {line.training_step}"
+            f"<extra>{line.label}</extra>"
+        ),
+    )
+
+
+def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+    """Mark the informative steps, one per distinct place, and the reach line where ratios are drawn."""
+    places: dict[int, list[str]] = {}
+    for line in prepared.lines:
+        words = places.setdefault(line.distance, [])
+        if line.word not in words:
+            words.append(line.word)
+    for distance, words in places.items():
+        figure.add_vline(x=distance, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
+        figure.add_annotation(
+            text=f"<b>{' / '.join(words[:2])}</b>, {distance} back",
+            x=distance,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            xanchor="center",
+            font={"color": look.theme.text},
+        )
+    if prepared.normalised:
+        figure.add_hline(
+            y=REACH_THRESHOLD,
+            line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"},
+            annotation={
+                "text": "1 %: the reach ends where a line first falls below",
+                "xanchor": "left",
+                "x": 0.005,
+                "yanchor": "top",
+                "font": {"size": look.size.small, "color": look.theme.muted},
+            },
+        )
