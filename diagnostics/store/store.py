@@ -1,0 +1,195 @@
+"""The store: one folder of runs, and everything that the rest of the program does with it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from diagnostics.records import Run
+from diagnostics.store import locks, run_file
+from diagnostics.store.catalog import Catalog
+from diagnostics.store.check import Finding, check
+from diagnostics.store.errors import StoreError
+from diagnostics.store.layout import Layout, sidecars
+from diagnostics.store.recovery import settle
+from diagnostics.store.rows import ComparisonRow, RunRow
+from diagnostics.store.tail import RunReader, RunTail
+from diagnostics.store.transfer import take_in
+from diagnostics.store.workers import WorkerList
+from diagnostics.store.writer import RunWriter
+
+DEFAULT_FOLDER = "runs"
+
+
+class Store:
+    """Runs on disk. ``read_only`` where nothing can be changed, with the reason as a sentence in ``notice``.
+
+    Every method raises ``StoreError`` with one sentence where it cannot do what was asked. One object may be used from
+    several threads, and any number of processes may open the same folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.layout = Layout(path)
+        self.notice = ""
+        try:
+            self.layout.make()
+            writable = os.access(path, os.W_OK)
+        except FileExistsError as error:
+            raise StoreError(f"the store must be a folder, but {path} is or contains a file in its way") from error
+        except OSError as error:
+            if not self.layout.catalog.exists():
+                raise StoreError(f"the store {path} cannot be made: {error.strerror or error}") from error
+            writable = False
+        if not writable:
+            self.notice = f"The store {path} cannot be written by this user, so it is open for reading only."
+        self.catalog = Catalog(self.layout.catalog)
+        if self.catalog.newer:
+            self.notice = (
+                f"The store {path} was written by a newer version of gradreach (format {self.catalog.version}), "
+                "so it is open for reading only."
+            )
+        self.catalog.writable = not self.notice
+        self.workers = WorkerList(self.catalog)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """Open the store in the folder ``path`` (None: ``$GRADREACH_STORE``, else ``./runs``); make it if missing."""
+        chosen = path or os.environ.get("GRADREACH_STORE") or DEFAULT_FOLDER
+        return cls(Path(chosen).expanduser().absolute())
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every change is refused."""
+        return not self.catalog.writable
+
+    # What there is
+
+    def runs(self, *, comparison: str | None = None, include_deleted: bool = False) -> list[RunRow]:
+        """The runs, newest first; none is called running whose worker is gone."""
+        rows = self.catalog.rows(comparison=comparison, include_deleted=include_deleted)
+        return [settle(self.layout, self.catalog, row) for row in rows]
+
+    def row(self, run_id: str) -> RunRow:
+        """One run; raises ``StoreError`` where there is none of this id."""
+        return settle(self.layout, self.catalog, self.catalog.row(run_id))
+
+    def comparisons(self) -> list[ComparisonRow]:
+        """The comparisons that still have a run, newest first."""
+        return self.catalog.comparisons()
+
+    def read(self, run_id: str) -> Run:
+        """A whole run. Raises ``StoreError`` naming file and chunk where something is damaged."""
+        row = self.row(run_id)
+        reader = RunReader(self.layout, run_id)
+        reader.look(row)
+        return reader.run(row)
+
+    def tail(self, run_id: str) -> RunTail:
+        """A reader that follows a run while it grows."""
+        return RunTail(self, self.layout, run_id)
+
+    def info(self, run_id: str) -> Mapping[str, Any]:
+        """What was recorded on how the run is made (versions, device, parameters); empty before it began."""
+        reader = RunReader(self.layout, run_id)
+        reader.look(self.row(run_id))
+        info: Mapping[str, Any] = reader.documents.get("info", {})
+        return info
+
+    def run_file(self, run_id: str) -> Path:
+        """Where the run's file lies. It is complete by itself once the run has ended; before, use ``copy_run_file``."""
+        return self.layout.run_file(run_id)
+
+    def copy_run_file(self, run_id: str, target: Path) -> None:
+        """Write a copy of the run's file to ``target``, complete in itself also while the run is being written."""
+        run_file.copy_whole(self.layout.run_file(run_id), target)
+
+    def check(self) -> list[Finding]:
+        """Look at every file and say what is wrong with any; empty where all is well."""
+        return check(self.layout, self.catalog)
+
+    # What can be changed
+
+    def create(
+        self, specs: Sequence[Mapping[str, Any]], names: Sequence[str], comparison_name: str = ""
+    ) -> tuple[str, list[str]]:
+        """Queue runs that belong together; returns the comparison's id and theirs."""
+        return self.catalog.insert(specs, names, comparison_name)
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        self.catalog.rename(run_id, name)
+
+    def delete(self, run_ids: Sequence[str]) -> None:
+        """Hide runs; ``restore`` brings them back until ``purge``. A running run is refused, a queued one stopped."""
+        self.catalog.set_deleted(run_ids, True)
+
+    def restore(self, run_ids: Sequence[str]) -> None:
+        """Undo ``delete``."""
+        self.catalog.set_deleted(run_ids, False)
+
+    def purge(self, run_ids: Sequence[str] | None = None) -> list[str]:
+        """Remove deleted runs (None: all of them) and their files for good; returns which."""
+        removed = self.catalog.remove(run_ids)
+        for run_id in removed:
+            path = self.layout.run_file(run_id)
+            for file in (path, *sidecars(path), self.layout.run_lock(run_id), self.layout.reserve(run_id)):
+                file.unlink(missing_ok=True)
+        return removed
+
+    def request_stop(self, run_id: str) -> None:
+        """Stop a queued run at once; ask a running one to stop; leave an ended one as it is."""
+        detail = "stopped before it began"
+        if not self.catalog.change(run_id, "queued", "stopped", ended_s=time.time(), detail=detail):
+            self.catalog.row(run_id)
+            self.catalog.change(run_id, "running", "running", stop=1)
+
+    def import_run_file(
+        self,
+        source: Path | bytes,
+        spec: Mapping[str, Any],
+        name: str,
+        *,
+        comparison: str | None = None,
+        comparison_name: str = "",
+    ) -> str:
+        """Take in a run file from elsewhere, under a new id, and return that.
+
+        Every chunk is checked, and copied into a file of our own making: nothing else that the foreign file may hold
+        comes along. ``spec`` must be what the file says it ran. Nothing is written where anything is wrong.
+        """
+        return take_in(self.layout, self.catalog, source, spec, name, comparison, comparison_name)
+
+    # Writing runs
+
+    def writer(self, run_id: str, *, timeout_s: float = 5.0) -> RunWriter:
+        """Start writing a queued run; raises ``StoreError`` where it is not queued, or somebody else holds it."""
+        writer = self._try_writer(run_id, timeout_s)
+        if writer is None:
+            raise StoreError(f"run {run_id} cannot be started: it is {self.row(run_id).state}, not queued and free")
+        return writer
+
+    def claim(self) -> RunWriter | None:
+        """Start writing the oldest queued run; None where none is waiting. Two claimants never get the same one."""
+        for run_id in self.catalog.queued():
+            if (writer := self._try_writer(run_id, 1.0)) is not None:
+                return writer
+        return None
+
+    def _try_writer(self, run_id: str, timeout_s: float) -> RunWriter | None:
+        # The lock first, the state second: a run is never `running` with its lock free, so looking cannot mistake it.
+        lock = locks.hold(self.layout.run_lock(run_id), timeout_s)
+        if lock is None:
+            return None
+        now = time.time()
+        try:
+            if self.catalog.change(run_id, "queued", "running", started_s=now, heartbeat_s=now):
+                return RunWriter(self.layout, self.catalog, self.catalog.row(run_id), lock)
+        except BaseException:
+            lock.release()
+            raise
+        lock.release()
+        return None

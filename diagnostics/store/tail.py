@@ -1,0 +1,128 @@
+"""Following a run while it grows: each look reads only the chunks that are new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from diagnostics.records import Records, Run, TaskFacts
+from diagnostics.store import run_file
+from diagnostics.store.errors import StoreError
+from diagnostics.store.layout import Layout
+from diagnostics.store.rows import ENDED, RunRow
+
+
+class RunReader:
+    """What has been read of a run's file so far; ``look`` adds what is new."""
+
+    def __init__(self, layout: Layout, run_id: str) -> None:
+        self._layout = layout
+        self.run_id = run_id
+        self.chunks = 0
+        self.records = Records.empty()
+        self.documents: Mapping[str, Any] = {}
+
+    def look(self, row: RunRow) -> bool:
+        """Read what is new; True where there was something. ``row`` must have been read before: then a run that it
+        calls ended is read to its end. Raises ``StoreError`` naming file and chunk where something is damaged.
+        """
+        path = self._layout.run_file(self.run_id)
+        if not path.exists():
+            if row.state in ("queued", "running") or (row.state in ENDED and row.steps_done == 0):
+                return False
+            raise StoreError(f"{path} is missing, so the records of run {self.run_id} are lost")
+        with run_file.opened(path) as connection:
+            new = run_file.chunks(connection, path, self.chunks)
+            fresh = bool(new)
+            if new:
+                self.records = Records.concatenate([self.records, *new])
+                self.chunks += len(new)
+            if "info" not in self.documents or (row.state in ENDED and "end" not in self.documents):
+                known = self.documents
+                self.documents = run_file.documents(connection, path)
+                fresh = fresh or known.keys() != self.documents.keys()
+        promised = self.documents.get("end", {}).get("chunks", self.chunks)
+        if row.state in ENDED and promised != self.chunks:
+            raise StoreError(f"{path} is damaged: it holds {self.chunks} chunks where {promised} were written")
+        return fresh
+
+    def run(self, row: RunRow) -> Run:
+        """The run as far as it has been read."""
+        info = self.documents.get("info", {})
+        return Run(
+            id=row.id,
+            name=row.name,
+            state=row.state,
+            spec=row.spec,
+            facts=facts_of(self.documents.get("facts")),
+            records=self.records,
+            detail=row.detail,
+            versions=info.get("versions", {}),
+            comparison=row.comparison,
+        )
+
+
+def facts_of(document: Mapping[str, Any] | None) -> TaskFacts | None:
+    """The task's facts from their JSON form; raises ``StoreError`` where they are not what they should be."""
+    if document is None:
+        return None
+    try:
+        fields = dict(document)
+        for name in ("tokens", "informative_steps"):
+            fields[name] = tuple(fields[name])
+        for name in ("chance_loss", "chance_success"):
+            fields[name] = float(fields[name])
+        return TaskFacts(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"the task facts of a run cannot be read: {error}") from error
+
+
+def summary(documents: Mapping[str, Any], records: Records) -> dict[str, Any]:
+    """The catalog's columns as a run's file has them: how far it came, and its end where that was written."""
+    found: dict[str, Any] = {}
+    if records.rows("step"):
+        found |= {
+            "steps_done": int(records["step"][-1]) + 1,
+            "loss": float(records["loss"][-1]),
+            "elapsed_s": float(records["wall_s"][-1]),
+        }
+    if records.rows("eval"):
+        found["success"] = float(records["eval_success"][-1])
+    end: Mapping[str, Any] = documents.get("end", {})
+    if end.get("state") in ENDED:
+        found |= {name: end[name] for name in ("state", "detail", "ended_s") if name in end}
+        found |= {name: float(end[name]) for name in ("loss", "success") if name in end}
+    return found
+
+
+class Rows(Protocol):
+    """Whoever can say what the catalog's line of a run is."""
+
+    def row(self, run_id: str) -> RunRow:
+        """The run's line."""
+
+
+class RunTail:
+    """An incremental reader of one run, from ``Store.tail``. ``version`` changes exactly when ``poll`` saw news."""
+
+    def __init__(self, store: Rows, layout: Layout, run_id: str) -> None:
+        self._store = store
+        self._reader = RunReader(layout, run_id)
+        self._seen: tuple[str, str, str] | None = None
+        self._complete = False
+        self._run: Run | None = None
+        self.version = 0
+
+    def poll(self) -> Run:
+        """The run up to now. Without news this is the same object as before, for the price of one catalog look."""
+        row = self._store.row(self._reader.run_id)
+        news = False
+        if not self._complete:
+            news = self._reader.look(row)
+            self._complete = row.state in ENDED
+        shown = (row.state, row.name, row.detail)
+        if news or self._run is None or shown != self._seen:
+            self._seen = shown
+            self._run = self._reader.run(row)
+            self.version += 1
+        return self._run
