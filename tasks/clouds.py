@@ -25,35 +25,31 @@ PLACES = {
 }
 
 OPENERS = phrases(
-    "everyone|everybody|nobody / knows|thinks|believes|says / that the",
-    "it / seems|appears|happens / that the",
-    "I / know|think|believe|hope|heard / that the",
-    "we / know|think|believe|hope|heard / that the",
+    "everyone|everybody|nobody / knows|thinks|says / that the",
+    "it / seems|appears / that the",
+    "I|we / know|think|hope|heard / that the",
     "of course all the",
 )
 
 PARTS = {
+    # One word is not enough for "in the": with a gap of 2 the places stand bare ("the clouds suggest sky").
+    "evocation": phrases("suggest|evoke|mean"),
     "verb": phrases(
-        "suggest|mean|evoke",
-        "fill|define|suit / the",
-        "are|were|stay|belong|remain|stayed / in the",
-        "must|should|may / be|stay / in the",
-        "are|feel / at home|most at home / in the",
-        "can|must|should / always|usually|often / be / found|seen / in the",
+        "fill|suit|need / the",
+        "are / |always|often / in the",
+        "|always|often / stay|belong|remain / in the",
+        "must|should|may / |always|often / be|stay / in the",
+        "are / |always|often / at home in the",
+        "|always|often / feel at home in the",
+        "can|must|should / |always|often / be seen in the",
     ),
-    "degree": phrases("all|always|usually|often|really"),
     "relative": phrases(
-        "we|I / saw|heard|met|remember|like|love",
-        "that / we|I / saw|heard|met|remember|like|love",
-        "my / father|mother|brother|sister / saw|met|remembers|loves",
-        "that my / father|mother|brother|sister / saw|met|remembers|loves",
-        "that / we|I / all / saw|remember|love",
-        "that / we|I / saw|heard|met / one|that / morning|evening|day",
-        "of / my|our / story|letter|song",
+        "|that / I|we / saw|drew|painted|like|love",
+        "|that / my / father|mother|brother|sister / saw|drew|painted|loves",
+        "|that / I|we / saw|drew|painted / one|that / |cold / morning|evening|day",
+        "of / my|our / story|song",
     ),
-    "story": phrases(
-        "that / we|I / saw|heard|met|drew|noticed", "that my / father|mother|brother|sister / saw|met|drew"
-    ),
+    "story": phrases("that / I|we / saw|drew|painted", "that my / father|mother|brother|sister / saw|drew|painted"),
 }
 
 CLOUDS = Theme(
@@ -62,9 +58,9 @@ CLOUDS = Theme(
     openers=OPENERS,
     pairs=PLACES,
     parts=PARTS,
-    patterns=("degree? verb", "relative degree? verb", "story fill degree? verb"),
+    patterns=("evocation", "verb", "relative verb", "story fill verb"),
     stops=False,
-    first_joiners=("while", "when", "before", "after"),
+    first_joiners=("while", "when"),
     joiners=("and",),
 )
 

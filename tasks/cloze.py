@@ -26,7 +26,8 @@ REDRAWS = 20
 JOINED = 0.4
 """Share of clauses, among those that may, that are joined to the next one by a conjunction and not by a full stop."""
 
-PREFACE = phrases("honestly|naturally|once", "long ago|you see|as children", "many years ago")
+PREFACE = phrases("honestly|yes", "you see")
+"""What stands before the opener where there is room for no more than one or two words."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Cloze(Task):
         self._first_joiners = np.array([tokens[word] for word in theme.first_joiners], dtype=np.int64)
         self._joiners = np.array([tokens[word] for word in theme.joiners], dtype=np.int64)
         self._stops = theme.stops
-        # A filler token says nothing about the answer, so hashing a sentence needs no more than fixed odd numbers.
+        # Fixed odd numbers: equal sums mean equal sentences, but for odds of one in 2**62.
         self._hash = np.random.default_rng(0).integers(1, 2**62, length) | 1
 
     def _draw(self, rng: np.random.Generator, size: int) -> Batch:

@@ -26,8 +26,8 @@ LANGUAGES = {
 """Each country has one language here and each language one country, so a country decides its answer."""
 
 OPENERS = phrases(
-    "I / grew up|was born|was raised|once lived|started school|spent years|found work|settled down / in",
-    "we / all lived|once lived|settled down / in",
+    "I / grew up|was born|was raised|once lived|started school|spent years|found work / in",
+    "we / all|once / lived in",
     "my / family|parents / lived in",
 )
 
@@ -35,28 +35,27 @@ PARTS = {
     "stop": phrases("."),
     "adjunct": phrases(
         "near the / |big|old / lake|river",
-        "in a / |very / small|quiet / village|town",
+        "in a / |very / small|quiet / village",
         "in a / small|big|quiet / house by the / road|lake|river",
         "on a / small|big|quiet / farm",
         "in the / north|south",
-        "among / |many / good / friends|people",
+        "among / |many / |good / friends",
     ),
     # Continues the opener's sentence, right up to the blank. Past tense or "I", so it agrees with every opener.
     "ending": phrases(
         "speaking|learning|hearing|reading|studying",
-        "and / spoke|learned|loved|studied|taught",
-        "while / speaking|learning|studying|teaching",
-        "so I / speak|know|love|teach",
-        "where / everybody spoke|I learned|I loved|children learned|people spoke",
-        "and / always|soon|only|often / spoke|learned|studied",
-        "so / now I / speak|teach|love",
-        "so I / speak|know / fluent|good|perfect",
-        "where everybody / I knew|around us / spoke",
-        "where I / soon|first|also / learned|studied|loved",
-        "where I / learned|started / to / speak|love|read",
-        "so / of course|even now / I / speak|love",
-        "and / that|this / is why I / speak|teach|love",
-        "so my / first|best / language is",
+        "and / |soon / spoke|learned|loved|studied",
+        "and / always|often / spoke|studied",
+        "while / speaking|learning|hearing|reading|studying",
+        "so / |now / I / speak|love|teach",
+        "so / |now / I / speak / fluent|good|perfect",
+        "where / everybody spoke|I learned|I loved|friends spoke",
+        "where everybody / I knew / spoke",
+        "where I / soon|also / learned|studied|loved",
+        "where I learned to / speak|love|read",
+        "so / of course|even now / I / speak|love|teach",
+        "and / that|this / is why I / speak|love|teach",
+        "so / my / first|best / language is",
         "so / of course|even now / I / speak / fluent|good|perfect",
         "and / that|this / is why I / speak / fluent|good|perfect",
     ),
@@ -64,12 +63,12 @@ PARTS = {
     "tail": phrases(
         "so I speak",
         "today|now / I / |still / speak / |fluent|good|perfect",
-        "of course I / |still / speak / |fluent|good|perfect",
+        "|so / of course I / |still / speak / |fluent|good|perfect",
         "even now I / |often / think|dream|write / in",
-        "my / first|best|favourite / language is / |still",
-        "that is why I / speak / |fluent|good|perfect",
+        "my / first|best / language is / |still",
+        "that is why I / speak|love|teach",
+        "that is why I / speak / fluent|good|perfect",
         "at / night|home / I / |still|often / dream|sing|think / in",
-        "so of course I speak / fluent|good|perfect",
     ),
 }
 

@@ -26,6 +26,12 @@ Phrase = tuple[str, ...]
 FILL = "fill"
 """The pseudo-part of a pattern that takes all the room that is left, and is filled with clauses."""
 
+RICHNESS = 0.75
+"""Power of a frame's count of texts that makes its weight."""
+
+ROOMS = 64
+"""Rooms for which the choice of the next clause's length is tabled."""
+
 MANY = 1e12
 """Counts of possible fillers stop here: beyond, one is as rich as another."""
 
@@ -85,9 +91,9 @@ class Frames:
 
     @property
     def chance(self) -> Floats:
-        """``[F]``: a frame's weight is the root of its count, between uniform over frames and uniform over texts."""
-        root = np.sqrt(self.count)
-        return np.asarray(root / root.sum(), dtype=np.float64)
+        """``[F]``: a weight between one per frame (stilted phrases too often) and one per text (long parts only)."""
+        weight = self.count**RICHNESS
+        return np.asarray(weight / weight.sum(), dtype=np.float64)
 
 
 def frames(book: Phrasebook, patterns: Sequence[str], length: int, room: Floats | None = None) -> Frames:
@@ -162,7 +168,8 @@ class Filler:
             ends[-1] = n
         self._scale = np.concatenate(scale)
         texts = np.array([table.count.sum() for table in tables])
-        self._piece_chance = self._choices(np.minimum(texts, np.median(texts)) ** 0.5)
+        weight = np.minimum(texts, np.median(texts)) ** 0.5
+        self._piece_chance = self._choices(weight / weight.sum())
         self._texts = texts
 
     def counts(self, room: int) -> Floats:
@@ -196,15 +203,21 @@ class Filler:
         self._book.write(rng, page, np.broadcast_to(rows[:, None], kept.shape)[kept], at, sheaves[kept])
 
     def _choices(self, weight: Floats) -> Floats:
-        """``[room, lengths]`` cumulative chances of a piece's length, such that what is left can be filled again."""
+        """``[room, lengths]`` cumulative chances of the next piece's length.
+
+        A way of splitting a region has the product of its lengths' weights as its own. So what cannot be filled is
+        never left over, and the last piece is no shorter than others. Beyond ROOMS the chances no longer change.
+        """
         lengths = np.arange(self.SHORTEST, self.SHORTEST + len(weight))
-        rooms = np.arange(int(lengths[-1]) + self.SHORTEST + 1)
-        left = rooms[:, None] - lengths
-        chance = np.where((left == 0) | (left >= self.SHORTEST), weight, 0.0)
-        total = chance.sum(axis=1, keepdims=True)
-        cumulative: Floats = np.cumsum(chance / np.where(total > 0, total, 1.0), axis=1)
-        cumulative[:, -1] = 1.0
-        # A length that is not allowed must not be reached by rounding: the tail after the last allowed one is 1 too.
+        chance = np.zeros((ROOMS, len(weight)))
+        total = np.zeros(ROOMS)
+        total[0] = 1.0
+        for room in range(1, ROOMS):
+            fits = lengths <= room
+            chance[room, fits] = weight[fits] * total[room - lengths[fits]]
+            total[room] = chance[room].sum()
+        cumulative: Floats = np.cumsum(chance / np.where(total > 0, total, 1.0)[:, None], axis=1)
+        # A length that is not allowed must not be reached by rounding: from the last allowed one on, all is 1.
         cumulative[chance[:, ::-1].cumsum(axis=1)[:, ::-1] <= chance] = 1.0
         return cumulative
 
