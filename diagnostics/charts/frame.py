@@ -110,7 +110,7 @@ def new_figure(look: Frame, origin: Origin, title: str, plot_px: float, legend: 
         meta=origin.meta(),
         uirevision=origin.revision(),
         autosize=True,
-        legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "xref": "container", "xanchor": "left"},
+        legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0.008, "xref": "container", "xanchor": "left"},
     )
     return figure
 

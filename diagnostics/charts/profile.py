@@ -13,7 +13,7 @@ from diagnostics.charts.labels import run_labels, safe, short
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
 from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, snapshot
-from diagnostics.measures.numbers import power_of_ten
+from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.reach import REACH_THRESHOLD
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run
@@ -100,7 +100,7 @@ def _line(run: Run, label: str, style: Style, shot: Snapshot, normalise: bool) -
 def _caption(when: Sequence[int], normalise: bool) -> str:
     quantity = "State gradient ÷ its value at the loss" if normalise else "State gradient, l2 norm"
     at = f"training step {when[0]}" if len(when) == 1 else f"training steps {when[0]} to {when[-1]}" if when else ""
-    return f"{quantity} · line: median over the batch, band: 5th to 95th percentile · pre-clip · {at}".rstrip(" ·")
+    return f"{quantity} · median and 5–95 % band over the batch · pre-clip · {at}".rstrip(" ·")
 
 
 def _decades(lines: Sequence[Line]) -> tuple[int, int]:
@@ -131,18 +131,10 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         range=[longest + 0.03 * longest + 0.5, -0.03 * longest - 0.5],
     )
     what = "gradient ÷ gradient at the loss" if prepared.normalised else "state gradient (l2)"
-    figure.update_yaxes(title_text=what, type="log", range=list(prepared.decades), **_ticks(prepared.decades))
+    figure.update_yaxes(title_text=what, type="log", range=list(prepared.decades), **log_ticks(prepared.decades))
     add_rails(figure, look, rails, hover="%{x} steps back")
     _marks(figure, look, prepared)
     return figure
-
-
-def _ticks(decades: tuple[int, int]) -> dict[str, object]:
-    """Return one tick per decade, or every few where there are many, reading as powers of ten."""
-    low, high = decades
-    every = max(1, -(-(high - low) // 9))
-    ticks = [tick for tick in range(low, high + 1) if tick % every == 0]
-    return {"tickvals": [10.0**tick for tick in ticks], "ticktext": [power_of_ten(tick) for tick in ticks]}
 
 
 def _band(figure: go.Figure, look: Frame, line: Line, lowest: int) -> None:
@@ -211,14 +203,14 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
             font={"color": look.theme.text},
         )
     if prepared.normalised:
-        figure.add_hline(
-            y=REACH_THRESHOLD,
-            line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"},
-            annotation={
-                "text": "1 %: the reach ends where a line first falls below",
-                "xanchor": "left",
-                "x": 0.005,
-                "yanchor": "top",
-                "font": {"size": look.size.small, "color": look.theme.muted},
-            },
+        figure.add_hline(y=REACH_THRESHOLD, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"})
+        figure.add_annotation(
+            text="1 %: a line's reach ends where it first falls below",
+            x=0.006,
+            xref="x domain",
+            xanchor="left",
+            y=np.log10(REACH_THRESHOLD),
+            yref="y",
+            yanchor="top",
+            font={"color": look.theme.muted},
         )

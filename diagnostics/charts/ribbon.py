@@ -12,9 +12,10 @@ import plotly.graph_objects as go
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe
 from diagnostics.charts.layout import Layout, Place, Strip, arrange
-from diagnostics.charts.palette import CAPPED_HIGH, CAPPED_LOW, ThemeName, gradient_colour, gradient_scale, text_on
+from diagnostics.charts.palette import ThemeName, gradient_colour, text_on
+from diagnostics.charts.scale import colour_axis
 from diagnostics.charts.series import MEANINGS, NAN, SYMBOLS, VALUE, kinds, log10, ratios, snapshot
-from diagnostics.measures.numbers import number, power_of_ten
+from diagnostics.measures.numbers import number
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
 
@@ -137,7 +138,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         top += _HEADER + ribbon.layout.lines + _GAP
     figure.update_xaxes(visible=False, range=[0, prepared.columns], fixedrange=True)
     figure.update_yaxes(visible=False, range=[height, 0], fixedrange=True)
-    figure.update_layout(showlegend=False, dragmode=False, coloraxis=_colour_axis(look, figure.layout.height))
+    figure.update_layout(showlegend=False, dragmode=False, coloraxis=colour_axis(look))
     figure.layout.margin.update(l=look.px(12), r=look.px(12), b=look.px(66))
     return figure
 
@@ -293,30 +294,3 @@ def _answer(figure: go.Figure, look: Frame, ribbon: Ribbon, top: float) -> None:
         yanchor="middle",
         font={"size": look.size.text + 1, "color": look.theme.text},
     )
-
-
-def _colour_axis(look: Frame, height: float) -> dict[str, object]:
-    ticks = list(range(CAPPED_LOW, CAPPED_HIGH + 1))
-    labels = [power_of_ten(tick) for tick in ticks]
-    labels[0], labels[-1] = f"≤ {labels[0]}", f"≥ {labels[-1]}"
-    labels[ticks.index(0)] = "1 (as at the loss)"
-    return {
-        "colorscale": gradient_scale(),
-        "cmin": CAPPED_LOW,
-        "cmax": CAPPED_HIGH,
-        "colorbar": {
-            "orientation": "h",
-            "thickness": look.px(12),
-            "len": 0.9,
-            "x": 0.5,
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-            "ypad": look.px(8),
-            "tickvals": ticks,
-            "ticktext": labels,
-            "tickfont": {"size": look.size.small, "color": look.theme.text},
-            "ticks": "outside",
-            "outlinewidth": 0,
-        },
-    }

@@ -1,0 +1,278 @@
+"""The norm of the whole gradient before and after clipping, a plot per run on one shared log axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.blocks import block_edges, block_peak, block_size
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
+from diagnostics.charts.labels import run_labels
+from diagnostics.charts.palette import ThemeName, styles
+from diagnostics.charts.rails import Rails, rails_of
+from diagnostics.charts.series import MEANINGS, VALUE, kinds
+from diagnostics.charts.ticks import log_ticks
+from diagnostics.measures.clipping import clipped_share
+from diagnostics.measures.numbers import number, percent
+from diagnostics.records import Array, Run
+
+TITLE = "What clipping does to the gradient's norm"
+MOST_POINTS = 600
+_PANEL_PX, _HEAD_PX, _RAIL_PX = 120, 40, 15
+
+
+class Panel(NamedTuple):
+    """One run's norms, l2 over all parameters, in float64; arrays of one length."""
+
+    label: str
+    colour: int
+    remark: str
+    step: Array
+    pre: Array
+    post: Array
+    threshold: float
+    """The norm above which clipping by norm engages; nan for any other rule."""
+    rails: Rails
+    """Training steps whose pre-clip norm is exactly 0, infinite, or not a number."""
+    diverged_step: int | None
+
+
+class Prepared(NamedTuple):
+    """All panels, the decades they share and where they come from."""
+
+    origin: Origin
+    panels: tuple[Panel, ...]
+    decades: tuple[int, int]
+
+
+def prepare(runs: Sequence[Run]) -> Prepared:
+    """Gather the norms of runs; above 600 steps each point is the largest of a block, so that no peak is lost."""
+    labels, looks = run_labels(runs), styles(runs)
+    panels = tuple(
+        _panel(run, label, style.colour)
+        for run, label, style in zip(runs, labels, looks, strict=True)
+        if run.records.rows("step")
+    )
+    block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
+    reduced = "" if block == 1 else f" · each point the largest of {block} steps"
+    origin = Origin(
+        "clipping",
+        ids(runs),
+        f"Norm of the gradient of all parameters, l2 · solid: pre-clip, dashed: post-clip · every step{reduced}",
+        {
+            "training_steps": {run.id: run.records.rows("step") for run in runs},
+            "unit": "l2",
+            "reduction": f"largest of blocks of {block} steps",
+            "clip": "pre-clip and post-clip",
+            "clipped_share": {run.id: _json_share(run) for run in runs},
+        },
+    )
+    return Prepared(origin, panels, _decades(panels))
+
+
+def _json_share(run: Run) -> float | None:
+    share = clipped_share(run.records["clip_factor"]) if "clip_factor" in run.records else math.nan
+    return share if math.isfinite(share) else None
+
+
+def _panel(run: Run, label: str, colour: int) -> Panel:
+    records = run.records
+    step, pre, post = records["step"], records["grad_norm_pre"], records["grad_norm_post"]
+    broken = np.flatnonzero(~np.isfinite(records["loss"]))
+    edges = block_edges(len(step), MOST_POINTS)
+    rule = str(run.spec.get("clip", ""))
+    return Panel(
+        label=label,
+        colour=colour,
+        remark=_remark(rule, clipped_share(records["clip_factor"])),
+        step=step[edges[:-1]],
+        pre=_drawable(block_peak(np.where(np.isfinite(pre), pre, 0.0), MOST_POINTS)),
+        post=_drawable(block_peak(np.where(np.isfinite(post), post, 0.0), MOST_POINTS)),
+        threshold=_threshold(rule),
+        rails=rails_of(step, pre),
+        diverged_step=int(step[broken[0]]) if broken.size else None,
+    )
+
+
+def _drawable(values: Array) -> Array:
+    """Leave a gap where a log axis has no place for a value: the rails hold it."""
+    return np.where(kinds(values) == VALUE, values, np.nan)
+
+
+def _threshold(rule: str) -> float:
+    kind, _, value = rule.partition(":")
+    try:
+        return float(value) if kind == "norm" else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _remark(rule: str, share: float) -> str:
+    kind, _, value = rule.partition(":")
+    if kind == "none" or not kind:
+        return "not clipped"
+    how = f"by norm at {value}" if kind == "norm" else f"element by element at ±{value}"
+    return f"clipped on {percent(share)} of the steps, {how}"
+
+
+def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
+    parts = [part[np.isfinite(part)] for panel in panels for part in (panel.pre, panel.post)]
+    parts += [np.array([panel.threshold]) for panel in panels if panel.threshold > 0]
+    values = np.concatenate(parts) if parts else np.empty(0)
+    if not values.size:
+        return -1, 1
+    return math.floor(math.log10(values.min()) - 0.05), math.ceil(math.log10(values.max()) + 0.05)
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw a panel per run, one below the other up to four, in two columns above that."""
+    look = frame(theme, size)
+    if not prepared.panels:
+        return waiting(look, prepared.origin, TITLE, "Waiting for the first training step…")
+    columns = 1 if len(prepared.panels) <= 4 else 2
+    rows = -(-len(prepared.panels) // columns)
+    height = rows * (_PANEL_PX + _HEAD_PX)
+    figure = new_figure(look, prepared.origin, TITLE, height, ["before clipping", "after clipping", "threshold"])
+    for i in range(len(prepared.panels)):
+        _draw_panel(figure, look, prepared, i, columns, rows)
+    return figure
+
+
+def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, columns: int, rows: int) -> None:
+    panel, row, column = prepared.panels[i], i // columns, i % columns
+    top = 1 - row / rows
+    head, rail = _HEAD_PX / (_PANEL_PX + _HEAD_PX) / rows, _RAIL_PX / (_PANEL_PX + _HEAD_PX) / rows
+    low, high = top - 1 / rows, top - head * 0.8
+    special = any(len(part) for part in panel.rails)
+    left = column * 0.54
+    right = left + (1.0 if columns == 1 else 0.46)
+    x, y, r = f"x{i + 1}", f"y{2 * i + 1}", f"y{2 * i + 2}"
+    last = i + columns >= len(prepared.panels)
+    figure.update_layout(
+        {
+            f"xaxis{i + 1}": {
+                "domain": [left, right],
+                "anchor": y,
+                "matches": None if i == 0 else "x",
+                "showticklabels": last,
+                "title": {"text": "training step" if last else ""},
+            },
+            f"yaxis{2 * i + 1}": {
+                "domain": [low, high - (rail if special else 0)],
+                "anchor": x,
+                "type": "log",
+                "range": list(prepared.decades),
+                "matches": None if i == 0 else "y",
+                **log_ticks(prepared.decades, most=4),
+            },
+        }
+    )
+    _norms(figure, look, panel, x, y, first=i == 0)
+    figure.add_annotation(
+        text=f"<b>{panel.label}</b>  <span style='color:{look.theme.muted}'>{panel.remark}</span>",
+        xref="paper",
+        yref="paper",
+        x=left,
+        y=high + head * 0.1,
+        xanchor="left",
+        yanchor="bottom",
+        font={"size": look.size.text},
+    )
+    if special:
+        _rail(figure, look, panel, x, r, (high - rail * 0.9, high))
+    if panel.diverged_step is not None:
+        figure.add_shape(
+            type="line",
+            xref=x,
+            yref="paper",
+            x0=panel.diverged_step,
+            x1=panel.diverged_step,
+            y0=low,
+            y1=high,
+            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
+        )
+        figure.add_annotation(
+            text=f"diverged at {panel.diverged_step}",
+            xref=x,
+            yref="paper",
+            x=panel.diverged_step,
+            y=low,
+            xanchor="right",
+            yanchor="bottom",
+        )
+
+
+def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, *, first: bool) -> None:
+    colour = look.theme.lines[panel.colour]
+    for values, name, line in (
+        (panel.pre, "before clipping", {"color": colour, "width": 0.7 * look.size.line}),
+        (panel.post, "after clipping", {"color": look.theme.text, "width": look.size.thin, "dash": "dash"}),
+    ):
+        figure.add_scatter(
+            x=panel.step.astype(np.float32),
+            # Float64: a norm may exceed what float32 holds, and that is what this figure is about.
+            y=values,
+            xaxis=x,
+            yaxis=y,
+            mode="lines",
+            line=line,
+            name=name,
+            legendgroup=name,
+            showlegend=first,
+            hovertemplate=f"training step %{{x}}<br>norm %{{y:.3g}} {name}<extra>{panel.label}</extra>",
+        )
+    if panel.threshold > 0 and len(panel.step):
+        figure.add_scatter(
+            x=panel.step[[0, -1]].astype(np.float32),
+            y=np.full(2, panel.threshold),
+            xaxis=x,
+            yaxis=y,
+            mode="lines",
+            line={"color": look.theme.muted, "width": look.size.thin + 0.4, "dash": "dot"},
+            name="threshold",
+            legendgroup="threshold",
+            showlegend=first,
+            hovertemplate=f"threshold {number(panel.threshold)}<extra>{panel.label}</extra>",
+        )
+
+
+def _rail(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, domain: tuple[float, float]) -> None:
+    for steps, kind, symbol in zip(
+        panel.rails, (1, 2, 3), ("triangle-down-open", "triangle-up", "x-thin-open"), strict=True
+    ):
+        if len(steps):
+            figure.add_scatter(
+                x=steps.astype(np.float32),
+                y=np.full(len(steps), 0.5, dtype=np.float32),
+                xaxis=x,
+                yaxis=y,
+                mode="markers",
+                marker={
+                    "symbol": symbol,
+                    "size": 0.9 * look.size.marker,
+                    "color": look.theme.text,
+                    "line": {"width": look.size.thin + 0.4, "color": look.theme.text},
+                },
+                showlegend=False,
+                hovertemplate=f"training step %{{x}}: norm {MEANINGS[kind]}<extra>{panel.label}</extra>",
+            )
+    words = [word for part, word in zip(panel.rails, ("0 ▽", "inf ▲", "nan ✕"), strict=True) if len(part)]
+    figure.update_layout(
+        {
+            f"yaxis{y[1:]}": {
+                "domain": list(domain),
+                "anchor": x,
+                "range": [0, 1],
+                "fixedrange": True,
+                "tickvals": [0.5],
+                "ticktext": [" ".join(words)],
+                "ticks": "",
+                "showgrid": False,
+                "showline": False,
+            }
+        }
+    )

@@ -1,0 +1,263 @@
+"""Loss and success by training step, each with the value that knowing nothing gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.blocks import block_edges, block_mean, block_size
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
+from diagnostics.charts.labels import run_labels, safe
+from diagnostics.charts.palette import Style, ThemeName, faded, styles
+from diagnostics.charts.series import MEANINGS, NAN, kinds
+from diagnostics.measures.numbers import number, percent
+from diagnostics.records import Array, Records, Run
+
+TITLE = "Does it learn? Loss and success"
+MOST_POINTS = 600
+_PLOT_PX = 430
+_LOG_FROM = 20.0
+"""The loss axis turns logarithmic where a loss is this many times that of knowing nothing."""
+
+
+class Curve(NamedTuple):
+    """One run's learning; ``step`` and ``loss`` have one length, the three of the held-out set another."""
+
+    label: str
+    style: Style
+    step: Array
+    loss: Array
+    """Training loss, the mean of each block of steps; finite or nan."""
+    eval_step: Array
+    eval_loss: Array
+    eval_success: Array
+    broken: int | None
+    """The first training step whose loss was not a finite number."""
+    broken_as: str
+
+
+class Prepared(NamedTuple):
+    """All curves and the lines of knowing nothing."""
+
+    origin: Origin
+    curves: tuple[Curve, ...]
+    chance_loss: float
+    chance_success: float
+    loss_name: str
+    success_name: str
+    log_loss: bool
+
+
+def prepare(runs: Sequence[Run]) -> Prepared:
+    """Gather loss and success of runs; the names and chance values are those of the first run that has a task.
+
+    Where a run has more than 600 steps its training loss is the mean of blocks, and the caption says so.
+    """
+    labels, looks = run_labels(runs), styles(runs)
+    curves = tuple(
+        _curve(run.records, label, style)
+        for run, label, style in zip(runs, labels, looks, strict=True)
+        if run.records.rows("step") or run.records.rows("eval")
+    )
+    facts = next((run.facts for run in runs if run.facts is not None), None)
+    block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
+    chance = facts.chance_loss if facts else math.nan
+    reduced = "" if block == 1 else f", mean of {block} steps"
+    origin = Origin(
+        "learning",
+        ids(runs),
+        f"Thin: training loss of each step's batch{reduced} · thick: the held-out set · dotted: knowing nothing",
+        {
+            "training_steps": {run.id: run.records.rows("step") for run in runs},
+            "unit": f"{facts.loss_name if facts else 'loss'}; success as a share",
+            "reduction": f"mean over the batch; mean of blocks of {block} steps",
+            "clip": "not a gradient",
+        },
+    )
+    return Prepared(
+        origin,
+        curves,
+        chance,
+        facts.chance_success if facts else math.nan,
+        safe(facts.loss_name) if facts else "loss",
+        safe(facts.success_name) if facts else "success",
+        _needs_log(curves, chance),
+    )
+
+
+def _curve(records: Records, label: str, style: Style) -> Curve:
+    loss = records["loss"] if "loss" in records else np.empty(0)
+    step = records["step"] if "step" in records else np.empty(0)
+    broken = np.flatnonzero(~np.isfinite(loss))
+    edges = block_edges(len(loss), MOST_POINTS)
+    reduced = block_mean(loss, MOST_POINTS)
+    empty = np.empty(0)
+    return Curve(
+        label=label,
+        style=style,
+        step=step[edges[:-1]] if len(loss) else empty,
+        loss=np.where(np.isfinite(reduced), reduced, np.nan),
+        eval_step=records.get("eval_step", empty),
+        eval_loss=records.get("eval_loss", empty),
+        eval_success=records.get("eval_success", empty),
+        broken=int(step[broken[0]]) if broken.size else None,
+        broken_as=MEANINGS[int(kinds(loss[broken[:1]])[0])] if broken.size else "",
+    )
+
+
+def _needs_log(curves: Sequence[Curve], chance: float) -> bool:
+    largest = max((float(np.nanmax(c.loss)) for c in curves if np.isfinite(c.loss).any()), default=0.0)
+    return bool(math.isfinite(chance) and chance > 0 and largest > _LOG_FROM * chance)
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw loss above and success below, sharing the axis of training steps."""
+    look = frame(theme, size)
+    if not prepared.curves:
+        return waiting(look, prepared.origin, TITLE, "Waiting for the first training step…")
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [curve.label for curve in prepared.curves])
+    for curve in prepared.curves:
+        _loss(figure, look, curve, prepared.loss_name)
+        _success(figure, look, curve)
+    _chance(figure, look, prepared)
+    _broken(figure, look, prepared)
+    figure.update_layout(
+        xaxis={"title": {"text": "training step"}, "anchor": "y2"},
+        yaxis={
+            "title": {"text": f"loss ({prepared.loss_name})"},
+            "domain": [0.5, 1],
+            "type": "log" if prepared.log_loss else "linear",
+            "rangemode": "tozero",
+        },
+        yaxis2={
+            "title": {"text": prepared.success_name},
+            "domain": [0, 0.42],
+            "range": [-0.03, 1.05],
+            "tickformat": ".0%",
+            "anchor": "x",
+        },
+    )
+    return figure
+
+
+def _loss(figure: go.Figure, look: Frame, curve: Curve, loss_name: str) -> None:
+    colour = look.theme.lines[curve.style.colour]
+    figure.add_scatter(
+        x=wire(curve.step),
+        y=wire(curve.loss),
+        mode="lines",
+        line={"color": faded(colour, 0.38), "width": look.size.thin},
+        legendgroup=curve.label,
+        showlegend=False,
+        hovertemplate=f"training step %{{x}}<br>training {loss_name} %{{y:.4g}}<extra>{curve.label}</extra>",
+    )
+    figure.add_scatter(
+        x=wire(curve.eval_step),
+        y=wire(curve.eval_loss),
+        **_strong(look, curve),
+        showlegend=False,
+        hovertemplate=f"after %{{x}} updates<br>held-out {loss_name} %{{y:.4g}}<extra>{curve.label}</extra>",
+    )
+
+
+def _success(figure: go.Figure, look: Frame, curve: Curve) -> None:
+    figure.add_scatter(
+        x=wire(curve.eval_step),
+        y=wire(curve.eval_success),
+        yaxis="y2",
+        **_strong(look, curve),
+        hovertemplate=f"after %{{x}} updates<br>success %{{y:.1%}}<extra>{curve.label}</extra>",
+    )
+
+
+def _strong(look: Frame, curve: Curve) -> dict[str, object]:
+    colour = look.theme.lines[curve.style.colour]
+    return {
+        "mode": "lines+markers",
+        "line": {"color": colour, "width": look.size.line, "dash": curve.style.dash},
+        "marker": {"symbol": curve.style.symbol, "size": look.size.marker, "color": colour, "maxdisplayed": 14},
+        "name": curve.label,
+        "legendgroup": curve.label,
+    }
+
+
+def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+    for axis, value, words in (
+        ("y", prepared.chance_loss, f"knowing nothing: {number(prepared.chance_loss, 3)}"),
+        ("y2", prepared.chance_success, f"knowing nothing: {percent(prepared.chance_success)}"),
+    ):
+        if not math.isfinite(value):
+            continue
+        figure.add_shape(
+            type="line",
+            xref="paper",
+            x0=0,
+            x1=1,
+            yref=axis,
+            y0=value,
+            y1=value,
+            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
+        )
+        figure.add_annotation(
+            text=words,
+            xref="paper",
+            x=0.995,
+            xanchor="right",
+            yref=axis,
+            y=math.log10(value) if axis == "y" and prepared.log_loss else value,
+            yanchor="bottom",
+            bgcolor=faded(look.theme.plot, 0.75),
+        )
+
+
+def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+    """Mark where a loss stopped being finite with ✕ (nan) or ▲ (infinite) at the top of the loss's plot."""
+    broken = [curve for curve in prepared.curves if curve.broken is not None]
+    if not broken:
+        return
+    for curve in broken:
+        colour = look.theme.lines[curve.style.colour]
+        figure.add_scatter(
+            x=[curve.broken],
+            y=[0.5],
+            yaxis="y3",
+            mode="markers",
+            marker={
+                "symbol": "x-thin-open" if curve.broken_as == MEANINGS[NAN] else "triangle-up",
+                "size": 1.3 * look.size.marker,
+                "color": colour,
+                "line": {"width": look.size.thin + 1, "color": colour},
+            },
+            legendgroup=curve.label,
+            showlegend=False,
+            hovertemplate=f"training step %{{x}}: loss {curve.broken_as}<extra>{curve.label}</extra>",
+        )
+    figure.update_layout(
+        yaxis3={
+            "domain": [0.95, 1],
+            "range": [0, 1],
+            "fixedrange": True,
+            "tickvals": [0.5],
+            "ticktext": ["not finite"],
+            "ticks": "",
+            "showgrid": False,
+            "showline": False,
+            "anchor": "x",
+        }
+    )
+    figure.add_shape(
+        type="rect",
+        xref="paper",
+        yref="paper",
+        x0=0,
+        x1=1,
+        y0=0.95,
+        y1=1,
+        fillcolor=look.theme.rail,
+        line={"width": 0},
+        layer="below",
+    )
