@@ -44,7 +44,7 @@ _SCHEMA = (
     "CREATE INDEX run_by_state ON run (state, number)",
     "CREATE INDEX run_by_comparison ON run (comparison, number)",
     "CREATE TABLE worker (token TEXT PRIMARY KEY NOT NULL, pid INTEGER, state TEXT NOT NULL, slot INTEGER,"
-    " spawned_s REAL NOT NULL, log TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '')",
+    " spawned_s REAL NOT NULL, log TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '', run TEXT)",
 )
 
 

@@ -57,7 +57,7 @@ class RunReader:
             facts=facts_of(self.documents.get("facts")),
             records=self.records,
             detail=row.detail,
-            versions=info.get("versions", {}),
+            versions={key: value for key, value in info.items() if isinstance(value, str)},
             comparison=row.comparison,
         )
 
@@ -90,7 +90,7 @@ def summary(documents: Mapping[str, Any], records: Records) -> dict[str, Any]:
         found["success"] = float(records["eval_success"][-1])
     end: Mapping[str, Any] = documents.get("end", {})
     if end.get("state") in ENDED:
-        found |= {name: end[name] for name in ("state", "detail", "ended_s") if name in end}
+        found |= {name: end[name] for name in ("state", "detail", "ended_s", "steps_done") if name in end}
         found |= {name: float(end[name]) for name in ("loss", "success") if name in end}
     return found
 

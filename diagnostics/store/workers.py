@@ -22,6 +22,8 @@ class WorkerRow:
     spawned_s: float
     log: str
     detail: str
+    run: str | None
+    """The run that it is training."""
 
 
 class WorkerList:
@@ -34,7 +36,7 @@ class WorkerList:
         """Everybody on the list, the oldest first."""
         with self._catalog.reading() as connection:
             found = connection.execute(
-                "SELECT token, pid, state, slot, spawned_s, log, detail FROM worker ORDER BY spawned_s, token"
+                "SELECT token, pid, state, slot, spawned_s, log, detail, run FROM worker ORDER BY spawned_s, token"
             )
             return [WorkerRow(*values) for values in found]
 
@@ -62,6 +64,11 @@ class WorkerList:
             )
             if state == "ready":
                 connection.execute("DELETE FROM worker WHERE state = 'failed'")
+
+    def set_run(self, token: str, run_id: str | None) -> None:
+        """Note which run a worker is training."""
+        with self._catalog.writing(durable=False) as connection:
+            connection.execute("UPDATE worker SET run = ? WHERE token = ?", (run_id, token))
 
     def set_pid(self, token: str, pid: int) -> None:
         """Note the process id of a worker that was just started."""

@@ -81,12 +81,21 @@ class RunWriter:
         """Whether somebody asked for this run to stop; one look into the catalog."""
         return self._catalog.row(self.run_id).stop_requested
 
-    def finish(self, state: str, detail: str = "", *, loss: float | None = None, success: float | None = None) -> None:
-        """End the run. On a full disk the space that was kept for it makes room for these last words."""
+    def finish(
+        self,
+        state: str,
+        detail: str = "",
+        *,
+        steps_done: int | None = None,
+        loss: float | None = None,
+        success: float | None = None,
+    ) -> None:
+        """End the run; what is not given stays as the records had it. On a full disk the space that was kept for it makes room for these last words."""
         if state not in ENDED:
             raise ValueError(f"state must be one of {', '.join(ENDED)}, but got {state!r}")
         self._ended = True
-        self._done |= {name: value for name, value in (("loss", loss), ("success", success)) if value is not None}
+        given = (("steps_done", steps_done), ("loss", loss), ("success", success))
+        self._done |= {name: value for name, value in given if value is not None}
         end = {"detail": detail, "ended_s": time.time(), **self._done}
         reserve = self._layout.reserve(self.run_id)
         try:
@@ -129,6 +138,6 @@ def how_it_ended(error: BaseException | None) -> tuple[str, str]:
     if not isinstance(error, Exception):
         return "interrupted", "its worker was asked to leave"
     sentence = " ".join(str(error).split())
-    if isinstance(error, StoreError):
-        return "failed", sentence
-    return "failed", f"{type(error).__name__}: {sentence}"[:500] if sentence else type(error).__name__
+    if sentence and isinstance(error, StoreError | ValueError):  # these are sentences already
+        return "failed", sentence[:500]
+    return "failed", f"{type(error).__name__}: {sentence}"[:500].removesuffix(": ")

@@ -1,0 +1,204 @@
+"""A worker process: claims queued runs, the oldest first, trains them, and leaves when nothing is left to do.
+
+Started by ``experiments.pool`` as ``python -m experiments.worker``. It imports what it trains with only after it has
+a slot, so one that is not needed is gone at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+from filelock import FileLock
+
+from diagnostics.records import Array, TaskFacts
+from diagnostics.store import RunWriter, Store, StoreError
+from diagnostics.store.locks import hold
+
+SLOT_S = 2.0
+"""How long to try for a slot: whoever counts the workers holds each for a moment."""
+
+LOOK_S = 0.1
+"""How often an idle worker looks for a run."""
+
+STOP_S = 0.2
+"""How often a training worker looks whether it should stop."""
+
+BEAT_S = 0.5
+"""How often it tells the catalog how far it is."""
+
+COULD_NOT_START = 3
+
+
+class Outcome(Protocol):
+    """What a trainer returns (see ``experiments.train.Outcome``)."""
+
+    @property
+    def state(self) -> str: ...  # noqa: D102
+    @property
+    def steps_done(self) -> int: ...  # noqa: D102
+    @property
+    def detail(self) -> str: ...  # noqa: D102
+    @property
+    def loss(self) -> float: ...  # noqa: D102
+    @property
+    def success(self) -> float: ...  # noqa: D102
+
+
+class StoreRecorder:
+    """The recorder that training writes to: every hand-over is one chunk of the run's file, safe when it returns."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+        self._look_s = self._beat_s = 0.0
+        self._stop = False
+
+    def begin(self, facts: TaskFacts, info: Mapping[str, str]) -> None:
+        """Record what is known before the first step."""
+        self._writer.begin(facts, {**about_process(), **info})
+
+    def add(self, columns: Mapping[str, Array]) -> None:
+        """Append rows."""
+        self._writer.append(columns)
+
+    def stop_requested(self) -> bool:
+        """Whether the run should end after this step. Called at every step, it looks now and then."""
+        now_s = time.monotonic()
+        if now_s >= self._look_s:
+            self._look_s = now_s + STOP_S
+            self._stop = self._writer.stop_requested()
+        if now_s >= self._beat_s:
+            self._beat_s = now_s + BEAT_S
+            self._writer.heartbeat()
+        return self._stop
+
+
+Trainer = Callable[[Mapping[str, Any], StoreRecorder], Outcome]
+
+
+def about_process() -> dict[str, str]:
+    """What every run records of the machine and the versions it was made with."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+    }
+
+
+def load(name: str) -> Trainer:
+    """The function ``module:function``, its module imported and warmed up where it can be."""
+    module_name, _, function = name.partition(":")
+    module = importlib.import_module(module_name)
+    trainer: Trainer = getattr(module, function)
+    warm_up = getattr(module, "warm_up", None)
+    if warm_up is not None:
+        warm_up()
+    return trainer
+
+
+def serve(store: Store, token: str, slot: FileLock, trainer: Trainer, idle_s: float) -> None:
+    """Train what is queued until there has been nothing for ``idle_s`` seconds, or the store's folder is gone."""
+    leave_s = time.monotonic() + idle_s
+    while store.layout.catalog.exists():
+        writer = store.claim()
+        if writer is not None:
+            store.workers.set_run(token, writer.run_id)
+            train_one(writer, trainer)
+            store.workers.set_run(token, None)
+            leave_s = time.monotonic() + idle_s
+        elif time.monotonic() < leave_s:
+            time.sleep(LOOK_S)
+        else:
+            # The slot first, a last look second: who submits now sees either this worker's slot free or its run taken.
+            slot.release()
+            if not store.catalog.queued():
+                return
+            again = hold(Path(slot.lock_file), SLOT_S)
+            if again is None:
+                return
+            slot = again
+
+
+def train_one(writer: RunWriter, trainer: Trainer) -> None:
+    """Train one run to its end. What goes wrong is that run's end and a line in the log; the next run may go well."""
+    try:
+        with writer:
+            outcome = trainer(writer.row.spec, StoreRecorder(writer))
+            writer.finish(
+                outcome.state,
+                outcome.detail,
+                steps_done=outcome.steps_done,
+                loss=outcome.loss,
+                success=outcome.success,
+            )
+    except Exception:
+        _say(f"run {writer.run_id} failed")
+        traceback.print_exc()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The process: 0 where it left in order, or was not needed."""
+    parser = argparse.ArgumentParser(prog="experiments.worker", description=__doc__)
+    parser.add_argument("--store", required=True)
+    parser.add_argument("--token", default=f"w-{os.getpid()}")
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--idle", type=float, default=300.0)
+    parser.add_argument("--trainer", default="experiments.training:train_json")
+    asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
+    store = Store.open(asked.store)
+    slot, number = _take_slot(store, asked.slots)
+    if slot is None:
+        store.workers.remove([asked.token])
+        return 0
+    store.workers.update(asked.token, "starting", pid=os.getpid(), slot=number)
+    try:
+        trainer = load(asked.trainer)
+    except Exception as error:
+        traceback.print_exc()
+        store.workers.update(asked.token, "failed", detail=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return COULD_NOT_START
+    store.workers.update(asked.token, "ready")
+    try:
+        serve(store, asked.token, slot, trainer, asked.idle)
+        store.workers.remove([asked.token])
+    except StoreError:
+        if store.layout.catalog.exists():
+            raise
+        _say("the store is gone")
+    return 0
+
+
+def _take_slot(store: Store, slots: int) -> tuple[FileLock | None, int]:
+    until_s = time.monotonic() + SLOT_S
+    while True:
+        for number in range(slots):
+            if (lock := hold(store.layout.slot_lock(number))) is not None:
+                return lock, number
+        if time.monotonic() > until_s:
+            return None, -1
+        time.sleep(0.05)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%F %T')} {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
