@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -30,7 +31,7 @@ PREFACE = phrases("honestly|yes", "you see")
 """What stands before the opener where there is room for no more than one or two words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Theme:
     """What makes a cloze task: its words. ``pairs`` maps each answer to the cues that stand for it.
 
@@ -60,7 +61,7 @@ class Cloze(Task):
     def __init__(self, theme: Theme, gap: int, length: int, wiring: Wiring) -> None:
         answers, many = tuple(theme.pairs), wiring == "many-to-many"
         cue_at = length - 1 - gap
-        vocabulary = _vocabulary(theme)
+        vocabulary, tokens, self._book, self._filler = _machinery(theme)
         super().__init__(
             name=theme.name,
             title=theme.title,
@@ -79,10 +80,6 @@ class Cloze(Task):
             loss_name=f"{CROSS_ENTROPY}, mean over every next word" if many else CROSS_ENTROPY,
         )
         self.answers = answers
-        tokens = {word: token for token, word in enumerate(vocabulary)}
-        parts = {**CLAUSE_PARTS, **theme.parts, "opener": theme.openers, "preface": PREFACE}
-        self._book = Phrasebook(parts, tokens)
-        self._filler = Filler(self._book, CLAUSES, LONGEST_CLAUSE)
         self._frames = frames(self._book, theme.patterns, gap - 1, self._filler.counts(gap - 1))
         self._ends = np.cumsum(self._frames.chance)[:-1]
         self._answer_tokens = np.array([tokens[word] for word in answers], dtype=np.int64)
@@ -174,6 +171,15 @@ class Cloze(Task):
         tokens, answer = super().readable(batch, index)
         before = (STOP, *tokens[:-1])
         return tuple(w[:1].upper() + w[1:] if b == STOP else w for b, w in zip(before, tokens, strict=True)), answer
+
+
+@cache
+def _machinery(theme: Theme) -> tuple[tuple[str, ...], Mapping[str, int], Phrasebook, Filler]:
+    """The vocabulary, each word's token, and the tables that do not depend on the gap; none is changed afterwards."""
+    vocabulary = _vocabulary(theme)
+    tokens = {word: token for token, word in enumerate(vocabulary)}
+    book = Phrasebook({**CLAUSE_PARTS, **theme.parts, "opener": theme.openers, "preface": PREFACE}, tokens)
+    return vocabulary, tokens, book, Filler(book, CLAUSES, LONGEST_CLAUSE)
 
 
 def _vocabulary(theme: Theme) -> tuple[str, ...]:

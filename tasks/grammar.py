@@ -69,7 +69,7 @@ CLAUSE_PARTS: Mapping[str, Sequence[Phrase]] = {
         "went|stayed / out",
     ),
     "company": phrases("with / friends|the dog|a friend|the whole family|some good friends"),
-    "manner": phrases("without a word|with a smile", "for a / |long / while"),
+    "manner": phrases("without a word|with a smile", "for a / |long / time"),
     "season": phrases(
         "in / winter|spring|summer",
         "in the / morning|evening",
@@ -87,7 +87,7 @@ CLAUSE_PARTS: Mapping[str, Sequence[Phrase]] = {
     "happening": phrases(
         "it rained",
         "the / wind blew|rain stopped|dog slept|cat slept|birds sang",
-        "we|everybody|I / danced|waited|slept|sang",
+        "we|everybody|I / laughed|waited|slept|sang",
         "nothing happened",
     ),
     "change": phrases(
