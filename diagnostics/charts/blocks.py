@@ -33,18 +33,27 @@ def block_median(values: Array, most_rows: int, most_columns: int) -> Array:
     rows, columns = block_edges(values.shape[0], most_rows), block_edges(values.shape[1], most_columns)
     if len(rows) == values.shape[0] + 1 and len(columns) == values.shape[1] + 1:
         return np.asarray(values, dtype=np.float64)
+    # All full blocks at once; the ragged ones along the last row and column are blocks of another size.
+    full = (len(values) // (high := rows[1]) * high, values.shape[1] // (wide := columns[1]) * wide)
     reduced = np.empty((len(rows) - 1, len(columns) - 1))
-    for i in range(len(rows) - 1):
-        for j in range(len(columns) - 1):
-            reduced[i, j] = _median(values[rows[i] : rows[i + 1], columns[j] : columns[j + 1]])
+    for at, part in (((0, 0), values[: full[0], : full[1]]), ((0, 1), values[: full[0], full[1] :])):
+        _fill(reduced, at, part, high, wide)
+    for at, part in (((1, 0), values[full[0] :, : full[1]]), ((1, 1), values[full[0] :, full[1] :])):
+        _fill(reduced, at, part, high, wide)
     return reduced
 
 
-def _median(block: Array) -> float:
-    flat = np.asarray(block, dtype=np.float64).ravel()
-    if np.isnan(flat).any():
-        return float("nan")
-    return float("inf") if np.isinf(flat).any() else float(middle(flat))
+def _fill(reduced: Array, at: tuple[int, int], part: Array, high: int, wide: int) -> None:
+    """Put the medians of one region in their place: ``at`` is 1 along an axis where the region is the ragged rest."""
+    if not part.size:
+        return
+    block = (len(part) if at[0] else high, part.shape[1] if at[1] else wide)
+    blocks = part.reshape(len(part) // block[0], block[0], part.shape[1] // block[1], block[1])
+    flat = blocks.transpose(1, 3, 0, 2).reshape(block[0] * block[1], blocks.shape[0], blocks.shape[2])
+    medians = np.where(np.isinf(flat).any(axis=0) & ~np.isnan(flat).any(axis=0), np.inf, middle(flat))
+    rows = slice(-1, None) if at[0] else slice(0, blocks.shape[0])
+    columns = slice(-1, None) if at[1] else slice(0, blocks.shape[2])
+    reduced[rows, columns] = medians
 
 
 def block_peak(values: Array, most: int) -> Array:

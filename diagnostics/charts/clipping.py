@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.blocks import block_edges, block_peak, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
-from diagnostics.charts.labels import run_labels
+from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, styles
 from diagnostics.charts.rails import Rails, rails_of
 from diagnostics.charts.series import MEANINGS, VALUE, kinds
@@ -115,8 +115,15 @@ def _remark(rule: str, share: float) -> str:
     kind, _, value = rule.partition(":")
     if kind == "none" or not kind:
         return "not clipped"
-    how = f"by norm at {value}" if kind == "norm" else f"element by element at ±{value}"
+    how = f"by norm at {_short(value)}" if kind == "norm" else f"element by element at ±{_short(value)}"
     return f"clipped on {percent(share)} of the steps, {how}"
+
+
+def _short(value: str) -> str:
+    try:
+        return number(float(value), 3)
+    except ValueError:
+        return safe(value)
 
 
 def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
@@ -126,6 +133,11 @@ def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
     if not values.size:
         return -1, 1
     return math.floor(math.log10(values.min()) - 0.05), math.ceil(math.log10(values.max()) + 0.05)
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    return spoken([TITLE, prepared.origin.caption, *(f"{panel.label}: {panel.remark}" for panel in prepared.panels)])
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -171,7 +183,9 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
             },
         }
     )
-    _norms(figure, look, panel, x, y, first=i == 0)
+    _norms(figure, look, panel, x, y)
+    if i == 0:
+        _legend(figure, look)
     figure.add_annotation(
         text=f"<b>{panel.label}</b>  <span style='color:{look.theme.muted}'>{panel.remark}</span>",
         xref="paper",
@@ -206,37 +220,41 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
         )
 
 
-def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, *, first: bool) -> None:
-    colour = look.theme.lines[panel.colour]
-    for values, name, line in (
-        (panel.pre, "before clipping", {"color": colour, "width": 0.7 * look.size.line}),
-        (panel.post, "after clipping", {"color": look.theme.text, "width": look.size.thin, "dash": "dash"}),
+def _lines(look: Frame, colour: str) -> dict[str, dict[str, object]]:
+    return {
+        "before clipping": {"color": colour, "width": 0.7 * look.size.line},
+        "after clipping": {"color": look.theme.text, "width": look.size.thin, "dash": "dash"},
+        "threshold": {"color": look.theme.muted, "width": look.size.thin + 0.4, "dash": "dot"},
+    }
+
+
+def _legend(figure: go.Figure, look: Frame) -> None:
+    """One entry per kind of line, in no run's colour."""
+    for name, line in _lines(look, look.theme.text).items():
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, legendgroup=name)
+
+
+def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None:
+    ends = panel.step[[0, -1]]
+    lines = _lines(look, look.theme.lines[panel.colour])
+    for name, step, values in (
+        ("before clipping", panel.step, panel.pre),
+        ("after clipping", panel.step, panel.post),
+        ("threshold", ends, np.full(2, panel.threshold)),
     ):
+        if not np.isfinite(values).any():
+            continue
         figure.add_scatter(
-            x=panel.step.astype(np.float32),
+            x=step.astype(np.float32),
             # Float64: a norm may exceed what float32 holds, and that is what this figure is about.
             y=values,
             xaxis=x,
             yaxis=y,
             mode="lines",
-            line=line,
-            name=name,
+            line=lines[name],
             legendgroup=name,
-            showlegend=first,
+            showlegend=False,
             hovertemplate=f"training step %{{x}}<br>norm %{{y:.3g}} {name}<extra>{panel.label}</extra>",
-        )
-    if panel.threshold > 0 and len(panel.step):
-        figure.add_scatter(
-            x=panel.step[[0, -1]].astype(np.float32),
-            y=np.full(2, panel.threshold),
-            xaxis=x,
-            yaxis=y,
-            mode="lines",
-            line={"color": look.theme.muted, "width": look.size.thin + 0.4, "dash": "dot"},
-            name="threshold",
-            legendgroup="threshold",
-            showlegend=first,
-            hovertemplate=f"threshold {number(panel.threshold)}<extra>{panel.label}</extra>",
         )
 
 

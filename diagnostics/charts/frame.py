@@ -57,7 +57,7 @@ class Frame:
     @property
     def line_characters(self) -> float:
         """How many average characters of small text fit on a line of the narrowest figure."""
-        return (self.px(NARROW_PX) - self.px(40)) / (0.54 * self.size.small)
+        return (self.px(NARROW_PX) - self.px(40)) / (0.5 * self.size.small)
 
 
 def frame(theme: ThemeName, size: SizeName) -> Frame:

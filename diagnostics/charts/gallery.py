@@ -9,13 +9,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from diagnostics.charts import clipping, heatmap, learning, profile, ribbon
-from diagnostics.measures.numbers import number, percent, steps
-from diagnostics.measures.verdict import verdict
 from diagnostics.records import Run
 
 
 @dataclass(frozen=True)
-class FigureInfo:
+class Figure:
     """One figure: ``draw(prepare(runs))`` is a plotly Figure.
 
     ``per_run`` figures take exactly one run. Where ``follows_step`` holds, ``prepare`` takes ``at_step``, the training
@@ -29,12 +27,14 @@ class FigureInfo:
     follows_step: bool
     prepare: Callable[..., Any]
     draw: Callable[..., go.Figure]
+    accessible_name: Callable[[Any], str]
+    """What the prepared figure shows, in words and numbers."""
 
 
-FIGURES: Mapping[str, FigureInfo] = {
+FIGURES: Mapping[str, Figure] = {
     info.key: info
     for info in (
-        FigureInfo(
+        Figure(
             key="ribbon",
             title="Which words can the network still learn from?",
             how_to_read=(
@@ -47,22 +47,24 @@ FIGURES: Mapping[str, FigureInfo] = {
             follows_step=True,
             prepare=ribbon.prepare,
             draw=ribbon.draw,
+            accessible_name=ribbon.describe,
         ),
-        FigureInfo(
+        Figure(
             key="profile",
             title="How much gradient arrives, step by step back from the loss",
             how_to_read=(
-                "Follow a line from the loss at the right back in time to the left: on this logarithmic axis a straight "
-                "line down means that each step multiplies the gradient by the same factor below 1. The dotted line "
-                "marks the word that matters; a line above the dashed 1 % there reaches it. Exact zeros stand as ▽ on "
-                "the rail below, infinities and nan on rails above."
+                "Follow a line from the loss at the right back in time to the left: on this logarithmic axis a "
+                "straight line down means that each step multiplies the gradient by the same factor below 1. The "
+                "dotted line marks the word that matters; a run above the dashed 1 % all the way there reaches it. "
+                "Exact zeros stand as ▽ on the rail below, infinities and nan on rails above."
             ),
             per_run=False,
             follows_step=True,
             prepare=profile.prepare,
             draw=profile.draw,
+            accessible_name=profile.describe,
         ),
-        FigureInfo(
+        Figure(
             key="heatmap",
             title="Every timestep, through training",
             how_to_read=(
@@ -74,8 +76,9 @@ FIGURES: Mapping[str, FigureInfo] = {
             follows_step=False,
             prepare=heatmap.prepare,
             draw=heatmap.draw,
+            accessible_name=heatmap.describe,
         ),
-        FigureInfo(
+        Figure(
             key="learning",
             title="Does it learn? Loss and success",
             how_to_read=(
@@ -87,8 +90,9 @@ FIGURES: Mapping[str, FigureInfo] = {
             follows_step=False,
             prepare=learning.prepare,
             draw=learning.draw,
+            accessible_name=learning.describe,
         ),
-        FigureInfo(
+        Figure(
             key="clipping",
             title="What clipping does to the gradient's norm",
             how_to_read=(
@@ -101,45 +105,12 @@ FIGURES: Mapping[str, FigureInfo] = {
             follows_step=False,
             prepare=clipping.prepare,
             draw=clipping.draw,
+            accessible_name=clipping.describe,
         ),
     )
 }
 
 
 def accessible_name(key: str, runs: Sequence[Run]) -> str:
-    """Return what a figure shows in words, with the numbers that a listener needs; ``KeyError`` for an unknown key."""
-    said = _SAID[key]
-    if not runs:
-        return f"{FIGURES[key].title}. No runs yet."
-    return f"{FIGURES[key].title}. " + " ".join(f"{run.name or run.id}: {said(run)}." for run in runs)
-
-
-def _reached(run: Run) -> str:
-    found = verdict(run)
-    if found.kind is None or found.reach is None:
-        return found.sentence.rstrip(".")
-    return (
-        f"{found.headline.lower()}, reach {found.reach} of {steps(found.of)}, "
-        f"the informative step receives {number(found.informative_grad)} of the gradient at the loss"
-    )
-
-
-def _learned(run: Run) -> str:
-    found = verdict(run)
-    if found.success != found.success:
-        return "not measured yet"
-    return f"success {percent(found.success)} against {percent(found.chance)} by chance"
-
-
-def _clipped(run: Run) -> str:
-    panels = clipping.prepare([run]).panels
-    return panels[0].remark if panels else "no training step yet"
-
-
-_SAID: Mapping[str, Callable[[Run], str]] = {
-    "ribbon": _reached,
-    "profile": _reached,
-    "heatmap": _reached,
-    "learning": _learned,
-    "clipping": _clipped,
-}
+    """Return what a figure shows of runs, in words and numbers; ``KeyError`` for an unknown key."""
+    return FIGURES[key].accessible_name(FIGURES[key].prepare(runs))

@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.blocks import block_edges, block_median, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe, short
+from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.scale import colour_axis
 from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios
-from diagnostics.measures.numbers import percent
+from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.profile import bands_by_lag
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run
@@ -92,28 +92,44 @@ def _caption(recorded: Array, block: tuple[int, int]) -> str:
     )
 
 
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    said = []
+    if prepared.ratio.size and prepared.informative:
+        column = int(np.argmin(np.abs(prepared.timesteps - min(prepared.informative))))
+        first, last = (number(float(prepared.ratio[row, column])) for row in (0, -1))
+        said.append(f"{prepared.word} receives {first} of the gradient at the loss at first and {last} at the end")
+    return spoken([prepared.title, prepared.origin.caption, *said])
+
+
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw training upwards and time to the right, with the loss at the right edge."""
     look = frame(theme, size)
     if not prepared.ratio.size:
         return waiting(look, prepared.origin, prepared.title, "Waiting for the first gradient profile…")
     figure = new_figure(look, prepared.origin, prepared.title, _PLOT_PX)
-    steps = _spaced(prepared.training_steps)
+    steps = prepared.training_steps.astype(np.float64)
     figure.add_heatmap(
         z=wire(log10(prepared.ratio)),
         x=wire(prepared.timesteps),
         y=wire(steps),
         coloraxis="coloraxis",
         hoverongaps=False,
-        customdata=wire(prepared.ratio),
+        # The exponent itself: the ratio beside it would double what travels to the browser.
         hovertemplate=(
-            "timestep %{x}<br>training step %{y:.0f}<br>%{customdata:.2e} of the gradient at the loss<extra></extra>"
+            "timestep %{x}<br>training step %{y:.0f}<br>10<sup>%{z:.2f}</sup> of the gradient at the loss"
+            "<extra></extra>"
         ),
     )
     shown = _special(figure, look, prepared, steps)
     _marks(figure, look, prepared)
-    figure.update_xaxes(title_text="timestep (the loss is at the right edge)", showgrid=False)
-    figure.update_yaxes(title_text="training step", showgrid=False)
+    width = prepared.block[1] / 2
+    figure.update_xaxes(
+        title_text="timestep (the loss is at the right edge)",
+        showgrid=False,
+        range=[prepared.timesteps[0] - width, prepared.timesteps[-1] + width],
+    )
+    figure.update_yaxes(title_text="training step", showgrid=False, range=_span(steps))
     figure.update_layout(coloraxis=colour_axis(look))
     figure.layout.margin.b += look.px(34) + (look.px(24) if shown else 0)
     figure.layout.height += look.px(34) + (look.px(24) if shown else 0)
@@ -122,9 +138,10 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     return figure
 
 
-def _spaced(training_steps: Array) -> Array:
-    """Return the rows' positions; a single row gets one that a heatmap can draw."""
-    return np.asarray(training_steps, dtype=np.float64)
+def _span(steps: Array) -> list[float]:
+    """Return the range of training steps with half a row at either end."""
+    half = 0.5 * (steps[-1] - steps[0]) / max(len(steps) - 1, 1) or 0.5
+    return [float(steps[0] - half), float(steps[-1] + half)]
 
 
 def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -> bool:
@@ -132,21 +149,20 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -
     found = kinds(prepared.ratio)
     if not (found != VALUE).any():
         return False
-    ground = np.where(found == VALUE, np.nan, 1.0)
-    figure.add_heatmap(
-        z=wire(ground),
-        x=wire(prepared.timesteps),
-        y=wire(steps),
-        colorscale=[(0, look.theme.no_value), (1, look.theme.no_value)],
-        showscale=False,
-        hoverongaps=False,
-        customdata=np.vectorize(lambda kind: MEANINGS.get(int(kind), ""))(found),
-        hovertemplate="timestep %{x}<br>training step %{y:.0f}<br>%{customdata}<extra></extra>",
-    )
     for kind, symbol in ((ZERO, "triangle-down-open"), (INFINITE, "triangle-up"), (NAN, "x-thin-open")):
-        rows, columns = np.nonzero(_sparse(found == kind))
-        if not (found == kind).any():
+        cells = found == kind
+        if not cells.any():
             continue
+        figure.add_heatmap(
+            z=np.where(cells, 1.0, np.nan).astype(np.float32),
+            x=wire(prepared.timesteps),
+            y=wire(steps),
+            colorscale=[(0, look.theme.no_value), (1, look.theme.no_value)],
+            showscale=False,
+            hoverongaps=False,
+            hovertemplate=f"timestep %{{x}}<br>training step %{{y:.0f}}<br>{MEANINGS[kind]}<extra></extra>",
+        )
+        rows, columns = np.nonzero(_sparse(cells))
         figure.add_scatter(
             x=wire(prepared.timesteps[columns]),
             y=wire(steps[rows]),
@@ -157,7 +173,8 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -
                 "color": look.theme.text,
                 "line": {"width": look.size.thin, "color": look.theme.text},
             },
-            name=f"{MEANINGS[kind]} ({percent(float(np.mean(found == kind)))} of the cells)",
+            name=f"{MEANINGS[kind]} ({percent(float(np.mean(cells)))} of the cells)",
+            showlegend=True,
             hoverinfo="skip",
         )
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import unescape
 
 from diagnostics.records import Run
 
@@ -57,3 +58,8 @@ def wrap(text: str, width: float) -> str:
         else:
             current = longer
     return "<br>".join([*lines, current])
+
+
+def spoken(parts: Sequence[str]) -> str:
+    """Join what a figure says of each run into plain sentences: accessible names are read as text, not as HTML."""
+    return " ".join(unescape(part).rstrip(".") + "." for part in parts)

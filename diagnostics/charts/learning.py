@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.blocks import block_edges, block_mean, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe
+from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.series import MEANINGS, NAN, kinds
 from diagnostics.measures.numbers import number, percent
@@ -114,6 +114,17 @@ def _needs_log(curves: Sequence[Curve], chance: float) -> bool:
     return bool(math.isfinite(chance) and chance > 0 and largest > _LOG_FROM * chance)
 
 
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    said = []
+    for curve in prepared.curves:
+        success = f"success {percent(float(curve.eval_success[-1]))}" if len(curve.eval_success) else "not measured yet"
+        broken = "" if curve.broken is None else f", loss {curve.broken_as} at training step {curve.broken}"
+        said.append(f"{curve.label}: {success}{broken}")
+    chance = f"Knowing nothing gives success {percent(prepared.chance_success)}"
+    return spoken([TITLE.replace("?", ":"), *said, chance])
+
+
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw loss above and success below, sharing the axis of training steps."""
     look = frame(theme, size)
@@ -141,6 +152,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             "anchor": "x",
         },
     )
+    figure.layout.margin.r = look.px(76)
     return figure
 
 
@@ -182,13 +194,14 @@ def _strong(look: Frame, curve: Curve) -> dict[str, object]:
         "marker": {"symbol": curve.style.symbol, "size": look.size.marker, "color": colour, "maxdisplayed": 14},
         "name": curve.label,
         "legendgroup": curve.label,
+        "cliponaxis": False,
     }
 
 
 def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
     for axis, value, words in (
-        ("y", prepared.chance_loss, f"knowing nothing: {number(prepared.chance_loss, 3)}"),
-        ("y2", prepared.chance_success, f"knowing nothing: {percent(prepared.chance_success)}"),
+        ("y", prepared.chance_loss, f"knowing<br>nothing<br>{number(prepared.chance_loss, 3)}"),
+        ("y2", prepared.chance_success, f"knowing<br>nothing<br>{percent(prepared.chance_success)}"),
     ):
         if not math.isfinite(value):
             continue
@@ -205,12 +218,13 @@ def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         figure.add_annotation(
             text=words,
             xref="paper",
-            x=0.995,
-            xanchor="right",
+            x=1.006,
+            xanchor="left",
+            align="left",
             yref=axis,
             y=math.log10(value) if axis == "y" and prepared.log_loss else value,
-            yanchor="bottom",
-            bgcolor=faded(look.theme.plot, 0.75),
+            yanchor="middle",
+            font={"color": look.theme.muted},
         )
 
 

@@ -150,10 +150,10 @@ def text_on(background: str) -> str:
 def rgb(colour: str) -> tuple[float, float, float]:
     """Return the red, green and blue of ``#rrggbb`` or ``rgb(r, g, b)``, each 0 to 1."""
     if colour.startswith("#"):
-        red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        parts = [float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
     else:
-        red, green, blue = (float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
-    return red / 255, green / 255, blue / 255
+        parts = [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    return parts[0] / 255, parts[1] / 255, parts[2] / 255
 
 
 def faded(colour: str, alpha: float) -> str:

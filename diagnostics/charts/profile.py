@@ -9,12 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe, short
+from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
 from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, snapshot
 from diagnostics.charts.ticks import log_ticks
-from diagnostics.measures.reach import REACH_THRESHOLD
+from diagnostics.measures.numbers import number, steps
+from diagnostics.measures.reach import REACH_THRESHOLD, reach
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run
 
@@ -112,6 +113,21 @@ def _decades(lines: Sequence[Line]) -> tuple[int, int]:
         return -2, 1
     low, high = np.log10(values.min()), np.log10(values.max())
     return int(np.floor(low - 0.1)), int(np.ceil(high + 0.1))
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    return spoken([TITLE, prepared.origin.caption, *(_said(line) for line in prepared.lines)])
+
+
+def _said(line: Line) -> str:
+    if not (np.isfinite(line.gradient[0]) and line.gradient[0] > 0):
+        return f"{line.label}: the gradient at the loss is {number(float(line.gradient[0]))}"
+    reached, of = reach(line.gradient), len(line.gradient) - 1
+    below = line.gradient[reached] < REACH_THRESHOLD * line.gradient[0]
+    how = f"falls below 1 % after {reached} of {steps(of)}" if below else f"stays above 1 % for all {steps(of)}"
+    at = float(ratios(line.gradient[line.distance], line.gradient[0]))
+    return f"{line.label}: {how}, {line.word} receives {number(at)} of the gradient at the loss"
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:

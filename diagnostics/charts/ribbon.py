@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe
+from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.layout import Layout, Place, Strip, arrange
 from diagnostics.charts.palette import ThemeName, gradient_colour, text_on
 from diagnostics.charts.scale import colour_axis
@@ -119,6 +119,12 @@ def _remark(facts: TaskFacts, gradient: Array, ratio: Array) -> str:
         return f"{word} receives an infinite gradient"
     of = "of the gradient at the loss" if ratio[step] <= 1 else "times the gradient at the loss"
     return f"{word} receives {number(ratio[step])} {of}"
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    said = [f"{ribbon.label}: {ribbon.remark}" for ribbon in prepared.ribbons]
+    return spoken([TITLE.rstrip("?"), prepared.origin.caption, *said])
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
