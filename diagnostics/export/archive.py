@@ -46,7 +46,7 @@ class Archive:
 
     def __init__(self, file: BinaryIO) -> None:
         try:
-            _check_frame(file)
+            entries = _check_frame(file)
             self._zip = zipfile.ZipFile(file)
             infos = self._zip.infolist()
         except BundleError:
@@ -54,6 +54,8 @@ class Archive:
         except _BROKEN as error:
             raise BundleError(f"The file is not a readable zip archive: {_words(error)}.") from None
         try:
+            if len(infos) != entries:
+                raise BundleError(f"The bundle must list the {entries} files that it counts, but lists {len(infos)}.")
             _check_entries(infos)
         except BundleError:
             self._zip.close()
@@ -126,8 +128,9 @@ def _words(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")[:120] or type(error).__name__
 
 
-def _check_frame(file: BinaryIO) -> None:
-    """The records around the files are the plain ones, before zipfile reads a list whose length a stranger chose."""
+def _check_frame(file: BinaryIO) -> int:
+    """The number of entries, once the records around the files are seen to be the plain ones: this comes before
+    zipfile reads a list whose length a stranger chose."""
     size = file.seek(0, os.SEEK_END)
     if size > MAX_ARCHIVE_BYTES:
         raise BundleError(f"The bundle must be at most {MAX_ARCHIVE_BYTES} bytes, but is {size}.")
@@ -147,6 +150,7 @@ def _check_frame(file: BinaryIO) -> None:
         raise BundleError("The bundle is cut off, or its list of files is not where it should be.")
     if length > 1024 * (entries + 1):
         raise BundleError(f"The bundle's list of files must be at most 1024 bytes per file, but is {length} bytes.")
+    return int(entries)
 
 
 def _check_entries(infos: list[zipfile.ZipInfo]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from diagnostics.strict_json import encode
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.records import Run
+from diagnostics.strict_json import encode
 
 
 def summary(run: Run, judged: Verdict | None = None) -> dict[str, Any]:
@@ -35,8 +35,6 @@ def summary(run: Run, judged: Verdict | None = None) -> dict[str, Any]:
 
 
 def final_loss(run: Run) -> float:
-    """The loss at the end: held out where it was measured; of the last training step where training diverged or where
-    nothing was held out yet; nan where nothing is recorded."""
-    name = "loss" if run.state == "diverged" or not run.records.rows("eval") else "eval_loss"
-    values = run.records[name]
+    """The loss last measured on the held-out set; where none was yet, of the last training step; nan without either."""
+    values = run.records["eval_loss"] if run.records.rows("eval") else run.records["loss"]
     return float(values[-1]) if len(values) else math.nan

@@ -1,0 +1,58 @@
+"""All figures of a comparison, drawn: what reports, bundles and the command line have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import plotly.graph_objects as go
+
+from diagnostics.charts.gallery import FIGURES, accessible_name
+from diagnostics.export.figures import figure_json
+from diagnostics.records import Run
+
+HEIGHT_PX = 480
+"""Height of a figure whose layout names none."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One drawn figure. ``key`` is fit for file names and ids of elements; ``figure_key`` is that of the table."""
+
+    key: str
+    figure_key: str
+    title: str
+    name: str
+    """What a screen reader says."""
+    how_to_read: str
+    figure: go.Figure
+
+    @property
+    def height_px(self) -> int:
+        """Height in CSS pixels."""
+        return int(self.figure.layout.height or HEIGHT_PX)
+
+    def json(self) -> str:
+        """The figure as plotly's JSON."""
+        return figure_json(self.figure)
+
+
+def drawings(runs: Sequence[Run], theme: Literal["light", "dark"] = "light") -> list[Drawing]:
+    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run."""
+    drawn = []
+    for key, info in FIGURES.items():
+        if not info.per_run:
+            drawn.append(_drawing(key, key, info.title, runs, theme))
+            continue
+        for run in runs:
+            own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
+            drawn.append(_drawing(key, own, f"{info.title} — {run.name or run.id}", [run], theme))
+    return drawn
+
+
+def _drawing(figure_key: str, key: str, title: str, runs: Sequence[Run], theme: Literal["light", "dark"]) -> Drawing:
+    info = FIGURES[figure_key]
+    figure = info.draw(info.prepare(runs), theme=theme, size="page")
+    return Drawing(key, figure_key, title, accessible_name(figure_key, runs), info.how_to_read, figure)

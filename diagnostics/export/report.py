@@ -1,0 +1,153 @@
+"""A comparison as one HTML page: verdicts, what was run, every figure, and where the numbers come from.
+
+Everything is inside the page; it works offline, prints, and follows the reader's choice of light or dark. Names and
+words come from people and from imported files: all of them are escaped, and the page's policy would not run them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from diagnostics.export.gallery import Drawing, drawings
+from diagnostics.export.page import document, escape, plot
+from diagnostics.export.summary import final_loss
+from diagnostics.measures.numbers import number, percent
+from diagnostics.measures.verdict import Verdict, verdict
+from diagnostics.records import Run
+
+
+def report_html(runs: Sequence[Run], *, title: str = "", created_s: float | None = None) -> str:
+    """The report of ``runs``, at least one, in the order given; about 5 MB, nearly all of it plotly.js.
+
+    ``created_s`` is the time that the page carries, in seconds since 1970; None takes now. Raises ``ValueError``
+    where there is no run.
+    """
+    if not runs:
+        raise ValueError("runs must be at least one, but got none")
+    title = title or "gradreach comparison"
+    judged = [verdict(run) for run in runs]
+    drawn = drawings(runs)
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
+    body = [
+        f"<header>\n<h1>{escape(title)}</h1>",
+        f'<p class="quiet">{_count(len(runs))} · report written {when}</p>',
+        "<p>The question: does the gradient of the loss reach the step that matters?</p>\n</header>\n<main>",
+        "<h2>Verdicts</h2>",
+        *(_verdict(run, found) for run, found in zip(runs, judged, strict=True)),
+        _numbers(runs, judged),
+        "<h2>Figures</h2>",
+        *(_figure(drawing) for drawing in drawn),
+        *_specs(runs),
+        *_sample(runs),
+        *_provenance(runs),
+        "</main>",
+    ]
+    return document(title, "\n".join(body), {drawing.key: drawing.json() for drawing in drawn})
+
+
+def _verdict(run: Run, found: Verdict) -> str:
+    advice = "".join(f"<li>{escape(line)}</li>" for line in found.advice)
+    ended = f'<p class="quiet">{escape(run.state)}: {escape(run.detail)}</p>' if run.detail else ""
+    return (
+        f'<section class="card"><h3>{escape(run.name or run.id)} — {escape(found.headline)}</h3>'
+        f"<p>{escape(found.sentence)}</p>{ended}" + (f"<ul>{advice}</ul>" if advice else "") + "</section>"
+    )
+
+
+def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
+    loss_name = next((run.facts.loss_name for run in runs if run.facts), "loss")
+    header = [
+        *("run", "state", "steps", loss_name, "success", "chance", "reach [steps]", "of [steps]"),
+        *("decay [factor per step]", "half-life [steps]", "gradient at the informative step ÷ at the loss"),
+    ]
+    rows = [
+        [
+            *(run.name or run.id, run.state, str(run.records.rows("step")), _number(final_loss(run))),
+            *(_share(j.success), _share(j.chance), "–" if j.reach is None else str(j.reach), str(j.of)),
+            *(_number(j.decay), _number(j.half_life_steps), _number(j.informative_grad)),
+        ]
+        for run, j in zip(runs, judged, strict=True)
+    ]
+    return _table(header, rows)
+
+
+def _figure(drawing: Drawing) -> str:
+    return (
+        f'<figure class="card"><h3>{escape(drawing.title)}</h3>{plot(drawing.key, drawing.name, drawing.height_px)}'
+        f'<figcaption class="quiet"><strong>How to read this.</strong> '
+        f"{escape(drawing.how_to_read)}</figcaption></figure>"
+    )
+
+
+def _specs(runs: Sequence[Run]) -> Iterable[str]:
+    """What differs between the runs first, a column per setting; then what is common, a line per setting."""
+    names = list(dict.fromkeys(name for run in runs for name in run.spec))
+    differ = [name for name in names if len({repr(run.spec.get(name)) for run in runs}) > 1]
+    common = [name for name in names if name not in differ]
+    yield "<h2>What was run</h2>"
+    if differ:
+        yield "<h3>What differs</h3>"
+        yield _table(["run", *differ], [[run.name or run.id, *(_setting(run.spec, n) for n in differ)] for run in runs])
+        yield "<h3>What is common</h3>"
+    yield _table(["setting", "value"], [[name, _setting(runs[0].spec, name)] for name in common])
+
+
+def _sample(runs: Sequence[Run]) -> Iterable[str]:
+    """A sample of each task, as a person would read it, with the informative words marked."""
+    samples = {(run.facts.title, run.facts.tokens): run.facts for run in runs if run.facts}
+    if samples:
+        yield "<h2>The task</h2>"
+    for facts in samples.values():
+        words = (
+            f"<mark>{escape(token)}</mark>" if t in facts.informative_steps else escape(token)
+            for t, token in enumerate(facts.tokens)
+        )
+        yield (
+            f'<section class="card"><h3>{escape(facts.title)}</h3><p>{" ".join(words)} → '
+            f"<strong>{escape(facts.answer)}</strong></p>"
+            f'<p class="quiet">Marked: what the answer depends on, {facts.distance} steps before the loss. '
+            f"Knowing nothing gives a {escape(facts.loss_name)} of {_number(facts.chance_loss)} and "
+            f"{escape(facts.success_name)} {_share(facts.chance_success)}.</p></section>"
+        )
+
+
+def _provenance(runs: Sequence[Run]) -> Iterable[str]:
+    names = list(dict.fromkeys(name for run in runs for name in run.versions))
+    yield "<h2>Where the numbers come from</h2>"
+    yield _table(
+        ["run", "id", *names], [[r.name or r.id, r.id, *(str(r.versions.get(n, "–")) for n in names)] for r in runs]
+    )
+    yield (
+        '<p class="quiet">State gradients are per-sample l2 norms of the total derivative of the loss, measured before '
+        "clipping, with the mean over the batch undone; lines are medians over the batch. Norms are computed in "
+        "float64. The same spec on the same build and processor, in one thread, gives the same numbers.</p>"
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<div class="card scroll" tabindex="0" role="region" aria-label="{escape(", ".join(header[:3]))} and more">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _setting(spec: Mapping[str, Any], name: str) -> str:
+    value = spec.get(name)
+    return "–" if value is None else str(value)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else number(value, 3)
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else percent(value)
+
+
+def _count(runs: int) -> str:
+    return f"{runs} run{'s' * (runs != 1)}"

@@ -1,0 +1,192 @@
+"""What can be asked on the command line. The flags of ``run`` are read off ``FIELDS``, so that page and command line
+offer the same settings with the same words."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from experiments.spec import FIELDS, FieldInfo, Refusal
+
+SEVERAL = ("cell", "clip", "seed")
+"""Settings that take several values: one run for each combination."""
+
+FORMATS = ("bundle", "report", "csv", "html", "png", "svg", "pdf")
+
+_EXAMPLES = """\
+examples:
+  python -m experiments run --preset gates-remember
+  python -m experiments run --task france --gap 40 --cell tanh relu gru lstm --steps 500 --seed 0
+  python -m experiments run --cell tanh --init scaled:2 --clip none norm:1.0 value:0.1 --seed 0 1 2 --json
+  python -m experiments list
+  python -m experiments show RUN
+  python -m experiments export RUN RUN --to comparison.zip
+  python -m experiments run --spec spec.json
+
+Runs live in the folder that --store or the variable GRADREACH_STORE names, else in ./runs.
+Exit status: 0 it ran to its end or diverged, 1 it failed or was stopped, 2 the request was refused."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one sentence instead of printing its usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Refusal(f"{message[:1].upper()}{message[1:]}; see: {self.prog} --help")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The request; raises ``Refusal`` where it cannot be understood. ``--help`` prints and leaves, as usual."""
+    parser = _build()
+    found, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        raise Refusal(_unknown(unknown[0], found.command, parser.prog))
+    if found.command is None:
+        raise Refusal(f"A command must be one of {', '.join(_COMMANDS)}, but got none; see: {parser.prog} --help")
+    return found
+
+
+def settings(asked: argparse.Namespace) -> dict[str, Any]:
+    """The settings of ``run`` that were given, each as a list of values where it takes several."""
+    return {name: getattr(asked, name) for name in FIELDS if hasattr(asked, name)}
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: ``--learning-rate`` for ``learning_rate``."""
+    return "--" + name.replace("_", "-")
+
+
+def _build() -> _Parser:
+    parser = _Parser(
+        prog="python -m experiments",
+        description="gradreach: see how far back a recurrent network can learn.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_everywhere(first=True)],
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, (add, words) in _COMMANDS.items():
+        add(
+            commands.add_parser(
+                name, help=words, description=f"{words}.", parents=[_everywhere()], allow_abbrev=False,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+        )  # fmt: skip
+    return parser
+
+
+def _everywhere(first: bool = False) -> _Parser:
+    """The flags that stand before or after the command alike; the later one counts."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    silent = argparse.SUPPRESS  # so that a default after the command does not undo what was said before it
+    parser.add_argument("--store", metavar="DIR", default=None if first else silent, help="where the runs are kept")
+    parser.add_argument("--json", action="store_true", default=False if first else silent, help="print strict JSON")
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Several cells, clips or seeds make one run for each combination. The last two lines printed are the last\n"
+        "run's verdict and its id. Ctrl-C stops the runs and keeps what they recorded; a second Ctrl-C leaves at once."
+    )
+    start = parser.add_argument_group("where to start from")
+    start.add_argument("--preset", metavar="KEY", help="a prepared comparison; an unknown one lists them")
+    start.add_argument("--spec", metavar="FILE", help="the JSON of a spec, or of several, as bundles hold them")
+    start.add_argument("--name", default="", help="what to call the comparison")
+    group = parser.add_argument_group("settings, each changing what --preset or --spec says")
+    for field in FIELDS.values():
+        group.add_argument(
+            flag(field.name),
+            dest=field.name,
+            type=_reader(field),
+            nargs="+" if field.name in SEVERAL else None,
+            default=argparse.SUPPRESS,
+            metavar=_metavar(field),
+            help=_help(field),
+        )
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--comparison", metavar="ID", help="only the runs of this comparison")
+    parser.add_argument("--deleted", action="store_true", help="also runs that were deleted and can be restored")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the id of a run")
+    parser.add_argument("--records", action="store_true", help="with --json: everything that was recorded")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "csv writes a folder with the tables of each run; png, svg, pdf and html write one figure, or a folder with\n"
+        "all of them where --figure is left out. png, svg and pdf need a Chrome or Chromium."
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="the ids of runs or of comparisons")
+    parser.add_argument("--to", metavar="PATH", help="the file or folder to write; left out, a name of its own here")
+    parser.add_argument("--format", choices=FORMATS, default=None, help="left out, as the ending of --to says")
+    parser.add_argument("--figure", metavar="KEY", help="only this figure; an unknown one lists them")
+    parser.add_argument("--force", action="store_true", help="write over what is there")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a bundle")
+
+
+def _add_delete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="the ids of runs")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--purge", action="store_true", help="for good: the files go too, and nothing brings them back")
+    group.add_argument("--undo", action="store_true", help="bring back runs that were deleted but not purged")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit status 0 where nothing was found, 1 where something was."
+
+
+def _reader(field: FieldInfo) -> Callable[[str], Any]:
+    """Text as the number that it is, where the setting is one; what is none is left for the spec to refuse."""
+
+    def read(text: str) -> Any:
+        try:
+            return int(text) if field.kind == "int" else float(text)
+        except ValueError:
+            return text
+
+    numeric = field.kind in ("int", "float") or field.name == "gate_bias"
+    return read if numeric else str
+
+
+def _metavar(field: FieldInfo) -> str:
+    return {"int": "N", "float": "X"}.get(field.kind, "CHOICE" if field.choices else "VALUE")
+
+
+def _help(field: FieldInfo) -> str:
+    words = [field.help]
+    if field.choices:
+        words.append(f"One of {', '.join(field.choices)}.")
+    if field.minimum is not None and field.maximum is not None:
+        words.append(f"{field.minimum:g} to {field.maximum:g}{' ' + field.unit if field.unit else ''}.")
+    if field.default is not None:
+        words.append(f"Default {field.default}.")
+    return " ".join(words).replace("%", "%%")
+
+
+def _unknown(argument: str, command: str | None, prog: str) -> str:
+    name = argument.split("=")[0]
+    known = [flag(field) for field in FIELDS] + ["--preset", "--spec", "--name", "--json", "--store", "--records"]
+    near = difflib.get_close_matches(name, known, 1) if command == "run" or command is None else []
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{command or 'The command line'} does not know {argument!r}{hint}; see: {prog} {command or ''} --help"
+
+
+_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
+    "run": (_add_run, "Train one run or several, and say how far back they can learn"),
+    "list": (_add_list, "List the runs that are stored, newest first"),
+    "show": (_add_show, "Show one run: what was asked for, how it went, its verdict"),
+    "export": (_add_export, "Write runs to a bundle, a report, tables or figures"),
+    "import": (_add_import, "Add the runs of a bundle to the store"),
+    "delete": (_add_delete, "Delete runs, or bring them back"),
+    "doctor": (_add_doctor, "Check every file of the store"),
+}

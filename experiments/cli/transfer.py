@@ -1,0 +1,162 @@
+"""``export`` and ``import``: runs into files for elsewhere, and back."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from diagnostics.export.gallery import Drawing, drawings
+
+from diagnostics.export import tables
+from diagnostics.export.archive import BundleError
+from diagnostics.export.bundle import write_bundle
+from diagnostics.export.html import figure_html
+from diagnostics.export.images import FORMATS as IMAGES
+from diagnostics.export.images import ExportUnavailable, to_image, unavailable
+from diagnostics.export.report import report_html
+from diagnostics.records import Run
+from diagnostics.store import RunRow, Store
+from experiments.bundle import import_bundle
+from experiments.cli.words import find, open_store, plain, print_json
+from experiments.spec import Refusal
+
+_ENDINGS = {".zip": "bundle", ".html": "report", ".png": "png", ".svg": "svg", ".pdf": "pdf"}
+_Write = Callable[[BinaryIO], object]
+
+
+def export_command(asked: argparse.Namespace) -> int:
+    """Write runs to a file or a folder."""
+    store = open_store(asked)
+    rows = _rows(store, asked.runs)
+    form = asked.format or _ENDINGS.get(Path(asked.to or "").suffix.lower(), "bundle")
+    if asked.figure and form not in ("html", *IMAGES):
+        raise Refusal(f"--figure must be asked for with --format html, {', '.join(IMAGES)}, but got {form}.")
+    if form in IMAGES and (reason := unavailable()):
+        raise Refusal(reason)
+    try:
+        target, files = _files(store, rows, form, asked)
+        written = _write_all(target, files, asked.force)
+    except (BundleError, ExportUnavailable) as error:
+        raise Refusal(str(error)) from None
+    if asked.json:
+        print_json({"format": form, "files": [{"path": str(p), "bytes": p.stat().st_size} for p in written]})
+    else:
+        for path in written:
+            print(plain(path))
+    return 0
+
+
+def import_command(asked: argparse.Namespace) -> int:
+    """Add the runs of a bundle."""
+    store = open_store(asked)
+    try:
+        result = import_bundle(Path(asked.file), store)
+    except BundleError as error:
+        raise Refusal(str(error)) from None
+    if asked.json:
+        print_json({"imported": result.imported, "present": result.present, "comparisons": result.comparisons})
+    else:
+        print(result.describe())
+        for run_id in result.imported.values():
+            print(run_id)
+    return 0
+
+
+def _rows(store: Store, names: Sequence[str]) -> list[RunRow]:
+    """The runs of these ids; the id of a comparison stands for its runs."""
+    found: list[RunRow] = []
+    for name in names:
+        # The newest is listed first; a comparison reads in the order in which it was asked for.
+        found += store.runs(comparison=name)[::-1] if name.startswith("c-") else [find(store, name)]
+        if not found:
+            raise Refusal(f"RUN must be the id of a stored run or comparison, but got {name[:80]!r}.")
+    return list({row.id: row for row in found}.values())
+
+
+def _files(
+    store: Store, rows: Sequence[RunRow], form: str, asked: argparse.Namespace
+) -> tuple[Path, list[tuple[str, _Write]]]:
+    """Where to write, and what: files by their names in that folder, or one without a name, the target itself."""
+    ids = [row.id for row in rows]
+    stem = ids[0] if len(ids) == 1 else rows[0].comparison
+    if form == "bundle":
+        return Path(asked.to or f"{stem}.zip"), [
+            ("", lambda file: write_bundle(store, ids, file, images=("svg", "png")))
+        ]
+    runs = [store.read(run_id) for run_id in ids]
+    if form == "report":
+        page = lambda file: file.write(report_html(runs, title=rows[0].comparison_name).encode())  # noqa: E731
+        return Path(asked.to or f"{stem}.html"), [("", page)]
+    if form == "csv":
+        return Path(asked.to or f"{stem}-csv"), list(_tables(runs))
+    drawn = _drawings(runs, asked.figure)
+    if asked.figure and len(drawn) == 1:
+        return Path(asked.to or f"{stem}-{drawn[0].key}.{form}"), [("", _figure(drawn[0], form))]
+    return Path(asked.to or f"{stem}-{form}"), [(f"{d.key}.{form}", _figure(d, form)) for d in drawn]
+
+
+def _tables(runs: Sequence[Run]) -> Iterable[tuple[str, _Write]]:
+    yield "summary.csv", _text([tables.summary_csv(runs)])
+    yield "columns.csv", _text([tables.columns_csv()])
+    for run in runs:
+        yield f"{run.id}-steps.csv", _text(tables.steps_lines(run))
+        yield f"{run.id}-profiles.csv", _text(tables.profiles_lines(run))
+
+
+def _text(parts: Iterable[str]) -> _Write:
+    return lambda file: file.writelines(part.encode() for part in parts)
+
+
+def _drawings(runs: Sequence[Run], figure: str | None) -> list[Drawing]:
+    drawn = drawings(runs)
+    if figure is None:
+        return drawn
+    # A figure that is drawn per run has a key per run; its common key asks for all of them.
+    chosen = [drawing for drawing in drawn if figure in (drawing.key, drawing.figure_key)]
+    if not chosen:
+        keys = dict.fromkeys(key for drawing in drawn for key in (drawing.figure_key, drawing.key))
+        raise Refusal(f"--figure must be one of {', '.join(keys)}, but got {figure[:80]!r}.")
+    return chosen
+
+
+def _figure(drawing: Drawing, form: str) -> _Write:
+    if form == "html":
+        return lambda file: file.write(figure_html(drawing.figure, drawing.title, note=drawing.how_to_read).encode())
+    return lambda file: file.write(to_image(drawing.figure, form))  # type: ignore[arg-type]  # one of IMAGES
+
+
+def _write_all(target: Path, files: Sequence[tuple[str, _Write]], force: bool) -> list[Path]:
+    """Write each file whole or not at all; raises ``Refusal`` where something is in the way, before writing any."""
+    paths = [target / name if name else target for name, _ in files]
+    if taken := next((path for path in paths if path.exists() and not (force and path.is_file())), None):
+        raise Refusal(f"--to must name what does not exist yet, but {taken} does; --force writes over files.")
+    for path, (_, write) in zip(paths, files, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, write)
+    return paths
+
+
+def _write(path: Path, write: _Write) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
