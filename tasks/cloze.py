@@ -3,6 +3,9 @@
 Layout, with p = T − 1 − gap: ``[filler sentences] opener (4 tokens) | cue at p | gap − 1 tokens | "___" at T − 1``.
 The blank is an input token; the answer is read there. Only the cue says anything about the answer: the
 opener, the filler and the end are drawn without looking at it.
+
+A full stop is a token and counts as one; there is no other punctuation. A word is one token whether or not it begins a
+sentence: the capital is put there when a person reads it.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ class Theme:
     """What makes a cloze task: its words. ``pairs`` maps each answer to the cues that stand for it.
 
     ``patterns`` spell the gap − 1 tokens between cue and blank out of ``parts`` and clauses (``fill``).
-    ``stops`` says where a clause's joining word stands: a full stop or conjunction after it, or a conjunction before.
+    ``stops`` says what joins clauses: after each a full stop, or now and then one of ``joiners``; where it is False,
+    before each one of ``joiners``, and before the first one of ``first_joiners``.
     """
 
     name: str

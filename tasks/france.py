@@ -1,6 +1,8 @@
 """France: "I grew up in France … I speak fluent ___", with the country ``gap`` tokens before the blank.
 
-A form of this project, after the sentence by which Hochreiter's problem is usually told.
+A form of this project. There is room for a filler sentence from a gap of 8 on; below, the words between are the end of
+the opener's own sentence, so there are few sentences: 660 at gap 2, 1,188 at 3, 2,640 at 4, 7,128 at 5. No two of a
+batch are alike unless the batch asks for nearly as many as there are.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ FRANCE = Theme(
     parts=PARTS,
     patterns=("adjunct? ending", "adjunct? stop tail", "adjunct? stop fill tail"),
     stops=True,
-    first_joiners=("and",),
+    first_joiners=(),
     joiners=("and", "while"),
 )
 

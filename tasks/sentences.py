@@ -196,7 +196,8 @@ class Filler:
 
     def write(self, rng: np.random.Generator, page: Ints, rows: Ints, starts: Ints, sizes: Ints) -> None:
         """Put a clause of exactly ``sizes[s]`` tokens onto ``page[rows[s], starts[s]:]``; all ``[S]``."""
-        frame = np.searchsorted(self._scale, sizes + rng.random(len(sizes)), side="right")
+        # float32 stays 2**-24 below 1, so the sum, in float64, never reaches the next length's share of the scale.
+        frame = np.searchsorted(self._scale, sizes + rng.random(len(sizes), dtype=np.float32), side="right")
         sheaves = self._sheaves[frame]  # [S, slots]
         kept = sheaves >= 0
         at = (starts[:, None] + self._starts[frame])[kept]
