@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from diagnostics.charts.blocks import block_edges, block_peak, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
 from diagnostics.charts.labels import run_labels, safe, spoken
-from diagnostics.charts.palette import ThemeName, styles
+from diagnostics.charts.palette import ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, rails_of
 from diagnostics.charts.series import MEANINGS, VALUE, kinds
 from diagnostics.charts.ticks import log_ticks
@@ -22,6 +22,8 @@ from diagnostics.records import Array, Run
 
 TITLE = "What clipping does to the gradient's norm"
 MOST_POINTS = 600
+_MOST_SHARED = 7
+"""Panels share their axis up to this many decades; beyond, a run that explodes would flatten the others."""
 _PANEL_PX, _HEAD_PX, _RAIL_PX = 120, 40, 15
 
 
@@ -46,7 +48,8 @@ class Prepared(NamedTuple):
 
     origin: Origin
     panels: tuple[Panel, ...]
-    decades: tuple[int, int]
+    decades: tuple[tuple[int, int], ...]
+    """The decades of each panel's axis: the same for all, unless they lie too far apart to be read together."""
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
@@ -71,7 +74,9 @@ def prepare(runs: Sequence[Run]) -> Prepared:
             "clipped_share": {run.id: _json_share(run) for run in runs},
         },
     )
-    return Prepared(origin, panels, _decades(panels))
+    shared = _decades(panels)
+    apart = shared[1] - shared[0] > _MOST_SHARED
+    return Prepared(origin, panels, tuple(_decades([panel]) if apart else shared for panel in panels))
 
 
 def _json_share(run: Run) -> float | None:
@@ -83,18 +88,19 @@ def _panel(run: Run, label: str, colour: int) -> Panel:
     records = run.records
     step, pre, post = records["step"], records["grad_norm_pre"], records["grad_norm_post"]
     broken = np.flatnonzero(~np.isfinite(records["loss"]))
+    broken_at = int(step[broken[0]]) if broken.size else None
     edges = block_edges(len(step), MOST_POINTS)
     rule = str(run.spec.get("clip", ""))
     return Panel(
         label=label,
         colour=colour,
-        remark=_remark(rule, clipped_share(records["clip_factor"])),
+        remark=_remark(rule, clipped_share(records["clip_factor"]), broken_at),
         step=step[edges[:-1]],
         pre=_drawable(block_peak(np.where(np.isfinite(pre), pre, 0.0), MOST_POINTS)),
         post=_drawable(block_peak(np.where(np.isfinite(post), post, 0.0), MOST_POINTS)),
         threshold=_threshold(rule),
         rails=rails_of(step, pre),
-        diverged_step=int(step[broken[0]]) if broken.size else None,
+        diverged_step=broken_at,
     )
 
 
@@ -111,12 +117,13 @@ def _threshold(rule: str) -> float:
         return math.nan
 
 
-def _remark(rule: str, share: float) -> str:
+def _remark(rule: str, share: float, diverged_step: int | None) -> str:
+    end = "" if diverged_step is None else f"; diverged at step {diverged_step}"
     kind, _, value = rule.partition(":")
     if kind == "none" or not kind:
-        return "not clipped"
+        return f"not clipped{end}"
     how = f"by norm at {_short(value)}" if kind == "norm" else f"element by element at ±{_short(value)}"
-    return f"clipped on {percent(share)} of the steps, {how}"
+    return f"clipped on {percent(share)} of the steps, {how}{end}"
 
 
 def _short(value: str) -> str:
@@ -158,7 +165,7 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
     panel, row, column = prepared.panels[i], i // columns, i % columns
     top = 1 - row / rows
     head, rail = _HEAD_PX / (_PANEL_PX + _HEAD_PX) / rows, _RAIL_PX / (_PANEL_PX + _HEAD_PX) / rows
-    low, high = top - 1 / rows, top - head * 0.8
+    low, high = max(0.0, top - 1 / rows), top - head * 0.8
     special = any(len(part) for part in panel.rails)
     left = column * 0.54
     right = left + (1.0 if columns == 1 else 0.46)
@@ -177,9 +184,9 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
                 "domain": [low, high - (rail if special else 0)],
                 "anchor": x,
                 "type": "log",
-                "range": list(prepared.decades),
-                "matches": None if i == 0 else "y",
-                **log_ticks(prepared.decades, most=4),
+                "range": list(prepared.decades[i]),
+                "matches": "y" if i and len(set(prepared.decades)) == 1 else None,
+                **log_ticks(prepared.decades[i], most=4),
             },
         }
     )
@@ -209,15 +216,6 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
             y1=high,
             line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
         )
-        figure.add_annotation(
-            text=f"diverged at {panel.diverged_step}",
-            xref=x,
-            yref="paper",
-            x=panel.diverged_step,
-            y=low,
-            xanchor="right",
-            yanchor="bottom",
-        )
 
 
 def _lines(look: Frame, colour: str) -> dict[str, dict[str, object]]:
@@ -235,12 +233,15 @@ def _legend(figure: go.Figure, look: Frame) -> None:
 
 
 def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None:
+    """Draw the norms, with what clipping cut off shaded between them."""
+    colour = look.theme.lines[panel.colour]
+    lines = _lines(look, colour)
+    whole = bool(np.isfinite(panel.pre).all() and np.isfinite(panel.post).all())
     ends = panel.step[[0, -1]]
-    lines = _lines(look, look.theme.lines[panel.colour])
     for name, step, values in (
-        ("before clipping", panel.step, panel.pre),
-        ("after clipping", panel.step, panel.post),
         ("threshold", ends, np.full(2, panel.threshold)),
+        ("after clipping", panel.step, panel.post),
+        ("before clipping", panel.step, panel.pre),
     ):
         if not np.isfinite(values).any():
             continue
@@ -252,6 +253,8 @@ def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None
             yaxis=y,
             mode="lines",
             line=lines[name],
+            fill="tonexty" if whole and name == "before clipping" else "none",
+            fillcolor=faded(colour, 0.22),
             legendgroup=name,
             showlegend=False,
             hovertemplate=f"training step %{{x}}<br>norm %{{y:.3g}} {name}<extra>{panel.label}</extra>",
@@ -278,6 +281,18 @@ def _rail(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, domain: 
                 showlegend=False,
                 hovertemplate=f"training step %{{x}}: norm {MEANINGS[kind]}<extra>{panel.label}</extra>",
             )
+    figure.add_shape(
+        type="rect",
+        xref=f"{x} domain",
+        yref="paper",
+        x0=0,
+        x1=1,
+        y0=domain[0],
+        y1=domain[1],
+        fillcolor=look.theme.rail,
+        line={"width": 0},
+        layer="below",
+    )
     words = [word for part, word in zip(panel.rails, ("0 ▽", "inf ▲", "nan ✕"), strict=True) if len(part)]
     figure.update_layout(
         {

@@ -93,10 +93,13 @@ def ids(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(run.id for run in runs)
 
 
-def new_figure(look: Frame, origin: Origin, title: str, plot_px: float, legend: Sequence[str] = ()) -> go.Figure:
+def new_figure(
+    look: Frame, origin: Origin, title: str, plot_px: float, legend: Sequence[str] = (), above_px: float = 14
+) -> go.Figure:
     """Return an empty figure with title, caption and provenance, and room for all of it.
 
-    ``plot_px`` is the height of the plotting area at page size; ``legend`` holds the legend's entries, which go below.
+    ``plot_px`` is the height of the plotting area at page size; ``legend`` holds the legend's entries, which go below;
+    ``above_px`` is the room that marks above the plotting area need.
     """
     caption = wrap(origin.caption, look.line_characters)
     top = look.px(20) + round(1.3 * look.size.title) + round(1.35 * look.size.small * (1 + caption.count("<br>")))
@@ -105,8 +108,8 @@ def new_figure(look: Frame, origin: Origin, title: str, plot_px: float, legend: 
     figure.update_layout(
         template=template(look),
         title={"text": title, "subtitle": {"text": caption}},
-        height=top + look.px(plot_px) + bottom,
-        margin={"t": top + look.px(14), "b": bottom, "l": look.px(74), "r": look.px(24), "pad": 0},
+        height=top + look.px(above_px) + look.px(plot_px) + bottom,
+        margin={"t": top + look.px(above_px), "b": bottom, "l": look.px(74), "r": look.px(24), "pad": 0},
         meta=origin.meta(),
         uirevision=origin.revision(),
         autosize=True,
@@ -138,7 +141,8 @@ def template(look: Frame) -> go.layout.Template:
         "ticks": "outside",
         "ticklen": look.px(4),
         "automargin": True,
-        "exponentformat": "power",
+        "exponentformat": "none",
+        "separatethousands": True,
         "minor": {"showgrid": False},
     }
     return go.layout.Template(

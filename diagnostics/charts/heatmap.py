@@ -85,7 +85,8 @@ def prepare(runs: Sequence[Run]) -> Prepared:
 
 
 def _caption(recorded: Array, block: tuple[int, int]) -> str:
-    reduced = "" if block == (1, 1) else f" · each cell the median of {block[0]} profiles × {block[1]} timesteps"
+    parts = [f"{size} {what}" for size, what in zip(block, ("profiles", "timesteps"), strict=True) if size > 1]
+    reduced = f" · each cell the median of {' × '.join(parts)}" if parts else ""
     return (
         "State gradient ÷ its value at the loss of the same training step · median over the batch · pre-clip · "
         f"{len(recorded)} profiles, training steps {recorded[0]} to {recorded[-1]}{reduced}"
@@ -107,7 +108,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     look = frame(theme, size)
     if not prepared.ratio.size:
         return waiting(look, prepared.origin, prepared.title, "Waiting for the first gradient profile…")
-    figure = new_figure(look, prepared.origin, prepared.title, _PLOT_PX)
+    figure = new_figure(look, prepared.origin, prepared.title, _PLOT_PX, above_px=26)
     steps = prepared.training_steps.astype(np.float64)
     figure.add_heatmap(
         z=wire(log10(prepared.ratio)),

@@ -13,13 +13,15 @@ from diagnostics.charts.blocks import block_edges, block_mean, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
-from diagnostics.charts.series import MEANINGS, NAN, kinds
+from diagnostics.charts.series import MEANINGS, NAN, VALUE, kinds
+from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, percent
 from diagnostics.records import Array, Records, Run
 
 TITLE = "Does it learn? Loss and success"
 MOST_POINTS = 600
 _PLOT_PX = 430
+_RAIL = (0.95, 1.0)
 _LOG_FROM = 20.0
 """The loss axis turns logarithmic where a loss is this many times that of knowing nothing."""
 
@@ -135,14 +137,13 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         _loss(figure, look, curve, prepared.loss_name)
         _success(figure, look, curve)
     _chance(figure, look, prepared)
-    _broken(figure, look, prepared)
+    broken = _broken(figure, look, prepared)
     figure.update_layout(
         xaxis={"title": {"text": "training step"}, "anchor": "y2"},
         yaxis={
             "title": {"text": f"loss ({prepared.loss_name})"},
-            "domain": [0.5, 1],
-            "type": "log" if prepared.log_loss else "linear",
-            "rangemode": "tozero",
+            "domain": [0.5, _RAIL[0] - 0.02 if broken else 1],
+            **_loss_axis(prepared),
         },
         yaxis2={
             "title": {"text": prepared.success_name},
@@ -154,6 +155,16 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     )
     figure.layout.margin.r = look.px(76)
     return figure
+
+
+def _loss_axis(prepared: Prepared) -> dict[str, object]:
+    if not prepared.log_loss:
+        return {"rangemode": "tozero"}
+    parts = [part for curve in prepared.curves for part in (curve.loss, curve.eval_loss)]
+    values = np.concatenate([*parts, [prepared.chance_loss]])
+    values = values[kinds(values) == VALUE]
+    decades = math.floor(math.log10(values.min()) - 0.05), math.ceil(math.log10(values.max()) + 0.05)
+    return {"type": "log", "range": list(decades), **log_ticks(decades, most=6)}
 
 
 def _loss(figure: go.Figure, look: Frame, curve: Curve, loss_name: str) -> None:
@@ -228,11 +239,11 @@ def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         )
 
 
-def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> bool:
     """Mark where a loss stopped being finite with ✕ (nan) or ▲ (infinite) at the top of the loss's plot."""
     broken = [curve for curve in prepared.curves if curve.broken is not None]
     if not broken:
-        return
+        return False
     for curve in broken:
         colour = look.theme.lines[curve.style.colour]
         figure.add_scatter(
@@ -252,7 +263,7 @@ def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         )
     figure.update_layout(
         yaxis3={
-            "domain": [0.95, 1],
+            "domain": list(_RAIL),
             "range": [0, 1],
             "fixedrange": True,
             "tickvals": [0.5],
@@ -269,9 +280,10 @@ def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         yref="paper",
         x0=0,
         x1=1,
-        y0=0.95,
-        y1=1,
+        y0=_RAIL[0],
+        y1=_RAIL[1],
         fillcolor=look.theme.rail,
         line={"width": 0},
         layer="below",
     )
+    return True

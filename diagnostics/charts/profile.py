@@ -135,9 +135,9 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     look = frame(theme, size)
     if not prepared.lines:
         return waiting(look, prepared.origin, TITLE, "Waiting for the first gradient profile…")
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines])
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines], above_px=30)
     for line in prepared.lines:
-        _band(figure, look, line, prepared.decades[0])
+        _band(figure, look, line, prepared.decades[0], alpha=0.16 if len(prepared.lines) <= 4 else 0.07)
     for line in prepared.lines:
         _curve(figure, look, line, prepared.normalised)
     longest = max(len(line.median) for line in prepared.lines) - 1
@@ -153,7 +153,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     return figure
 
 
-def _band(figure: go.Figure, look: Frame, line: Line, lowest: int) -> None:
+def _band(figure: go.Figure, look: Frame, line: Line, lowest: int, alpha: float) -> None:
     """Fill between the percentiles; a lower edge of exactly 0 lies at minus infinity, so the fill leaves the axis."""
     lag = np.arange(len(line.median))
     upper, lower = kinds(line.p95) == VALUE, kinds(line.p05) == VALUE
@@ -164,7 +164,7 @@ def _band(figure: go.Figure, look: Frame, line: Line, lowest: int) -> None:
             y=np.concatenate([line.p95[piece], bottom[piece][::-1]]),
             mode="none",
             fill="toself",
-            fillcolor=faded(look.theme.lines[line.style.colour], 0.16),
+            fillcolor=faded(look.theme.lines[line.style.colour], alpha),
             legendgroup=line.label,
             showlegend=False,
             hoverinfo="skip",

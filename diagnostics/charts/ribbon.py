@@ -113,10 +113,12 @@ def _remark(facts: TaskFacts, gradient: Array, ratio: Array) -> str:
         return "waiting for the first profile"
     if gradient[step] == 0:
         return f"{word} receives exactly 0"
+    if np.isnan(gradient[step]):
+        return f"{word} receives a gradient that is not a number"
+    if np.isinf(gradient[step]):
+        return f"{word} receives an infinite gradient"
     if np.isnan(ratio[step]):
         return f"{word} receives {number(gradient[step])} (l2); nothing finite at the loss to compare it with"
-    if np.isinf(ratio[step]):
-        return f"{word} receives an infinite gradient"
     of = "of the gradient at the loss" if ratio[step] <= 1 else "times the gradient at the loss"
     return f"{word} receives {number(ratio[step])} {of}"
 
@@ -142,7 +144,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             _strip(figure, look, ribbon, strip, top + _HEADER, prepared.columns)
         _answer(figure, look, ribbon, top + _HEADER)
         top += _HEADER + ribbon.layout.lines + _GAP
-    figure.update_xaxes(visible=False, range=[0, prepared.columns], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[-0.4, prepared.columns + 0.4], fixedrange=True)
     figure.update_yaxes(visible=False, range=[height, 0], fixedrange=True)
     figure.update_layout(showlegend=False, dragmode=False, coloraxis=colour_axis(look))
     figure.layout.margin.update(l=look.px(12), r=look.px(12), b=look.px(66))
