@@ -28,7 +28,7 @@ INITS = ("torch", "orthogonal", "identity", "scaled:F")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-DEFAULT_GATE_BIAS: Mapping[str, float] = {"gru": 2.0, "lstm": 3.0}
+DEFAULT_GATE_BIAS: Mapping[str, float] = {"gru": 2.0, "lstm": 4.0}
 """A gate remembers only if it starts open: at gap 40 a forget bias of 1 (3.7 steps of memory) is not enough."""
 
 PROFILES_AT_MOST = 1000
@@ -180,7 +180,7 @@ class RunSpec(BaseModel):
     gate_bias: Annotated[float | str | None, PlainValidator(_gate_bias)] = _field(
         "Gate bias",
         "How far open the memory gate begins (the LSTM's forget gate, the GRU's update gate): a number, or chrono, "
-        "which spreads the time scales up to the length. Left out: 3 for the LSTM, 2 for the GRU.",
+        "which spreads the time scales up to the length. Left out: 4 for the LSTM, 2 for the GRU.",
         None,
         ge=-20,
         le=20,

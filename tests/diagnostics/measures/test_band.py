@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from diagnostics.measures.band import band
+
+
+@given(arrays.arrays(np.float64, arrays.array_shapes(min_dims=1, max_dims=3, max_side=7), elements=st.floats(0, 1e12)))
+def test_numbers_have_the_percentiles_of_numpy(samples: np.ndarray) -> None:
+    expected = np.moveaxis(np.percentile(samples, [5, 50, 95], axis=-1), 0, -1)
+    np.testing.assert_allclose(band(samples), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_nan_among_the_samples_is_never_left_out() -> None:
+    result = band(np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]]))
+    assert np.isnan(result[0]).all()
+    assert np.isfinite(result[1]).all()
+
+
+def test_infinities_are_ordered_like_numbers() -> None:
+    low, middle, high = band(np.array([1.0, 2.0, 3.0, np.inf, np.inf]))
+    assert low == pytest.approx(1.2)
+    assert middle == 3.0
+    assert high == np.inf
+    assert band(np.full(4, np.inf)).tolist() == [np.inf] * 3
