@@ -10,6 +10,7 @@ from torch.autograd import Function
 
 from diagnostics.recurrence import loops, products
 from diagnostics.recurrence.arguments import check
+from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
 
 
@@ -64,9 +65,12 @@ class _Gru(Function):
             inside = b_hh[2 * H :]
             outside = torch.zeros_like(b_hh) if b_ih is None else b_ih.clone()
             outside[: 2 * H] += b_hh[: 2 * H]
-        gates = products.of_inputs(x, w_ih, outside)
-        output, memory = (x.new_empty(x.shape[0], x.shape[1], H) for _ in range(2))
-        loops.gru_forward(output, gates, memory, initial, w_hh, inside)
+        output, memory, gates = (x.new_empty(*x.shape[:2], width) for width in (H, H, 3 * H))
+        w_hh_t, h = w_hh.t().contiguous(), initial
+        for block in products.blocks(gates):
+            products.of_inputs(x[block], w_ih, outside, gates[block])
+            loops.gru_forward(output[block], gates[block], memory[block], h, w_hh_t, inside)
+            h = output[block][-1]
         trace.gates = dict(zip("rzn", gates.split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
         ctx.trace = trace
@@ -77,25 +81,27 @@ class _Gru(Function):
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
             x, initial, w_ih, w_hh, output, gates, memory = ctx.saved_tensors
-            T, B, H = output.shape
+            H = w_hh.shape[1]
             grad_h = products.arriving(output, *arriving)
-            delta = output.new_empty(T, B, 4 * H)
-            loops.gru_backward(grad_h, delta, output, gates, memory, initial, w_hh)
-            of_input, of_state = delta[..., H:], delta[..., : 3 * H]
-            ctx.trace.record(StateGradients(grad_h[1:], None, of_input))
-            _, need_x, need_h0, need_w_ih, need_w_hh, need_b_ih, need_b_hh = ctx.needs_input_grad
-            gradients = (
-                products.to_inputs(of_input, w_ih) if need_x else None,
-                grad_h[0].clone() if need_h0 else None,
-                products.to_input_weights(of_input, x) if need_w_ih else None,
-                _torch_order(products.to_recurrent_weights(of_state, output, initial)) if need_w_hh else None,
-                products.to_bias(of_input) if need_b_ih else None,
-                _torch_order(products.to_bias(of_state)) if need_b_hh else None,
-            )
-        return None, *products.only_once(gradients)
+            delta = output.new_empty(*output.shape[:2], 4 * H)  # blocks m, r, z, n
+            w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
+            _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
+            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_nrz)
+            for block in reversed(products.blocks(gates)):
+                h, change = output[block], delta[block]
+                before = output[block.start - 1] if block.start else initial
+                rows = products.rows_of(block)
+                loops.gru_backward(grad_h[rows], change, h, gates[block], memory[block], before, w_nrz)
+                sums.add(block, change[..., H:], change[..., : 3 * H], h, before)
+            ctx.trace.record(StateGradients(grad_h[1:], None, delta[..., H:]))
+            h0 = grad_h[0].clone() if need_h0 else None
+            of_state = _torch_order(sums.w_hh), _torch_order(sums.b_hh)
+        return None, *only_once((sums.x, h0, sums.w_ih, of_state[0], sums.b_ih, of_state[1]))
 
 
-def _torch_order(blocks: Tensor) -> Tensor:
+def _torch_order(blocks: Tensor | None) -> Tensor | None:
     """Rows m, r, z → r, z, n: m stands where the weights have n."""
+    if blocks is None:
+        return None
     H = blocks.shape[0] // 3
     return torch.cat((blocks[H:], blocks[:H]))

@@ -10,6 +10,7 @@ from torch.autograd import Function
 
 from diagnostics.recurrence import loops, products
 from diagnostics.recurrence.arguments import check, pair
+from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
 
 
@@ -65,32 +66,35 @@ class _Lstm(Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         H = w_hh.shape[1]
         h_initial, c_initial = products.initial(x, h0, w_hh), products.initial(x, c0, w_hh)
-        gates = products.of_inputs(x, w_ih, products.total(b_ih, b_hh))
-        output, cells, squashed = (x.new_empty(x.shape[0], x.shape[1], H) for _ in range(3))
-        loops.lstm_forward(output, cells, squashed, gates, h_initial, c_initial, w_hh)
+        bias, w_hh_t = products.total(b_ih, b_hh), w_hh.t().contiguous()
+        output, cells, gates = (x.new_empty(*x.shape[:2], width) for width in (H, H, 4 * H))
+        h, c = h_initial, c_initial
+        for block in products.blocks(gates):
+            products.of_inputs(x[block], w_ih, bias, gates[block])
+            loops.lstm_forward(output[block], cells[block], gates[block], h, c, w_hh_t)
+            h, c = output[block][-1], cells[block][-1]
         trace.c, trace.gates = cells, dict(zip("ifgo", gates.split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
         ctx.trace = trace
-        ctx.save_for_backward(x, h_initial, c_initial, w_ih, w_hh, output, cells, squashed, gates)
+        ctx.save_for_backward(x, h_initial, c_initial, w_ih, w_hh, output, cells, gates)
         return output, output[-1].clone(), cells[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, h_initial, c_initial, w_ih, w_hh, output, cells, squashed, gates = ctx.saved_tensors
+            x, h_initial, c_initial, w_ih, w_hh, output, cells, gates = ctx.saved_tensors
             of_output, of_last_h, of_last_c = arriving
             grad_h = products.arriving(output, of_output, of_last_h)
             grad_c = products.arriving(cells, None, of_last_c)
             delta = torch.empty_like(gates)
-            loops.lstm_backward(grad_h, grad_c, delta, cells, squashed, gates, c_initial, w_hh)
+            _, need_x, need_h0, need_c0, *need_parameters = ctx.needs_input_grad
+            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
+            for block in reversed(products.blocks(gates)):
+                h, c, change, rows = output[block], cells[block], delta[block], products.rows_of(block)
+                start = block.start - 1
+                h_before, c_before = (output[start], cells[start]) if block.start else (h_initial, c_initial)
+                loops.lstm_backward(grad_h[rows], grad_c[rows], change, c, gates[block], c_before, w_hh)
+                sums.add(block, change, change, h, h_before)
             ctx.trace.record(StateGradients(grad_h[1:], grad_c[1:], delta))
-            _, need_x, need_h0, need_c0, need_w_ih, need_w_hh, need_b_ih, need_b_hh = ctx.needs_input_grad
-            gradients = (
-                products.to_inputs(delta, w_ih) if need_x else None,
-                grad_h[0].clone() if need_h0 else None,
-                grad_c[0].clone() if need_c0 else None,
-                products.to_input_weights(delta, x) if need_w_ih else None,
-                products.to_recurrent_weights(delta, output, h_initial) if need_w_hh else None,
-                *products.to_biases(delta, need_b_ih, need_b_hh),
-            )
-        return None, *products.only_once(gradients)
+            h0, c0 = grad_h[0].clone() if need_h0 else None, grad_c[0].clone() if need_c0 else None
+        return None, *only_once((sums.x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh))

@@ -1,38 +1,34 @@
-"""What every recurrence's backward shares: products batched over time, and the refusal of a second derivative."""
+"""What the recurrences share around their loops: products batched over blocks of timesteps, and their sums.
+
+Legend: T timesteps, S timesteps of a block, B batch, I input size, H hidden size, K rows of the weights (G·H);
+δ [T,B,K] the gradient at the pre-activations, Σ over timesteps and the batch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+
+BLOCK_BYTES = 1 << 20
+"""A block's pre-activations take about as much: what the loop wrote is still in the cache when the products read it."""
+
+SKINNY = 32
+"""Products with fewer columns are several times faster as products with as few rows, measured with MKL."""
 
 
-def of_inputs(x: Tensor, w_ih: Tensor, bias: Tensor | None) -> Tensor:
-    """x_t W_ihᵀ + bias for all t in one product: x [T,B,I], w_ih [K,I], bias [K] → [T,B,K]."""
-    flat = x.reshape(-1, x.shape[2])
-    product = flat @ w_ih.t() if bias is None else torch.addmm(bias, flat, w_ih.t())
-    return product.view(x.shape[0], x.shape[1], -1)
+def blocks(like: Tensor) -> list[slice]:
+    """The timesteps of ``like`` [T,B,K] in consecutive blocks; one block where there is no such cache to mind."""
+    T = like.shape[0]
+    step_bytes = like[0].numel() * like.element_size()
+    size = max(1, BLOCK_BYTES // step_bytes) if like.device.type == "cpu" else T
+    return [slice(start, min(start + size, T)) for start in range(0, T, size)]
 
 
-def to_inputs(delta: Tensor, w_ih: Tensor) -> Tensor:
-    """∂L/∂x_t = δ_t W_ih for all t in one product: delta [T,B,K] → [T,B,I]."""
-    return (_flat(delta) @ w_ih).view(delta.shape[0], delta.shape[1], -1)
-
-
-def to_input_weights(delta: Tensor, x: Tensor) -> Tensor:
-    """∂L/∂W_ih = Σ_t δ_tᵀ x_t: delta [T,B,K], x [T,B,I] → [K,I]."""
-    return _flat(delta).t() @ x.reshape(-1, x.shape[2])
-
-
-def to_recurrent_weights(delta: Tensor, states: Tensor, h0: Tensor) -> Tensor:
-    """∂L/∂W_hh = Σ_t δ_tᵀ h_{t−1}: delta [T,B,K], states [T,B,H], h0 [B,H] → [K,H]."""
-    gradient = delta[0].t() @ h0
-    if len(delta) > 1:
-        gradient.addmm_(_flat(delta[1:]).t(), states[:-1].view(-1, states.shape[2]))
-    return gradient
+def rows_of(state: slice) -> slice:
+    """The rows of a tensor [T+1,·] with a row per state, of the block's steps and of the state before them."""
+    return slice(state.start, state.stop + 1)
 
 
 def initial(x: Tensor, state: Tensor | None, w_hh: Tensor) -> Tensor:
@@ -47,17 +43,13 @@ def total(b_ih: Tensor | None, b_hh: Tensor | None) -> Tensor | None:
     return b_ih + b_hh
 
 
-def to_biases(delta: Tensor, need_b_ih: bool, need_b_hh: bool) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of two biases that are added: equal, but never one tensor, since clipping works in place."""
-    if not (need_b_ih or need_b_hh):
-        return None, None
-    gradient = to_bias(delta)
-    return gradient if need_b_ih else None, gradient.clone() if need_b_hh else None
-
-
-def to_bias(delta: Tensor) -> Tensor:
-    """∂L/∂b = Σ_t Σ_batch δ_t: delta [T,B,K] → [K]."""
-    return delta.sum((0, 1))
+def of_inputs(x: Tensor, w_ih: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    """out = x W_ihᵀ + bias in one product: x [S,B,I], w_ih [K,I], bias [K] or None, out [S,B,K]."""
+    flat, flat_out = x.reshape(-1, x.shape[2]), out.view(-1, out.shape[2])
+    if bias is None:
+        torch.mm(flat, w_ih.t(), out=flat_out)
+    else:
+        torch.addmm(bias, flat, w_ih.t(), out=flat_out)
 
 
 def arriving(like: Tensor, of_output: Tensor | None, of_last: Tensor | None) -> Tensor:
@@ -78,32 +70,42 @@ def arriving(like: Tensor, of_output: Tensor | None, of_last: Tensor | None) -> 
     return gradient
 
 
-class _Once(Function):
-    """The identity, which refuses to be differentiated."""
+class Sums:
+    """The gradients of x, w_ih, w_hh and the two biases, gathered block by block; None where not ``needed``.
 
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:
-        raise RuntimeError(
-            "the gradient of a recurrence must not be differentiated again; "
-            "diagnostics.recurrence.reference has plain twins that can be"
-        )
-
-
-def only_once(gradients: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
-    """Mark the gradients that a backward returns, so that differentiating them raises instead of being silently wrong.
-
-    ``torch.autograd.function.once_differentiable`` is silent where the incoming gradient is a constant, as it is for
-    ``output.sum().backward(create_graph=True)``.
+    ∂L/∂x_t = W_ihᵀ δ_t;  ∂L/∂W_ih = Σ δ_t x_tᵀ;  ∂L/∂W_hh = Σ δ_t h_{t−1}ᵀ;  ∂L/∂b = Σ δ_t
     """
-    if not torch.is_grad_enabled():
-        return tuple(gradients)
-    return tuple(None if gradient is None else _Once.apply(gradient.requires_grad_()) for gradient in gradients)
 
+    def __init__(self, needed: Sequence[bool], x: Tensor, w_ih: Tensor, w_hh: Tensor) -> None:
+        need_x, need_w_ih, need_w_hh, need_b_ih, need_b_hh = needed
+        self._x, self._w_ih = x, w_ih
+        self.x = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
+        self._w_ih_t = w_ih.new_zeros(w_ih.shape[1], w_ih.shape[0]) if need_w_ih else None
+        self.w_hh = torch.zeros_like(w_hh, memory_format=torch.contiguous_format) if need_w_hh else None
+        self.b_ih = w_ih.new_zeros(len(w_ih)) if need_b_ih else None
+        self.b_hh = w_hh.new_zeros(len(w_hh)) if need_b_hh else None
 
-def _flat(tensor: Tensor) -> Tensor:
-    """[T,B,K] → [T·B,K] without a copy where rows are evenly spaced, as blocks of a wider tensor are."""
-    return tensor.flatten(0, 1)
+    @property
+    def w_ih(self) -> Tensor | None:
+        """[K,I], in the layout of the parameter."""
+        return None if self._w_ih_t is None else self._w_ih_t.t().contiguous()
+
+    def add(self, block: slice, of_input: Tensor, of_state: Tensor, states: Tensor, before: Tensor) -> None:
+        """Add a block: δ as the input's weights and as the recurrent weights meet it [S,B,K], h of the block [S,B,H]
+        and of the step before it [B,H]."""
+        delta, x = of_input.flatten(0, 1), self._x[block].reshape(-1, self._x.shape[2])
+        if self.x is not None:
+            into = self.x[block].view(x.shape)
+            if self._w_ih.shape[1] < SKINNY:
+                into.copy_((self._w_ih.t() @ delta.t()).t())
+            else:
+                torch.mm(delta, self._w_ih, out=into)
+        if self._w_ih_t is not None:
+            self._w_ih_t.addmm_(x.t(), delta)
+        if self.w_hh is not None:
+            self.w_hh.addmm_(of_state[0].t(), before)
+            self.w_hh.addmm_(of_state[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
+        if self.b_ih is not None:
+            self.b_ih.add_(of_input.sum((0, 1)))
+        if self.b_hh is not None:
+            self.b_hh.add_(of_state.sum((0, 1)))

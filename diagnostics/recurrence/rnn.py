@@ -10,6 +10,7 @@ from torch.autograd import Function
 
 from diagnostics.recurrence import loops, products
 from diagnostics.recurrence.arguments import check, check_nonlinearity
+from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
 
 
@@ -59,8 +60,12 @@ class _Rnn(Function):
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         initial = products.initial(x, h0, w_hh)
-        output = products.of_inputs(x, w_ih, products.total(b_ih, b_hh))
-        loops.rnn_forward(output, initial, w_hh, nonlinearity)
+        bias, w_hh_t = products.total(b_ih, b_hh), w_hh.t().contiguous()
+        output, h = x.new_empty(*x.shape[:2], len(w_hh)), initial
+        for block in products.blocks(output):
+            products.of_inputs(x[block], w_ih, bias, output[block])
+            loops.rnn_forward(output[block], h, w_hh_t, nonlinearity)
+            h = output[block][-1]
         ctx.set_materialize_grads(False)
         ctx.trace, ctx.nonlinearity = trace, nonlinearity
         ctx.save_for_backward(x, initial, w_ih, w_hh, output)
@@ -70,17 +75,13 @@ class _Rnn(Function):
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
             x, initial, w_ih, w_hh, output = ctx.saved_tensors
-            of_output, of_last = arriving
-            grad_h = products.arriving(output, of_output, of_last)
-            delta = torch.empty_like(output)
-            loops.rnn_backward(grad_h, delta, output, w_hh, ctx.nonlinearity)
+            grad_h, delta = products.arriving(output, *arriving), torch.empty_like(output)
+            _, _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
+            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
+            for block in reversed(products.blocks(output)):
+                h, change = output[block], delta[block]
+                loops.rnn_backward(grad_h[products.rows_of(block)], change, h, w_hh, ctx.nonlinearity)
+                sums.add(block, change, change, h, output[block.start - 1] if block.start else initial)
             ctx.trace.record(StateGradients(grad_h[1:], None, delta))
-            _, _, need_x, need_h0, need_w_ih, need_w_hh, need_b_ih, need_b_hh = ctx.needs_input_grad
-            gradients = (
-                products.to_inputs(delta, w_ih) if need_x else None,
-                grad_h[0].clone() if need_h0 else None,
-                products.to_input_weights(delta, x) if need_w_ih else None,
-                products.to_recurrent_weights(delta, output, initial) if need_w_hh else None,
-                *products.to_biases(delta, need_b_ih, need_b_hh),
-            )
-        return None, None, *products.only_once(gradients)
+            h0 = grad_h[0].clone() if need_h0 else None
+        return None, None, *only_once((sums.x, h0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh))
