@@ -48,3 +48,11 @@ def steps(count: float) -> str:
     """Return ``1 step``, ``40 steps`` or ``1.4 steps``."""
     text = number(count, digits=max(2, len(str(int(count))))) if math.isfinite(count) else number(count)
     return f"{text} step" if text == "1" else f"{text} steps"
+
+
+def rate(factor: float) -> str:
+    """Return a factor per step: as ``number``, but near 1 with as many digits as it takes to tell it from 1."""
+    away = abs(factor - 1.0)
+    if not 1e-6 < away < 0.1:
+        return number(factor, 3 if 1.1 <= factor < 10 else 2)
+    return f"{factor:.{max(3, 1 - math.floor(math.log10(away)) - 1)}f}".rstrip("0")

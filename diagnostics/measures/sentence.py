@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from diagnostics.measures.evidence import Evidence
-from diagnostics.measures.numbers import number, percent, steps
+from diagnostics.measures.numbers import number, percent, rate, steps
 
 HEADLINES = {
     "vanishing": "Vanishing",
@@ -72,7 +72,11 @@ def _reaches(e: Evidence) -> str:
 def _exploding(e: Evidence) -> str:
     peak = "is infinite" if math.isinf(e.peak) else f"grows to {number(e.peak)} times its value at the loss"
     solved = " The task is solved all the same." if e.solved else ""
-    return f"Exploding: the gradient {peak} {steps(e.peak_lag)} back{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
+    if e.peak_lag == e.distance:
+        where = f"at {name_word(e.word)}, {steps(e.distance)} back{_rate(e)}"
+    else:
+        where = f"{steps(e.peak_lag)} back{_rate(e)}, and {_arrives(e)}"
+    return f"Exploding: the gradient {peak} {where}{_success(e)}.{solved}"
 
 
 def _diverged(e: Evidence) -> str:
@@ -96,7 +100,7 @@ def _rate(e: Evidence) -> str:
     if math.isnan(e.decay):
         return ""
     half = f", half-life {steps(e.half_life_steps)}" if math.isfinite(e.half_life_steps) else ""
-    return f" (× {number(e.decay)} per step{half})"
+    return f" (× {rate(e.decay)} per step{half})"
 
 
 def _arrives(e: Evidence) -> str:
