@@ -25,6 +25,7 @@ from filelock import FileLock
 from diagnostics.records import Array, TaskFacts
 from diagnostics.store import RunWriter, Store, StoreError
 from diagnostics.store.locks import hold
+from diagnostics.version import VERSION
 
 SLOT_S = 2.0
 """How long to try for a slot: whoever counts the workers holds each for a moment."""
@@ -90,6 +91,7 @@ Trainer = Callable[[Mapping[str, Any], StoreRecorder], Outcome]
 def about_process() -> dict[str, str]:
     """What every run records of the machine and the versions it was made with."""
     return {
+        "gradreach": VERSION,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),

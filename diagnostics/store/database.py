@@ -99,6 +99,8 @@ def told(path: Path) -> Iterator[None]:
         if not path.exists():
             raise StoreError(f"{path} is missing") from error
         raise StoreError(f"{path} cannot be used: {error}") from error
+    except UnicodeDecodeError as error:  # Python's, on text that SQLite hands over as it lies in a damaged file
+        raise StoreError(f"{path} is damaged: it holds text that is none") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(f"the disk is full: nothing more can be written to {path}") from error

@@ -55,10 +55,10 @@ def _remains(layout: Layout, row: RunRow) -> dict[str, Any]:
     reader = RunReader(layout, row.id)
     try:
         reader.look(row)
+        # A run that had ended, and lacks only its worker's last word to the catalog, keeps its end.
+        return left | summary(reader.documents, reader.records)
     except StoreError:
         return left
-    # A run that had ended, and lacks only its worker's last word to the catalog, keeps its end.
-    return left | summary(reader.documents, reader.records)
 
 
 def _left(row: RunRow, left: Mapping[str, Any]) -> RunRow:

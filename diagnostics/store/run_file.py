@@ -132,9 +132,12 @@ def scan_documents(connection: sqlite3.Connection) -> Iterator[tuple[str, Any, s
             yield str(name), None, f"document {name!r} does not match its checksum"
             continue
         try:
-            yield name, loads(text), ""
-        except ValueError as error:
+            value = loads(text)
+        except (ValueError, RecursionError) as error:
             yield name, None, f"document {name!r} is not strict JSON ({error})"
+            continue
+        whole = isinstance(value, dict)
+        yield name, value if whole else None, "" if whole else f"document {name!r} is no JSON object"
 
 
 def chunks(connection: sqlite3.Connection, path: Path, after: int = 0) -> list[Records]:
@@ -162,7 +165,7 @@ def scan_chunks(connection: sqlite3.Connection, after: int = 0) -> Iterator[tupl
             continue
         try:
             yield seq, unpack(header, payload), ""
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             yield seq, None, f"chunk {seq} cannot be read ({error})"
 
 

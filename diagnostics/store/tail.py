@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, Protocol
 
 from diagnostics.records import Records, Run, TaskFacts
@@ -28,7 +29,7 @@ class RunReader:
         """
         path = self._layout.run_file(self.run_id)
         if not path.exists():
-            if row.state in ("queued", "running") or (row.state in ENDED and row.steps_done == 0):
+            if row.state not in ("finished", "diverged") and row.steps_done == 0:
                 return False
             raise StoreError(f"{path} is missing, so the records of run {self.run_id} are lost")
         with run_file.opened(path) as connection:
@@ -62,17 +63,31 @@ class RunReader:
         )
 
 
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r} should be {kind.__name__}")
+        return value
+
+    return check
+
+
+_FACT: Mapping[str, Callable[[Any], Any]] = {
+    "str": _exactly(str),
+    "int": _exactly(int),
+    "float": float,
+    "tuple[str, ...]": lambda values: tuple(map(_exactly(str), _exactly(list)(values))),
+    "tuple[int, ...]": lambda values: tuple(map(_exactly(int), _exactly(list)(values))),
+}
+"""From JSON to a field of ``TaskFacts``, by the field's type; a number may be the string "nan"."""
+
+
 def facts_of(document: Mapping[str, Any] | None) -> TaskFacts | None:
     """The task's facts from their JSON form; raises ``StoreError`` where they are not what they should be."""
     if document is None:
         return None
     try:
-        fields = dict(document)
-        for name in ("tokens", "informative_steps"):
-            fields[name] = tuple(fields[name])
-        for name in ("chance_loss", "chance_success"):
-            fields[name] = float(fields[name])
-        return TaskFacts(**fields)
+        return TaskFacts(**{field.name: _FACT[str(field.type)](document[field.name]) for field in fields(TaskFacts)})
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"the task facts of a run cannot be read: {error}") from error
 
@@ -90,9 +105,23 @@ def summary(documents: Mapping[str, Any], records: Records) -> dict[str, Any]:
         found["success"] = float(records["eval_success"][-1])
     end: Mapping[str, Any] = documents.get("end", {})
     if end.get("state") in ENDED:
-        found |= {name: end[name] for name in ("state", "detail", "ended_s", "steps_done") if name in end}
-        found |= {name: float(end[name]) for name in ("loss", "success") if name in end}
+        try:
+            found |= {name: kind(end[name]) for name, kind in _END.items() if end.get(name) is not None}
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"how the run ended cannot be read: {error}") from error
     return found
+
+
+_END: Mapping[str, Callable[[Any], Any]] = {
+    "state": str,
+    "detail": _exactly(str),
+    "ended_s": float,
+    "steps_done": _exactly(int),
+    "elapsed_s": float,
+    "loss": float,
+    "success": float,
+}
+"""From JSON to a column of the catalog."""
 
 
 class Rows(Protocol):

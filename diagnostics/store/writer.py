@@ -90,7 +90,10 @@ class RunWriter:
         loss: float | None = None,
         success: float | None = None,
     ) -> None:
-        """End the run; what is not given stays as the records had it. On a full disk the space that was kept for it makes room for these last words."""
+        """End the run; what is not given stays as the records had it.
+
+        On a full disk the space that was kept for it makes room for these last words.
+        """
         if state not in ENDED:
             raise ValueError(f"state must be one of {', '.join(ENDED)}, but got {state!r}")
         self._ended = True

@@ -1,0 +1,3 @@
+"""The version that runs, reports and bundles record; pyproject.toml says the same."""
+
+VERSION = "0.1.0"
