@@ -111,6 +111,8 @@ def _arrives(e: Evidence) -> str:
         gets = "gets a gradient that is not a number"
     elif math.isinf(share):
         gets = "gets an infinite gradient"
+    elif number(share) == "1":
+        gets = "gets all of it"
     elif share > 1:
         gets = f"gets {number(share)} times the value at the loss"
     else:

@@ -123,7 +123,7 @@ def test_exact_zeros_are_counted_and_left_out_of_the_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words", "json_value"), [(np.inf, "an infinite gradient", "inf"), (np.nan, "not a number", "nan")]
+    ("value", "words", "json_value"), [(np.inf, "the gradient is infinite at", "inf"), (np.nan, "not a number", "nan")]
 )
 def test_values_that_are_not_finite_are_said_and_kept(value: float, words: str, json_value: str) -> None:
     profile = powers(0.9, 44)
