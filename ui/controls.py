@@ -1,0 +1,172 @@
+"""The controls: what to train. Every widget has a key, is filled from a ``Settings`` and read back into one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from experiments.spec import FIELDS, FieldInfo
+from models.cells import CELLS
+from tasks import TASKS
+from ui.address import parse, parse_list
+from ui.settings import AXES, Settings, Value
+from ui.words import markdown
+
+SETTINGS = "settings"
+"""The session's settings, kept while another page is shown."""
+
+CLIP_KINDS = {"none": "off", "norm": "by norm", "value": "by value"}
+GAPS = (2, 3, 4, 5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
+MORE = tuple(name for name in FIELDS if name not in (*AXES, "task"))
+OWN_WORDS = {"wiring": "the task's own"}
+
+
+def key(name: str) -> str:
+    """The key of a field's widget."""
+    return f"control_{name}"
+
+
+def fill(settings: Settings) -> None:
+    """Bring every widget to ``settings``."""
+    state = st.session_state
+    clips = [clip.partition(":") for clip in settings.axes["clip"]]
+    state[key("task")] = settings.value("task")
+    state[key("cell")] = list(settings.axes["cell"])
+    state[key("clip")] = list(dict.fromkeys(kind for kind, _, _ in clips))
+    for kind in ("norm", "value"):
+        thresholds = [threshold for k, _, threshold in clips if k == kind]
+        state[key(kind)] = ", ".join(f"{float(t):g}" for t in thresholds) or "1"
+    gaps = settings.axes["gap"]
+    state[key("gap")] = gaps[0]
+    state[key("gaps")] = ", ".join(map(str, gaps)) if len(gaps) > 1 else ""
+    state[key("seed")] = ", ".join(map(str, settings.axes["seed"]))
+    state[key("gate_bias")] = ", ".join("" if b is None else str(b) for b in settings.axes["gate_bias"])
+    for name in MORE:
+        state[key(name)] = settings.value(name)
+    state[SETTINGS] = settings
+
+
+def filled() -> bool:
+    """Whether the widgets have their values; not so in a new session, and after a look at another page."""
+    return key("task") in st.session_state
+
+
+def controls() -> tuple[Settings, list[str]]:
+    """Show the controls; returns what they ask for, and a sentence for each entry that cannot be read."""
+    said: list[str] = []
+    task = st.selectbox(
+        "Task", list(TASKS), format_func=lambda name: TASKS[name].title, key=key("task"), on_change=_usual_gap
+    )
+    st.caption(TASKS[task].question)
+    axes: dict[str, tuple[Value, ...]] = {"cell": _cells()}
+    slider = st.empty()
+    axes["clip"] = _clipping(said)
+    more = st.expander("More", key="more")
+    with more:
+        gaps = _list("gap", "Compare several gaps", said, widget="gaps", placeholder="for example 5, 40")
+        axes["gate_bias"] = _list("gate_bias", "Gate bias", said, placeholder="LSTM 3, GRU 2") or (None,)
+        axes["seed"] = _list("seed", "Seeds", said, help_="Several, separated by commas, are compared.")
+        others = {"task": task} | {name: _field(FIELDS[name], task) for name in MORE}
+    with slider:
+        axes["gap"] = gaps or (_gap(task),)
+    settings = Settings({name: axes[name] for name in AXES}).with_others(**others)
+    st.session_state[SETTINGS] = settings
+    return settings, said
+
+
+def _cells() -> tuple[str, ...]:
+    chosen = st.pills(
+        "Cells",
+        list(CELLS),
+        selection_mode="multi",
+        format_func=lambda name: CELLS[name].title,
+        key=key("cell"),
+        help="\n".join(f"- **{markdown(cell.title)}**: {markdown(cell.meaning)}" for cell in CELLS.values()),
+    )
+    return tuple(name for name in CELLS if name in chosen)
+
+
+def _gap(task: str) -> int:
+    limits = TASKS[task]
+    now = min(max(st.session_state[key("gap")], limits.min_gap), limits.max_gap)
+    st.session_state[key("gap")] = now
+    options = sorted({now, *(gap for gap in GAPS if limits.min_gap <= gap <= limits.max_gap)})
+    info = FIELDS["gap"]
+    return int(st.select_slider("Gap, in timesteps", options, key=key("gap"), help=info.help))
+
+
+def _usual_gap() -> None:
+    """Another task begins with its own gap: forty steps are long for clouds and short for copying."""
+    st.session_state[key("gap")] = TASKS[st.session_state[key("task")]].default_gap
+    st.session_state[key("gaps")] = ""
+    if st.session_state[key("wiring")] not in TASKS[st.session_state[key("task")]].wirings:
+        st.session_state[key("wiring")] = None
+
+
+def _clipping(said: list[str]) -> tuple[str, ...]:
+    kinds = st.pills(
+        "Clipping",
+        list(CLIP_KINDS),
+        selection_mode="multi",
+        format_func=CLIP_KINDS.__getitem__,
+        key=key("clip"),
+        help="By norm scales the whole gradient down to the threshold; by value cuts each entry. Choose several to "
+        "compare them.",
+    )
+    clips = ["none"] if "none" in kinds else []
+    for kind in ("norm", "value"):
+        text = st.session_state[key(kind)]
+        if kind in kinds:
+            text = st.text_input(
+                f"Threshold {CLIP_KINDS[kind]}", key=key(kind), help="Several, separated by commas, are compared."
+            )
+            clips += _thresholds(kind, text, said)
+        else:
+            st.session_state[key(kind)] = text  # a widget that is not shown would forget
+    return tuple(clips)
+
+
+def _thresholds(kind: str, text: str, said: list[str]) -> list[str]:
+    try:
+        return [parse("clip", f"{kind}:{part.strip()}") for part in text.split(",")]
+    except ValueError as error:
+        said.append(f"{error}.")
+        return []
+
+
+def _list(
+    name: str, label: str, said: list[str], *, widget: str = "", placeholder: str = "", help_: str = ""
+) -> tuple[Value, ...]:
+    text = st.text_input(
+        label, key=key(widget or name), placeholder=placeholder or None, help=help_ or FIELDS[name].help
+    )
+    if not text.strip():
+        return () if FIELDS[name].default is None or widget else (FIELDS[name].default,)
+    try:
+        return parse_list(name, text)
+    except ValueError as error:
+        said.append(f"{error}.")
+        return ()
+
+
+def _field(info: FieldInfo, task: str) -> Value:
+    """The widget that a field's kind asks for. Limits are not enforced here: the spec refuses, in a sentence."""
+    shared: dict[str, Any] = {"key": key(info.name), "help": _help(info)}
+    if info.kind == "int":
+        return st.number_input(info.label, step=1, value=None, placeholder="as needed", **shared)
+    if info.kind == "float":
+        return st.number_input(info.label, format="%g", step=0.001, value=None, **shared)
+    if info.name == "init":
+        choices = [choice.replace(":F", ":1.5") for choice in info.choices]
+        return st.selectbox(info.label, choices, accept_new_options=True, **shared)
+    choices = list(TASKS[task].wirings) if info.name == "wiring" else list(info.choices)
+    options = [*([None] if info.default is None else []), *choices]
+    return st.selectbox(info.label, options, format_func=lambda v: OWN_WORDS.get(info.name, "") if v is None else v, **shared)
+
+
+def _help(info: FieldInfo) -> str:
+    limits = ""
+    if info.minimum is not None and info.maximum is not None:
+        limits = f" From {info.minimum:g} to {info.maximum:g}{' ' + info.unit if info.unit else ''}."
+    return markdown(info.help + limits)

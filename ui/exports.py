@@ -1,0 +1,113 @@
+"""Taking figures and data away. Everything is computed on the click, from what is recorded by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import look
+from ui.words import filename, markdown
+
+if TYPE_CHECKING:
+    from diagnostics.charts.gallery import Figure
+    from diagnostics.records import Run
+
+Source = Callable[[], Sequence["Run"]]
+"""Reads the runs as they are at the moment of the click."""
+
+MIME = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf", "html": "text/html", "csv": "text/csv"}
+
+
+def figure_exports(names: Mapping[str, str], source: Source, chosen: Mapping[str, int | None], scope: str) -> None:
+    """A figure as an image from the server or as a page that works offline.
+
+    ``names`` maps the runs' ids to their names; ``chosen`` holds the training step of the slider under ``at_step``,
+    looked up on the click.
+    """
+    from diagnostics.charts.gallery import FIGURES
+
+    info = st.selectbox("Figure", list(FIGURES.values()), format_func=lambda i: i.title, key=f"export-figure-{scope}")
+    run_id = None
+    if info.per_run:
+        run_id = st.selectbox("Run", list(names), format_func=lambda i: names[i], key=f"export-run-{scope}")
+    theme, size = look.theme(), look.size()
+
+    def made(kind: str) -> Callable[[], bytes]:
+        def make() -> bytes:
+            runs = [run for run in source() if run_id in (None, run.id)]
+            return _figure_file(kind, info, runs, chosen.get("at_step"), theme, size)
+
+        return make
+
+    name = filename("-".join(["gradreach", info.key, *([names[run_id]] if run_id else [])]))
+    reason = _no_images()
+    with st.container(horizontal=True, gap="small"):
+        for kind in ("html", *(() if reason else ("png", "svg", "pdf"))):
+            _button(kind.upper(), made(kind), f"{name}.{kind}", MIME[kind], f"export-{kind}-{scope}")
+    st.caption(reason or "HTML works offline. PNG and SVG are also under each figure, drawn by your browser.")
+
+
+def data_exports(names: Mapping[str, str], source: Source, scope: str) -> None:
+    """The records of one run, or one line per run, as CSV."""
+    from diagnostics.export import tables
+
+    run_id = st.selectbox("Run", list(names), format_func=lambda i: names[i], key=f"csv-run-{scope}")
+
+    def one(make: Callable[[Run], str]) -> Callable[[], bytes]:
+        return lambda: make(next(run for run in source() if run.id == run_id)).encode()
+
+    name = filename(names[run_id])
+    with st.container(horizontal=True, gap="small"):
+        _button("Steps", one(tables.steps_csv), f"{name}-steps.csv", MIME["csv"], f"csv-steps-{scope}")
+        _button("Profiles", one(tables.profiles_csv), f"{name}-profiles.csv", MIME["csv"], f"csv-profiles-{scope}")
+        _button(
+            "Summary", lambda: tables.summary_csv(source()).encode(), "summary.csv", MIME["csv"], f"csv-sum-{scope}"
+        )
+    st.caption("Steps: loss, norms and clipping. Profiles: the gradient at every timestep. Summary: all runs.")
+
+
+def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] | None, scope: str) -> None:
+    """The whole comparison: a report to read, and a bundle to keep, to import elsewhere, and to run again."""
+    from diagnostics.export.report import report_html
+
+    name = filename(title)
+    with st.container(horizontal=True, gap="small"):
+        _button(
+            "Report", lambda: report_html(source(), title=title).encode(), f"{name}.html", "text/html", f"report-{scope}"
+        )
+        if bundle is not None:
+            _button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
+    st.caption(
+        "The report is one page that works offline. The bundle holds it with every figure, table, spec and run file; "
+        "it can be imported under Runs."
+        if bundle is not None
+        else "The report is one page that works offline. A bundle can be made once every run has ended."
+    )
+
+
+def _button(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
+    st.download_button(
+        markdown(label), make, file_name=name, mime=mime, key=key, on_click="ignore", icon=":material/download:"
+    )
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _no_images() -> str:
+    from diagnostics.export.images import unavailable
+
+    return unavailable()
+
+
+def _figure_file(
+    kind: str, info: Figure, runs: Sequence[Run], at_step: int | None, theme: str, size: str
+) -> bytes:
+    from diagnostics.export.html import figure_html
+    from diagnostics.export.images import to_image
+    from ui.figures import drawing
+
+    figure, _ = drawing(info, runs, at_step, theme, size)
+    if kind == "html":
+        return figure_html(figure, info.title, note=info.how_to_read).encode()
+    return to_image(figure, kind, scale=2.0 if kind == "png" else 1.0)  # type: ignore[arg-type]

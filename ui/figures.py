@@ -1,0 +1,61 @@
+"""The figures of some runs, each drawn again only when it would look different, with the words that go with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from diagnostics.charts.gallery import FIGURES, Figure
+from ui import look
+from ui.live_figure import encode, live_figure
+from ui.words import filename
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from diagnostics.records import Run
+
+_DRAWN = "drawn"
+_log = logging.getLogger(__name__)
+
+
+def drawing(info: Figure, runs: Sequence[Run], at_step: int | None, theme: str, size: str) -> tuple[go.Figure, str]:
+    """One figure and what it shows in words; ``at_step`` is None for the newest, and only some figures ask for it."""
+    when = {"at_step": at_step} if info.follows_step else {}
+    prepared = info.prepare([runs[0]] if info.per_run else runs, **when)
+    return info.draw(prepared, theme=theme, size=size), info.accessible_name(prepared)
+
+
+def named(info: Figure, runs: Sequence[Run]) -> str:
+    """What a file of the figure is called, without its ending."""
+    return filename("-".join(["gradreach", info.key, *(run.name for run in runs if info.per_run)]))
+
+
+def show(key: str, runs: Sequence[Run], version: Hashable, scope: str, at_step: int | None = None) -> None:
+    """Show one figure of ``FIGURES``; ``scope`` says of what, so that the same node is drawn on again."""
+    info = FIGURES[key]
+    place = f"figure-{key}-{scope}"
+    step = at_step if info.follows_step else None
+    wanted = (version, step, look.theme(), look.size())
+    drawn: dict[str, tuple[Hashable, bytes]] = st.session_state.setdefault(_DRAWN, {})
+    if place not in drawn or drawn[place][0] != wanted:
+        try:
+            figure, name = drawing(info, runs, step, look.theme(), look.size())
+        except Exception:  # a figure that cannot be drawn must not take the others with it
+            _log.exception("drawing %s", place)
+            st.warning(f"“{info.title}” cannot be drawn from these records; the other figures are not affected.")
+            return
+        drawn[place] = (wanted, encode(figure, title=info.title, label=name, filename=named(info, runs)))
+    live_figure(drawn[place][1], key=place)
+    with st.expander("How to read this", key=f"read-{place}"):
+        st.markdown(info.how_to_read)
+
+
+def forget_others(scope: str) -> None:
+    """Let go of the drawings of every other scope."""
+    drawn: dict[str, tuple[Hashable, bytes]] = st.session_state.get(_DRAWN, {})
+    for place in [place for place in drawn if not place.startswith("figure-") or scope not in place]:
+        del drawn[place]

@@ -1,0 +1,141 @@
+"""The Lab page: presets and controls, Run, and the comparison that the address names or, at first, an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from diagnostics.store import RunRow, StoreError
+from experiments.cost import amount, duration
+from experiments.presets import PRESETS
+from experiments.spec import Refusal, RunSpec, predict
+from ui import address, example, look, places
+from ui.controls import SETTINGS, controls, fill, filled
+from ui.header import comparison_header
+from ui.live import example_view, live_view
+from ui.settings import Settings, comparison_name, run_names, settings_of
+from ui.words import markdown
+
+
+def show() -> None:
+    """Draw the page."""
+    _presets()
+    said: list[str] = []
+    if not filled():
+        said = _fill()
+    try:
+        places.queue().ensure_workers(warm=1)
+        if notice := places.store().notice:
+            st.info(markdown(notice), icon=":material/lock:")
+    except StoreError as error:
+        st.error(f"{markdown(str(error))}.", icon=":material/error:")
+    with st.sidebar:
+        settings, wrong = controls()
+        for sentence in said:
+            st.warning(markdown(sentence))
+        specs, refusal = _specs(settings, wrong)
+        _run(specs, refusal)
+        look.projector_toggle()
+    _write_address(settings)
+    _comparison()
+
+
+def _presets() -> None:
+    with st.container(horizontal=True, gap="small", key="presets"):
+        for name, preset in PRESETS.items():
+            st.button(
+                preset.title, key=f"preset-{name}", help=markdown(preset.question), on_click=_choose, args=(name,)
+            )
+
+
+def _choose(name: str) -> None:
+    fill(settings_of(PRESETS[name].specs()))
+
+
+def _fill() -> list[str]:
+    """Fill the controls of a new session from the address, and of one that comes back from what it had."""
+    if SETTINGS in st.session_state:
+        fill(st.session_state[SETTINGS])
+        return []
+    settings, said = address.read(st.query_params.to_dict())
+    fill(settings)
+    return said
+
+
+def _specs(settings: Settings, wrong: Sequence[str]) -> tuple[list[RunSpec], str]:
+    """The runs that are asked for, or why not."""
+    if wrong:
+        return [], " ".join(wrong)
+    try:
+        return settings.specs(), ""
+    except Refusal as refusal:
+        return [], " ".join(f"{line}." for line in dict.fromkeys(str(refusal).splitlines()))
+
+
+def _run(specs: Sequence[RunSpec], refusal: str) -> None:
+    st.button(
+        f"Run {len(specs)} networks" if len(specs) > 1 else "Run",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="run",
+        disabled=bool(refusal),
+        on_click=_submit,
+        args=(specs,),
+    )
+    if refusal:
+        st.error(markdown(refusal))
+        return
+    costs = [predict(spec) for spec in specs]
+    seconds = sum(cost.seconds for cost in costs)
+    disk = sum(cost.disk_bytes for cost in costs)
+    st.caption(f"Predicted: about {duration(seconds)} of computing, at most {amount(disk)} on disk.")
+
+
+def _submit(specs: Sequence[RunSpec]) -> None:
+    try:
+        comparison, run_ids = places.queue().submit(specs, comparison_name(specs))
+        for run_id, spec, name in zip(run_ids, specs, run_names(specs), strict=True):
+            if name != spec.label():
+                places.store().rename(run_id, name)
+    except (StoreError, OSError) as error:
+        st.toast(f"The runs were not started: {markdown(str(error))}.", icon=":material/error:")
+        return
+    st.session_state[address.COMPARISON] = comparison
+
+
+def _write_address(settings: Settings) -> None:
+    """Bring the address to what is shown; the comparison of a link counts until another one is started."""
+    comparison = st.session_state.get(address.COMPARISON) or st.query_params.get(address.COMPARISON)
+    params = address.write(settings)
+    if comparison:
+        st.session_state[address.COMPARISON] = params[address.COMPARISON] = comparison
+    if st.session_state.get(look.PROJECTOR):
+        params[look.PROJECTOR] = "1"
+    if params != st.query_params.to_dict():
+        st.query_params.from_dict(params)
+
+
+def _comparison() -> None:
+    comparison = st.session_state.get(address.COMPARISON)
+    rows = _rows(comparison) if comparison else []
+    if rows:
+        comparison_header(rows)
+        live_view([row.id for row in rows], rows[0].comparison)
+        return
+    if comparison:
+        st.warning(
+            f"There is no comparison {markdown(str(comparison)[:60])} here: it was deleted, or made elsewhere. "
+            "The recorded example is shown instead.",
+            icon=":material/search_off:",
+        )
+    example_view(example.runs())
+
+
+def _rows(comparison: str) -> list[RunRow]:
+    try:
+        return places.store().runs(comparison=comparison)[::-1]
+    except StoreError as error:
+        st.error(f"{markdown(str(error))}.", icon=":material/error:")
+        return []

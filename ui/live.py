@@ -1,0 +1,134 @@
+"""The live view: verdicts and figures of some runs, looked at again every second for as long as any of them grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from diagnostics.store import StoreError
+from ui import figures, look, places
+from ui.reading import Reading, read
+from ui.verdicts import verdicts
+from ui.words import listed, markdown
+
+if TYPE_CHECKING:
+    from diagnostics.records import Run
+    from experiments.queue import Progress
+
+EVERY_S = 0.8
+"""At most a second behind, the look itself included."""
+
+CHOSEN = "chosen"
+"""What the slider last said, for the exports: ``{"at_step": …}``."""
+
+
+def live_view(run_ids: Sequence[str], scope: str) -> None:
+    """Show these runs; ``scope`` tells this selection of runs from any other."""
+    reading = read(places.store(), run_ids)
+    # Two fragments of one function: Streamlit fixes the interval when it decorates, and ended runs need none.
+    fragment = st.fragment(_look_again, run_every=EVERY_S if reading.live else None)
+    fragment(tuple(run_ids), scope)
+
+
+def _look_again(run_ids: tuple[str, ...], scope: str) -> None:
+    try:
+        reading = read(places.store(), run_ids)
+        progress = _progress(reading)
+    except StoreError as error:
+        st.error(f"{error}.")
+        return
+    for fault in reading.faults:
+        st.error(markdown(fault), icon=":material/error:")
+    if reading.runs:
+        view(reading, progress, scope)
+    if not reading.live and st.session_state.get("was_live") == scope:
+        st.session_state.was_live = None
+        st.rerun()  # once more as a whole: the controls around learn that all has ended, and the looking stops
+    if reading.live:
+        st.session_state.was_live = scope
+
+
+def _progress(reading: Reading) -> dict[str, Progress]:
+    queue = places.queue()
+    return {run.id: queue.progress(run.id) for run in reading.runs if run.state in ("queued", "running")}
+
+
+def example_view(runs: Sequence[Run]) -> None:
+    """Show the recorded example, and say that it is one."""
+    if not runs:
+        st.info("Choose cells and a gap at the left and press **Run**: what the networks do will be shown here.")
+        return
+    cells = listed([str(run.spec["cell"]) for run in runs])
+    st.info(
+        f"Recorded example: {cells} at gap {runs[0].spec['gap']}. Press **Run** at the left to train your own.",
+        icon=":material/play_circle:",
+    )
+    view(Reading(tuple(runs), (), tuple((run.id, 0) for run in runs)), {}, "example")
+
+
+def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
+    """Verdicts, then the figures, the story first: the sentence, the profile, and how it came about."""
+    st.html(verdicts(reading.runs, progress, look.theme()))
+    if progress:
+        _stop_buttons(reading.runs, list(progress))
+    at_step = _step_control(reading, scope)
+    st.session_state.setdefault(CHOSEN, {})["at_step"] = at_step
+    version = reading.version
+    figures.show("ribbon", reading.runs, version, scope, at_step)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        figures.show("profile", reading.runs, version, scope, at_step)
+    with right:
+        figures.show("learning", reading.runs, version, scope)
+    _heatmaps(reading, scope)
+    figures.show("clipping", reading.runs, version, scope)
+    figures.forget_others(scope)
+
+
+def _heatmaps(reading: Reading, scope: str) -> None:
+    versions = dict(reading.version)
+    columns = st.columns(2, gap="medium") if len(reading.runs) > 1 else [st.container()]
+    for index, run in enumerate(reading.runs):
+        with columns[index % len(columns)]:
+            figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
+
+
+def _stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
+    with st.container(horizontal=True, gap="small"):
+        if len(going) > 1:
+            st.button("Stop all", key="stop-all", icon=":material/stop_circle:", on_click=_stop, args=(going,))
+        for run in runs:
+            if run.id in going:
+                label = f"Stop {markdown(run.name)}"
+                st.button(label, key=f"stop-{run.id}", icon=":material/stop:", on_click=_stop, args=([run.id],))
+
+
+def _stop(run_ids: Sequence[str]) -> None:
+    try:
+        for run_id in run_ids:
+            places.queue().stop(run_id)
+    except StoreError as error:
+        st.toast(f"{error}.")
+
+
+def _step_control(reading: Reading, scope: str) -> int | None:
+    """The training step that ribbon and profile show; None follows the newest."""
+    last = max(int(run.spec.get("steps", 1)) for run in reading.runs) - 1
+    if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
+        return None
+    slider, toggle = st.columns([5, 1], vertical_alignment="bottom")
+    live = False
+    with toggle:
+        if reading.live:
+            live = st.toggle("Live", value=True, key=f"live-{scope}", help="Follow the newest recorded step.")
+    key = f"step-{scope}"
+    newest = min(reading.newest_step, last)
+    if live or key not in st.session_state:
+        st.session_state[key] = newest
+    with slider:
+        chosen = st.slider(
+            "Training step shown in the sentence and the profile", 0, last, key=key, disabled=live, step=1
+        )
+    return None if live or chosen >= newest else int(chosen)

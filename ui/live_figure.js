@@ -1,0 +1,131 @@
+// Draws a Plotly figure and redraws it on the same node, so that zoom, legend choices and focus outlive a refresh.
+// plotly.js is loaded once per browser page, whatever the number of figures and reruns.
+
+const decoder = new TextDecoder();
+let library = null;
+
+function plotly(path) {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL(path, window.location.origin).href;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      library = null; // the next refresh tries again
+      script.remove();
+      reject(new Error("plotly.js did not load"));
+    };
+    document.head.appendChild(script);
+  });
+  return library;
+}
+
+function download(state, format) {
+  const { width, height } = state.plot.getBoundingClientRect();
+  return window.Plotly.downloadImage(state.plot, {
+    format,
+    filename: state.wanted.filename,
+    width: Math.round(width),
+    height: Math.round(height),
+    scale: format === "png" ? 2 : 1,
+  });
+}
+
+function config(state) {
+  return {
+    displaylogo: false,
+    showSendToCloud: false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    toImageButtonOptions: { format: "png", filename: state.wanted.filename, scale: 2 },
+    modeBarButtonsToAdd: [
+      {
+        name: "toSvg",
+        title: "Download plot as an SVG",
+        icon: window.Plotly.Icons.disk,
+        click: () => download(state, "svg"),
+      },
+    ],
+  };
+}
+
+function button(state, format, words) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = format.toUpperCase();
+  made.onclick = () => state.drawn && download(state, format);
+  made.dataset.words = words;
+  return made;
+}
+
+function build(parent) {
+  const frame = document.createElement("div");
+  frame.className = "live-figure";
+  const plot = document.createElement("div");
+  plot.className = "live-figure-plot";
+  const word = document.createElement("p");
+  word.className = "live-figure-word";
+  word.textContent = "Drawing …";
+  const tools = document.createElement("div");
+  tools.className = "live-figure-tools";
+  const state = { plot, word, frame, wanted: null, drawn: false, width: 0 };
+  state.buttons = [button(state, "png", "as a PNG image"), button(state, "svg", "as an SVG image")];
+  tools.append(...state.buttons);
+  frame.append(word, plot, tools);
+  parent.append(frame);
+  state.observer = new ResizeObserver(() => {
+    const width = Math.round(frame.clientWidth);
+    if (state.drawn && width && width !== state.width) {
+      state.width = width;
+      window.Plotly.Plots.resize(plot);
+    }
+  });
+  state.observer.observe(frame);
+  return state;
+}
+
+// The drawing is one image with one name; plotly.js spreads it over several layers.
+function name(state) {
+  state.plot.querySelectorAll("svg.main-svg").forEach((layer, index) => {
+    if (index === 0) {
+      layer.setAttribute("role", "img");
+      layer.setAttribute("aria-label", state.wanted.label);
+    } else {
+      layer.setAttribute("aria-hidden", "true");
+    }
+  });
+  for (const made of state.buttons) made.setAttribute("aria-label", `Download ${state.wanted.title} ${made.dataset.words}`);
+}
+
+async function draw(state) {
+  const wanted = state.wanted;
+  state.plot.style.minHeight = `${wanted.figure.layout.height ?? 360}px`;
+  try {
+    const Plotly = await plotly(wanted.library);
+    if (state.wanted !== wanted || !state.frame.isConnected) return; // a newer one came while the library loaded
+    const layout = { uirevision: "kept", ...wanted.figure.layout, autosize: true };
+    delete layout.width;
+    await Plotly.react(state.plot, wanted.figure.data, layout, config(state));
+    state.drawn = true;
+    state.width = Math.round(state.frame.clientWidth);
+    state.word.hidden = true;
+    state.plot.dataset.version = wanted.version;
+    name(state);
+  } catch (error) {
+    state.word.hidden = false;
+    state.word.textContent = `This figure could not be drawn in the browser: ${error.message}. Reload the page.`;
+  }
+}
+
+export default function ({ data, parentElement }) {
+  const state = (parentElement.liveFigure ??= build(parentElement));
+  const wanted = JSON.parse(decoder.decode(data));
+  if (wanted.version !== state.wanted?.version) {
+    state.wanted = wanted;
+    draw(state);
+  }
+  return () => {
+    state.observer.disconnect();
+    if (state.drawn) window.Plotly.purge(state.plot);
+    state.frame.remove();
+    parentElement.liveFigure = undefined;
+  };
+}

@@ -1,0 +1,105 @@
+"""What the controls ask for: every combination of cells, gaps, clipping rules, gate biases and seeds, on one task.
+
+A ``Settings`` holds what a person chose, wrong or right; ``specs`` makes runs of it or raises ``Refusal`` with the
+sentence that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from experiments.spec import FIELDS, Refusal, RunSpec
+from models.cells import CELLS
+
+AXES = ("cell", "gap", "clip", "gate_bias", "seed")
+"""The fields of which several values may be compared."""
+
+RUNS_AT_MOST = 24
+OPTIONAL = ("length", "wiring", "gate_bias", "record_every", "eval_every")
+"""What may be left out, and is then derived from the rest."""
+
+FIRST_CELLS = ("tanh", "relu", "gru", "lstm")
+
+Value = Any
+"""A field's value as JSON: a number, a word or None."""
+
+
+def _first(name: str) -> tuple[Value, ...]:
+    return FIRST_CELLS if name == "cell" else (FIELDS[name].default,)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``axes`` has one or more values per field of ``AXES``; ``others`` the remaining fields that are not as usual."""
+
+    axes: Mapping[str, tuple[Value, ...]] = field(default_factory=lambda: {name: _first(name) for name in AXES})
+    others: Mapping[str, Value] = field(default_factory=dict)
+
+    def value(self, name: str) -> Value:
+        """The chosen value of a field that is no axis."""
+        return self.others.get(name, FIELDS[name].default)
+
+    def with_axis(self, name: str, values: Sequence[Value]) -> Settings:
+        """These settings with other values on one axis."""
+        return replace(self, axes={**self.axes, name: tuple(values)})
+
+    def with_others(self, **values: Value) -> Settings:
+        """These settings with other fields changed; what is as usual is not kept."""
+        merged = {**self.others, **values}
+        return replace(self, others={n: v for n, v in merged.items() if v != FIELDS[n].default})
+
+    def specs(self) -> list[RunSpec]:
+        """The runs, each combination once, in the order of the axes. Raises ``Refusal``."""
+        for name in AXES:
+            if not self.axes[name]:
+                raise Refusal(f"{name} must have at least one value, but got none")
+        asked = [dict(zip(AXES, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        gated = any(cell in CELLS and CELLS[cell].memory_gate for cell in self.axes["cell"])
+        distinct: dict[str, RunSpec] = {}
+        for fields in asked:
+            cell = CELLS.get(fields["cell"])
+            if gated and cell is not None and cell.memory_gate is None:
+                fields["gate_bias"] = None  # meant for those beside it that have a gate
+            spec = RunSpec.make(**{**self.others, **fields})
+            distinct.setdefault(spec.digest(), spec)
+        if len(distinct) > RUNS_AT_MOST:
+            raise Refusal(f"a comparison must have at most {RUNS_AT_MOST} runs, but got {len(distinct)}")
+        return list(distinct.values())
+
+
+def settings_of(specs: Sequence[RunSpec]) -> Settings:
+    """The settings that ask for ``specs``: where those are no full grid, for the smallest grid that holds them."""
+    seen: dict[str, list[Value]] = {}
+    for spec in specs:
+        for name, value in _asked(spec).items():
+            values = seen.setdefault(name, [])
+            if value not in values:
+                values.append(value)
+    axes = {name: tuple(seen[name]) for name in AXES}
+    return Settings(axes).with_others(**{n: v[0] for n, v in seen.items() if n not in AXES})
+
+
+def _asked(spec: RunSpec) -> dict[str, Value]:
+    """The fields of a spec with what was derived taken out again."""
+    fields = spec.to_json()
+    for name in OPTIONAL:
+        without = {**fields, name: None}
+        if RunSpec.from_json(without) == spec:
+            fields = without
+    return fields
+
+
+def run_names(specs: Sequence[RunSpec]) -> list[str]:
+    """A short name per run that tells it from the others."""
+    gaps = len({spec.gap for spec in specs}) > 1
+    return [f"{spec.label()} · gap {spec.gap}" if gaps else spec.label() for spec in specs]
+
+
+def comparison_name(specs: Sequence[RunSpec]) -> str:
+    """What a comparison is called until somebody renames it: its cells, its task and its gap."""
+    cells = list(dict.fromkeys(CELLS[spec.cell].title for spec in specs))
+    gaps = list(dict.fromkeys(str(spec.gap) for spec in specs))
+    return f"{', '.join(cells)} · {specs[0].task} · gap {', '.join(gaps)}"

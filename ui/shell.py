@@ -1,0 +1,24 @@
+"""The frame around every page: title, navigation, style."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import look
+
+LAB = "ui/pages/lab.py"
+RUNS = "ui/pages/runs.py"
+
+
+def main() -> None:
+    """Set the page up and run the page that was chosen."""
+    st.set_page_config(page_title="gradreach", page_icon=":material/insights:", layout="wide")
+    page = st.navigation(
+        [
+            st.Page(LAB, title="Lab", icon=":material/science:", default=True),
+            st.Page(RUNS, title="Runs", icon=":material/list_alt:", url_path="runs"),
+        ],
+        position="top",
+    )
+    look.dress()
+    page.run()

@@ -1,0 +1,79 @@
+"""The table of runs: filters, rows, and which of them are chosen. What is chosen is known by id, never by place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from diagnostics.store import STATES, RunRow
+from models.cells import CELLS
+from tasks import TASKS
+from ui.words import shown
+
+
+def filtered(rows: Sequence[RunRow]) -> list[RunRow]:
+    """Show the filters and return the rows that pass all of them."""
+    text, cell, task, state = st.columns([2, 1.4, 1.4, 1.4], vertical_alignment="bottom")
+    with text:
+        wanted = st.text_input("Find", key="find", placeholder="name, comparison or id", type="search")
+    with cell:
+        cells = st.multiselect("Cell", list(CELLS), format_func=lambda n: CELLS[n].title, key="filter-cell")
+    with task:
+        tasks = st.multiselect("Task", list(TASKS), format_func=lambda n: TASKS[n].title, key="filter-task")
+    with state:
+        states = st.multiselect("State", STATES, key="filter-state")
+    words = (wanted or "").casefold().split()
+    return [
+        row
+        for row in rows
+        if (not cells or row.spec.get("cell") in cells)
+        and (not tasks or row.spec.get("task") in tasks)
+        and (not states or row.state in states)
+        and all(word in f"{row.name} {row.comparison_name} {row.comparison} {row.id}".casefold() for word in words)
+    ]
+
+
+def chosen(rows: Sequence[RunRow], before: Sequence[str]) -> list[RunRow]:
+    """Show ``rows`` and return those that are chosen; ``before`` are the ids that were chosen so far."""
+    places = [index for index, row in enumerate(rows) if row.id in before]
+    event = st.dataframe(
+        {name: [_cell(row, name) for row in rows] for name in _COLUMNS},
+        # A table with other rows is another table: the places that were chosen in the old one mean nothing in it.
+        key=f"runs-{hash(tuple(row.id for row in rows))}",
+        hide_index=True,
+        height=min(36 * len(rows) + 38, 430),
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": places, "columns": [], "cells": []}},
+        column_config={
+            "name": st.column_config.TextColumn("Name", width="medium", pinned=True),
+            "success": st.column_config.NumberColumn("Success", format="percent"),
+            "loss": st.column_config.NumberColumn("Loss", format="%.3g"),
+            "steps": st.column_config.TextColumn("Steps"),
+        },
+        alt="Runs, newest first, with what was asked for and how they ended. Choose rows to see them together.",
+    )
+    return [rows[index] for index in event.selection.rows if index < len(rows)]
+
+
+_COLUMNS = ("name", "state", "cell", "task", "gap", "clip", "seed", "steps", "success", "loss", "started", "comparison")
+
+
+def _cell(row: RunRow, column: str) -> Any:
+    match column:
+        case "name":
+            return shown(row.name)
+        case "comparison":
+            return shown(row.comparison_name or row.comparison)
+        case "steps":
+            return f"{row.steps_done} of {row.steps}"
+        case "started":
+            return time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started_s or row.created_s))
+        case "cell" | "task" | "gap" | "clip" | "seed":
+            value = row.spec.get(column)
+            return value if column in ("gap", "seed") and isinstance(value, int) else shown(str(value))
+        case _:
+            return getattr(row, column)

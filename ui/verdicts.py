@@ -1,0 +1,94 @@
+"""A verdict per run, in words and numbers, aligned so that runs can be compared at a glance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from diagnostics.charts.palette import THEMES, styles
+from diagnostics.measures.verdict import Verdict, verdict
+from diagnostics.store import ENDED
+from ui.words import left, markup, number, percent
+
+if TYPE_CHECKING:
+    from diagnostics.records import Run
+    from experiments.queue import Progress
+
+_BADGES: Mapping[str | None, tuple[str, str, str]] = {
+    "reaches": ("●", "#0a6b3d", "#5fd39a"),
+    "vanishing": ("▼", "#8a4b00", "#ffb454"),
+    "exploding": ("▲", "#b3261e", "#ff8a80"),
+    "diverged": ("✕", "#b3261e", "#ff8a80"),
+    None: ("…", "#4a5563", "#b4becb"),
+}
+"""A mark beside the colour, for whoever cannot tell the colours: in light and in dark, 4.5:1 with the page."""
+
+STATES = {"queued": "waiting", "running": "training", "finished": "finished", "diverged": "diverged"}
+
+
+def verdicts(runs: Sequence[Run], progress: Mapping[str, Progress], theme: Literal["light", "dark"]) -> str:
+    """The list of verdicts as HTML."""
+    lines = THEMES[theme].lines
+    items = [
+        _item(run, verdict(run), progress.get(run.id), lines[style.colour], theme)
+        for run, style in zip(runs, styles(runs), strict=True)
+    ]
+    return f'<ul class="verdicts">{"".join(items)}</ul>'
+
+
+def _item(run: Run, said: Verdict, progress: Progress | None, line: str, theme: str) -> str:
+    mark, light, dark = _BADGES[said.kind]
+    colour = light if theme == "light" else dark
+    badge = f'<span class="verdict-badge" style="color:{colour}">{mark} {markup(said.headline)}</span>'
+    advice = " ".join(f"<em>{markup(said.advice[0])}</em>" for _ in said.advice[:1])
+    cells = "".join((_reach(said), _cell("decay", _per_step(said.decay)), _half_life(said), _success(said)))
+    return (
+        f'<li class="verdict" style="--line:{line}"><div class="verdict-head">'
+        f'<span class="verdict-name">{markup(run.name)}</span>{badge}{cells}{_state(run, progress)}</div>'
+        f'<p class="verdict-words">{markup(said.sentence)} {advice}</p></li>'
+    )
+
+
+def _cell(label: str, value: str, bar: str = "") -> str:
+    return f'<span class="verdict-cell"><small>{label}</small>{value}{bar}</span>'
+
+
+def _bar(share: float, tick: float = math.nan) -> str:
+    filled = f'<i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i>' if math.isfinite(share) else ""
+    ticked = f'<b style="left:{100 * min(max(tick, 0.0), 0.995):.1f}%"></b>' if math.isfinite(tick) else ""
+    return f'<span class="verdict-bar" aria-hidden="true">{filled}{ticked}</span>'
+
+
+def _reach(said: Verdict) -> str:
+    if said.reach is None:
+        return _cell("reach", "–", _bar(math.nan))
+    words = f"all {said.of} steps" if said.reach == said.of else f"{said.reach} of {said.of} steps"
+    return _cell("reach", words, _bar(said.reach / said.of if said.of else 1.0))
+
+
+def _per_step(decay: float) -> str:
+    return f"× {number(decay, 3)}" if math.isfinite(decay) else number(decay)
+
+
+def _half_life(said: Verdict) -> str:
+    fades = math.isfinite(said.half_life_steps) and said.half_life_steps > 0
+    return _cell("half-life", f"{number(said.half_life_steps, 2)} steps" if fades else "–")
+
+
+def _success(said: Verdict) -> str:
+    words = f"{percent(said.success)} <small style='display:inline'>chance {percent(said.chance)}</small>"
+    return _cell("success", words, _bar(said.success, said.chance))
+
+
+def _state(run: Run, progress: Progress | None) -> str:
+    steps = int(run.spec.get("steps", 0))
+    done = run.records.rows("step") or (progress.steps_done if progress else 0)
+    if run.state in ENDED:
+        word = STATES.get(run.state, run.state)
+        return _cell(word, f"{done} of {steps} steps", _bar(done / steps if steps else math.nan))
+    if run.state == "queued":
+        ahead = f"behind {progress.queued_behind}" if progress and progress.queued_behind else "about to begin"
+        return _cell("waiting", ahead, _bar(0.0))
+    words = f"step {done} of {steps}"
+    return _cell(f"training {left(progress.seconds_left if progress else None)}", words, _bar(done / steps if steps else 0))
