@@ -24,7 +24,9 @@ TITLE = "What clipping does to the gradient's norm"
 MOST_POINTS = 600
 _MOST_SHARED = 7
 """Panels share their axis up to this many decades; beyond, a run that explodes would flatten the others."""
-_PANEL_PX, _HEAD_PX, _RAIL_PX = 120, 40, 15
+_PANEL_PX, _RAIL_PX = 120, 15
+_HEAD_PX = {1: 40, 2: 58}
+"""The room above a panel, by the number of columns: in two, its words stand on two lines."""
 
 
 class Panel(NamedTuple):
@@ -123,6 +125,8 @@ def _remark(rule: str, share: float, diverged_step: int | None) -> str:
     if kind == "none" or not kind:
         return f"not clipped{end}"
     how = f"by norm at {_short(value)}" if kind == "norm" else f"element by element at ±{_short(value)}"
+    if share == 0:
+        return f"never clipped, {how}{end}"
     return f"clipped on {percent(share)} of the steps, {how}{end}"
 
 
@@ -148,13 +152,13 @@ def describe(prepared: Prepared) -> str:
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
-    """Draw a panel per run, one below the other up to four, in two columns above that."""
+    """Draw a panel per run, one below the other up to six, in two columns above that."""
     look = frame(theme, size)
     if not prepared.panels:
         return waiting(look, prepared.origin, TITLE, "Waiting for the first training step…")
-    columns = 1 if len(prepared.panels) <= 4 else 2
+    columns = 1 if len(prepared.panels) <= 6 else 2
     rows = -(-len(prepared.panels) // columns)
-    height = rows * (_PANEL_PX + _HEAD_PX)
+    height = rows * (_PANEL_PX + _HEAD_PX[columns])
     figure = new_figure(look, prepared.origin, TITLE, height, ["before clipping", "after clipping", "threshold"])
     for i in range(len(prepared.panels)):
         _draw_panel(figure, look, prepared, i, columns, rows)
@@ -164,7 +168,8 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, columns: int, rows: int) -> None:
     panel, row, column = prepared.panels[i], i // columns, i % columns
     top = 1 - row / rows
-    head, rail = _HEAD_PX / (_PANEL_PX + _HEAD_PX) / rows, _RAIL_PX / (_PANEL_PX + _HEAD_PX) / rows
+    row_px = (_PANEL_PX + _HEAD_PX[columns]) * rows
+    head, rail = _HEAD_PX[columns] / row_px, _RAIL_PX / row_px
     low, high = max(0.0, top - 1 / rows), top - head * 0.8
     special = any(len(part) for part in panel.rails)
     left = column * 0.54
@@ -194,13 +199,14 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
     if i == 0:
         _legend(figure, look)
     figure.add_annotation(
-        text=f"<b>{panel.label}</b>  <span style='color:{look.theme.muted}'>{panel.remark}</span>",
+        text=f"<b>{panel.label}</b>{'  ' if columns == 1 else '<br>'}<span style='color:{look.theme.muted}'>{panel.remark}</span>",
         xref="paper",
         yref="paper",
         x=left,
         y=high + head * 0.1,
         xanchor="left",
         yanchor="bottom",
+        align="left",
         font={"size": look.size.text},
     )
     if special:
@@ -283,7 +289,7 @@ def _rail(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, domain: 
             )
     figure.add_shape(
         type="rect",
-        xref=f"{x} domain",
+        xref=f"{'x' if x == 'x1' else x} domain",  # a shape does not know the first axis as x1
         yref="paper",
         x0=0,
         x1=1,
