@@ -29,6 +29,7 @@ from diagnostics.export.report import report_html
 from diagnostics.records import Run
 from diagnostics.store import Store
 from diagnostics.strict_json import dumps
+from diagnostics.version import VERSION as RELEASE
 
 __all__ = ["BundleError", "ImportResult", "bundle_bytes", "read_bundle", "write_bundle"]
 
@@ -84,8 +85,14 @@ def write_bundle(
             }
             for r in held
         ]
-        manifest = {"format": FORMAT, "version": VERSION, "created_s": time.time(), "title": title, "runs": about}
-        writer.add("manifest.json", [dumps({**manifest, "files": writer.files}, indent=1) + "\n"])
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "gradreach": RELEASE,
+            "created_s": time.time(),
+            "title": title,
+        }
+        writer.add("manifest.json", [dumps({**manifest, "runs": about, "files": writer.files}, indent=1) + "\n"])
 
 
 class _Writer:

@@ -17,12 +17,13 @@ def escape(text: object) -> str:
     return _escape(str(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "�"), quote=True)
 
 
-def document(title: str, body: str, figures: Mapping[str, str]) -> str:
+def document(title: str, body: str, figures: Mapping[str, str], dark: Mapping[str, str] | None = None) -> str:
     """A whole page that works offline.
 
-    ``body`` is HTML in which ``<div class="plot" data-figure="KEY">`` stands where a figure goes; ``figures`` maps
-    each KEY to the figure's JSON. Scripts are allowed by their hashes alone, so that even markup that slipped into
-    ``body`` could not run or fetch anything.
+    ``body`` is HTML in which :func:`plot` stands where a figure goes; ``figures`` maps each key to the figure's JSON,
+    and ``dark`` to the JSON for readers who prefer dark pages (none: the light one serves both; paper is always light).
+    Scripts are allowed by their hashes alone, so that even markup that slipped into ``body`` could not run or fetch
+    anything.
     """
     scripts = [get_plotlyjs(), _DRAW] if figures else []
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts) or "'none'"
@@ -31,8 +32,9 @@ def document(title: str, body: str, figures: Mapping[str, str]) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     data = "\n".join(
-        f'<script type="application/json" id="figure-{escape(key)}">{script_safe(text)}</script>'
-        for key, text in figures.items()
+        f'<script type="application/json" id="{theme}-{escape(key)}">{script_safe(text)}</script>'
+        for theme, texts in (("light", figures), ("dark", dark or {}))
+        for key, text in texts.items()
     )
     code = "\n".join(f"<script>{script}</script>" for script in scripts)
     return (
@@ -61,24 +63,28 @@ _DRAW = """
 const svg = {name: "Download as SVG", icon: Plotly.Icons.disk, click: (plot) => Plotly.downloadImage(plot, {
   format: "svg", filename: plot.dataset.figure, width: plot.clientWidth, height: plot.clientHeight})};
 const plots = [...document.querySelectorAll("[data-figure]")];
-for (const plot of plots) {
-  const figure = JSON.parse(document.getElementById("figure-" + plot.dataset.figure).textContent);
-  delete figure.layout.width;
-  delete figure.layout.height;
-  Plotly.newPlot(plot, figure.data, {...figure.layout, autosize: true}, {
-    responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToAdd: [svg],
-    toImageButtonOptions: {format: "png", scale: 2, filename: plot.dataset.figure}});
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+function draw(dark) {
+  for (const plot of plots) {
+    const stored = (theme) => document.getElementById(theme + "-" + plot.dataset.figure);
+    const figure = JSON.parse(((dark && stored("dark")) || stored("light")).textContent);
+    delete figure.layout.width;
+    Plotly.react(plot, figure.data, {...figure.layout, autosize: true}, {
+      responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToAdd: [svg],
+      toImageButtonOptions: {format: "png", scale: 2, filename: plot.dataset.figure}});
+  }
 }
-for (const event of ["beforeprint", "afterprint"]) {
-  addEventListener(event, () => plots.forEach((plot) => Plotly.Plots.resize(plot)));
-}
+draw(prefersDark.matches);
+prefersDark.addEventListener("change", () => draw(prefersDark.matches));
+addEventListener("beforeprint", () => { draw(false); plots.forEach((plot) => Plotly.Plots.resize(plot)); });
+addEventListener("afterprint", () => draw(prefersDark.matches));
 """
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --text: #1c2430; --quiet: #556070;
-  --line: #d9dee5; }
+  --line: #d9dee5; --mark: #ffe08a; }
 @media (prefers-color-scheme: dark) {
-  :root { --page: #12161c; --card: #1b212a; --text: #e8ecf1; --quiet: #a3afbd; --line: #344050; }
+  :root { --page: #171c25; --card: #0e1117; --text: #e8ecf1; --quiet: #a3afbd; --line: #344050; --mark: #6b5310; }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; background: var(--page); color: var(--text);
@@ -86,21 +92,32 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; background:
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .75rem; }
 h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
-p { margin: .35rem 0; max-width: 48rem; }
+p { margin: .35rem 0; max-width: 52rem; }
+mark { background: var(--mark); color: inherit; padding: 0 .2em; border-radius: .2em; font-weight: 600; }
 .quiet { color: var(--quiet); font-size: .92rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem 1.25rem;
   margin: 0 0 1rem; break-inside: avoid; }
-.plot { width: 100%; background: #ffffff; border-radius: .25rem; }
+figcaption { margin-top: .5rem; max-width: 52rem; }
+.plot { width: 100%; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; overflow-wrap: break-word; }
+th, td { text-align: left; vertical-align: top; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line);
+  max-width: 22rem; font-variant-numeric: tabular-nums; }
+tbody tr:last-child > * { border-bottom: 0; }
 thead th { color: var(--quiet); font-weight: 600; }
-td { font-variant-numeric: tabular-nums; }
+tbody th { font-weight: 600; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .3rem 2rem; margin: 0; }
+dl > div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); }
+dt { color: var(--quiet); white-space: nowrap; }
+dd { margin: 0; text-align: right; }
 ul { margin: .35rem 0; padding-left: 1.25rem; }
 @media print {
   :root { --page: #ffffff; --card: #ffffff; --text: #000000; --quiet: #444444; --line: #bbbbbb; }
-  body { max-width: none; padding: 0; font-size: 11pt; }
-  .card { border: 0; padding: 0; margin-bottom: 1.5rem; }
+  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  .card { border: 0; padding: 0; margin-bottom: 1.25rem; }
+  .scroll { overflow: visible; }
+  table { font-size: .8rem; }
   .modebar { display: none !important; }
   h2 { break-after: avoid; }
 }

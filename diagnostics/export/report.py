@@ -17,6 +17,7 @@ from diagnostics.export.summary import final_loss
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.records import Run
+from diagnostics.version import VERSION
 
 
 def report_html(runs: Sequence[Run], *, title: str = "", created_s: float | None = None) -> str:
@@ -33,7 +34,7 @@ def report_html(runs: Sequence[Run], *, title: str = "", created_s: float | None
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
     body = [
         f"<header>\n<h1>{escape(title)}</h1>",
-        f'<p class="quiet">{_count(len(runs))} · report written {when}</p>',
+        f'<p class="quiet">{_count(len(runs))} · report written {when} by gradreach {VERSION}</p>',
         "<p>The question: does the gradient of the loss reach the step that matters?</p>\n</header>\n<main>",
         "<h2>Verdicts</h2>",
         *(_verdict(run, found) for run, found in zip(runs, judged, strict=True)),
@@ -45,7 +46,8 @@ def report_html(runs: Sequence[Run], *, title: str = "", created_s: float | None
         *_provenance(runs),
         "</main>",
     ]
-    return document(title, "\n".join(body), {drawing.key: drawing.json() for drawing in drawn})
+    dark = {drawing.key: drawing.json() for drawing in drawings(runs, "dark")}
+    return document(title, "\n".join(body), {drawing.key: drawing.json() for drawing in drawn}, dark)
 
 
 def _verdict(run: Run, found: Verdict) -> str:
@@ -58,41 +60,55 @@ def _verdict(run: Run, found: Verdict) -> str:
 
 
 def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
-    loss_name = next((run.facts.loss_name for run in runs if run.facts), "loss")
-    header = [
-        *("run", "state", "steps", loss_name, "success", "chance", "reach [steps]", "of [steps]"),
-        *("decay [factor per step]", "half-life [steps]", "gradient at the informative step ÷ at the loss"),
-    ]
+    header = ["run", "state", "steps", "loss", "success", "chance", "reach", "decay", "half-life", "informative step"]
     rows = [
         [
             *(run.name or run.id, run.state, str(run.records.rows("step")), _number(final_loss(run))),
-            *(_share(j.success), _share(j.chance), "–" if j.reach is None else str(j.reach), str(j.of)),
+            *(_share(j.success), _share(j.chance), "–" if j.reach is None else f"{j.reach} of {j.of}"),
             *(_number(j.decay), _number(j.half_life_steps), _number(j.informative_grad)),
         ]
         for run, j in zip(runs, judged, strict=True)
     ]
-    return _table(header, rows)
+    loss = next((run.facts.loss_name for run in runs if run.facts), "loss")
+    return _table(header, rows) + (
+        f'<p class="quiet">Loss: {escape(loss)}, held out. Reach: steps back from the loss, of all there are, until '
+        "the gradient is first below 1 % of its value at the loss. Decay: factor per step back. Half-life: in steps. "
+        "Informative step: the gradient there ÷ the gradient at the loss.</p>"
+    )
 
 
 def _figure(drawing: Drawing) -> str:
     return (
-        f'<figure class="card"><h3>{escape(drawing.title)}</h3>{plot(drawing.key, drawing.name, drawing.height_px)}'
-        f'<figcaption class="quiet"><strong>How to read this.</strong> '
-        f"{escape(drawing.how_to_read)}</figcaption></figure>"
+        f'<figure class="card"><h3 class="unseen">{escape(drawing.title)}</h3>'
+        f"{plot(drawing.key, drawing.name, drawing.height_px)}"
+        f'<figcaption class="quiet"><strong>How to read this.</strong> {escape(drawing.how_to_read)}</figcaption>'
+        "</figure>"
     )
 
 
 def _specs(runs: Sequence[Run]) -> Iterable[str]:
-    """What differs between the runs first, a column per setting; then what is common, a line per setting."""
-    names = list(dict.fromkeys(name for run in runs for name in run.spec))
-    differ = [name for name in names if len({repr(run.spec.get(name)) for run in runs}) > 1]
-    common = [name for name in names if name not in differ]
     yield "<h2>What was run</h2>"
+    yield from _compared(runs, [run.spec for run in runs])
+
+
+def _compared(runs: Sequence[Run], facts: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """What differs between the runs first, a column each; then what is common."""
+    names = list(dict.fromkeys(name for told in facts for name in told))
+    differ = [name for name in names if len({repr(told.get(name)) for told in facts}) > 1]
     if differ:
         yield "<h3>What differs</h3>"
-        yield _table(["run", *differ], [[run.name or run.id, *(_setting(run.spec, n) for n in differ)] for run in runs])
-        yield "<h3>What is common</h3>"
-    yield _table(["setting", "value"], [[name, _setting(runs[0].spec, name)] for name in common])
+        rows = [
+            [run.name or run.id, run.id, *(_shown(t, n) for n in differ)] for run, t in zip(runs, facts, strict=True)
+        ]
+        yield _table(["run", "id", *map(_words, differ)], rows)
+    common = "".join(
+        f"<div><dt>{escape(_words(name))}</dt><dd>{escape(_shown(facts[0], name))}</dd></div>"
+        for name in names
+        if name not in differ
+    )
+    if common:
+        yield "<h3>What is common</h3>" if differ else ""
+        yield f'<dl class="card">{common}</dl>'
 
 
 def _sample(runs: Sequence[Run]) -> Iterable[str]:
@@ -115,11 +131,8 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
 
 
 def _provenance(runs: Sequence[Run]) -> Iterable[str]:
-    names = list(dict.fromkeys(name for run in runs for name in run.versions))
     yield "<h2>Where the numbers come from</h2>"
-    yield _table(
-        ["run", "id", *names], [[r.name or r.id, r.id, *(str(r.versions.get(n, "–")) for n in names)] for r in runs]
-    )
+    yield from _compared(runs, [{"run id": run.id, **run.versions} if len(runs) == 1 else run.versions for run in runs])
     yield (
         '<p class="quiet">State gradients are per-sample l2 norms of the total derivative of the loss, measured before '
         "clipping, with the mean over the batch undone; lines are medians over the batch. Norms are computed in "
@@ -129,15 +142,23 @@ def _provenance(runs: Sequence[Run]) -> Iterable[str]:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    lines = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    label = escape(f"Table: {', '.join(header)}")
     return (
-        f'<div class="card scroll" tabindex="0" role="region" aria-label="{escape(", ".join(header[:3]))} and more">'
+        f'<div class="card scroll" tabindex="0" role="region" aria-label="{label}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 
-def _setting(spec: Mapping[str, Any], name: str) -> str:
-    value = spec.get(name)
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(told: Mapping[str, Any], name: str) -> str:
+    value = told.get(name)
     return "–" if value is None else str(value)
 
 

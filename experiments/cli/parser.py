@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from diagnostics.version import VERSION
 from experiments.spec import FIELDS, FieldInfo, Refusal
 
 SEVERAL = ("cell", "clip", "seed")
@@ -66,6 +67,7 @@ def _build() -> _Parser:
         parents=[_everywhere(first=True)],
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"gradreach {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, (add, words) in _COMMANDS.items():
         add(

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from diagnostics.export.gallery import Drawing, drawings
-
 from diagnostics.export import tables
 from diagnostics.export.archive import BundleError
 from diagnostics.export.bundle import write_bundle
+from diagnostics.export.gallery import Drawing, drawings
 from diagnostics.export.html import figure_html
 from diagnostics.export.images import FORMATS as IMAGES
 from diagnostics.export.images import ExportUnavailable, to_image, unavailable

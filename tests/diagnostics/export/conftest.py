@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diagnostics.records import Records, Run, TaskFacts
+from diagnostics.store import Store
 
 HOSTILE = '=HYPERLINK("http://evil.example","x")</script><script>alert(1)</script>\ud800'
 
@@ -52,3 +53,28 @@ def run_maker() -> Callable[..., Run]:
 @pytest.fixture
 def run() -> Run:
     return make_run()
+
+
+def record(store: Store, runs: list[Run], name: str = "a comparison") -> list[str]:
+    """Put finished runs into ``store``; returns their ids there."""
+    _, ids = store.create([run.spec for run in runs], [run.name for run in runs], name)
+    for run_id, run in zip(ids, runs, strict=True):
+        assert run.facts is not None
+        with store.writer(run_id) as writer:
+            writer.begin(run.facts, {"versions": dict(run.versions)})
+            writer.append({name: run.records[name] for name in run.records})
+            writer.finish("finished", loss=0.3, success=0.5)
+    return ids
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with two finished runs, shared by a file's tests: those that add to it look at their own runs alone."""
+    made = Store.open(tmp_path_factory.mktemp("store"))
+    record(made, [make_run(name="=SUM(A1)", seed=0), make_run(name="<b>GRU</b>", seed=1)])
+    return made
+
+
+@pytest.fixture
+def recorder() -> Callable[..., list[str]]:
+    return record

@@ -1,0 +1,174 @@
+"""The report and the single figure: whole, offline, and deaf to hostile names."""
+
+import base64
+import hashlib
+import html.parser
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diagnostics.export.gallery import drawings
+from diagnostics.export.html import figure_html
+from diagnostics.export.page import escape
+from diagnostics.export.report import report_html
+from diagnostics.records import Records, Run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Elements(html.parser.HTMLParser):
+    """Every start tag with its attributes, and every script's text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self._in_script = False
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._in_script = tag == "script"
+        if self._in_script:
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts[-1] += data
+        else:
+            self.words.append(data)
+
+
+@pytest.fixture
+def runs(run_maker: Callable[..., Run]) -> list[Run]:
+    return [run_maker("r-1"), run_maker("r-2", name="GRU", seed=1)]
+
+
+def test_every_figure_is_there_in_light_and_dark(runs: list[Run]) -> None:
+    page = Elements(report_html(runs, title="A comparison"))
+    ids = [attributes["id"] for tag, attributes in page.tags if tag == "script" and "id" in attributes]
+    keys = [drawing.key for drawing in drawings(runs)]
+    assert ids == [f"{theme}-{key}" for theme in ("light", "dark") for key in keys]
+    assert [a["data-figure"] for _, a in page.tags if "data-figure" in a] == keys
+    assert {"ribbon", "profile", "learning", "clipping", "heatmap-r-1", "heatmap-r-2"} <= set(keys)
+    assert all(a.get("aria-label") for _, a in page.tags if "data-figure" in a)
+    for text in page.scripts[: len(ids)]:
+        assert {"data", "layout"} <= json.loads(text).keys()
+
+
+def test_nothing_of_a_hostile_name_becomes_markup(runs: list[Run]) -> None:
+    text = report_html(runs, title="</title><script>alert(2)</script>")
+    page = Elements(text)
+    assert sum(tag == "script" for tag, _ in page.tags) == 2 * len(drawings(runs)) + 2
+    assert not [a for _, a in page.tags if any(name.startswith("on") for name in a)]
+    assert '=HYPERLINK("http://evil.example","x")</script><script>alert(1)</script>' in "".join(page.words)
+    text.encode("utf-8")  # the lone surrogate of the name has gone
+
+
+def test_only_our_own_scripts_may_run_and_nothing_may_load(runs: list[Run]) -> None:
+    page = Elements(report_html(runs))
+    (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    allowed = re.findall(r"'sha256-([^']+)'", policy)
+    code = page.scripts[-2:]
+    assert [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in code] == allowed
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+    assert not [a for _, a in page.tags if "src" in a or "href" in a]
+    assert "showSendToCloud: false" in code[-1]
+
+
+def test_the_words_and_numbers_are_there(runs: list[Run]) -> None:
+    words = " ".join(Elements(report_html(runs, title="A comparison", created_s=0.0)).words)
+    for wanted in (
+        "A comparison",
+        "1970-01-01 00:00 UTC",
+        "2 runs",
+        "How to read this",
+        "What differs",
+        "seed",
+        "2.13.0",
+    ):
+        assert wanted in words
+
+
+def test_a_run_that_recorded_nothing_is_reported(runs: list[Run]) -> None:
+    empty = Run("r-3", "waiting", "queued", {"cell": "lstm"}, None, Records.empty())
+    assert "waiting" in report_html([empty, *runs])
+    assert "waiting" in report_html([empty])
+
+
+def test_a_report_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="runs must be at least one, but got none"):
+        report_html([])
+
+
+def test_text_is_escaped_for_elements_and_attributes() -> None:
+    assert escape("<a b=\"c\" d='e'>&\0\ud800") == "&lt;a b=&quot;c&quot; d=&#x27;e&#x27;&gt;&amp;�?"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+def opened(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
+    """The page once its figures are drawn, and what went wrong in it."""
+    page = browser.new_page(**options)
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
+    page.on("dialog", lambda dialog: trouble.append("a dialog"))
+    page.goto(path.as_uri())
+    return page, trouble
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_draws_offline_in_a_browser(browser: Any, runs: list[Run], tmp_path: Path, scheme: str) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report_html(runs, title="<img src=x onerror=alert(1)>"), encoding="utf-8")
+    page, trouble = opened(browser, path, color_scheme=scheme)
+    plots = page.locator(".plot .main-svg:first-child")
+    assert plots.count() == len(drawings(runs))
+    assert page.title() == "<img src=x onerror=alert(1)>"
+    paper = page.evaluate("document.querySelector('.plot').layout.template.layout.paper_bgcolor")
+    assert (paper == "#FFFFFF") == (scheme == "light")
+    buttons = page.locator(".plot").first.locator(".modebar-btn").evaluate_all("b => b.map(e => e.dataset.title)")
+    assert "Download as SVG" in buttons
+    assert not [title for title in buttons if "cloud" in title.lower() or "Produced" in title]
+    with page.expect_download() as download:
+        page.locator(".plot").first.locator("[data-title='Download as SVG']").dispatch_event("click")
+    assert download.value.suggested_filename == "ribbon.svg"
+    assert not trouble
+    page.close()
+
+
+@pytest.mark.browser
+def test_one_figure_draws_offline_in_a_browser(browser: Any, runs: list[Run], tmp_path: Path) -> None:
+    path = tmp_path / "figure.html"
+    drawing = drawings(runs)[0]
+    path.write_text(figure_html(drawing.figure, drawing.title, note=drawing.how_to_read), encoding="utf-8")
+    page, trouble = opened(browser, path)
+    assert page.locator(".plot .main-svg").count() >= 1
+    assert page.title() == drawing.title
+    assert drawing.how_to_read in page.inner_text("main")
+    assert not trouble
+    page.close()
