@@ -198,8 +198,9 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
     _norms(figure, look, panel, x, y)
     if i == 0:
         _legend(figure, look)
+    between = "  " if columns == 1 else "<br>"
     figure.add_annotation(
-        text=f"<b>{panel.label}</b>{'  ' if columns == 1 else '<br>'}<span style='color:{look.theme.muted}'>{panel.remark}</span>",
+        text=f"<b>{panel.label}</b>{between}<span style='color:{look.theme.muted}'>{panel.remark}</span>",
         xref="paper",
         yref="paper",
         x=left,

@@ -7,7 +7,7 @@ from html import unescape
 
 from diagnostics.records import Run
 
-NAME_LENGTH = 34
+NAME_LENGTH = 44
 
 
 def safe(text: str) -> str:

@@ -47,15 +47,16 @@ class Prepared(NamedTuple):
 
     origin: Origin
     curves: tuple[Curve, ...]
-    chance_loss: float
-    chance_success: float
+    chance_loss: tuple[float, ...]
+    chance_success: tuple[float, ...]
+    """The distinct values of knowing nothing; several where the runs' tasks differ."""
     loss_name: str
     success_name: str
     log_loss: bool
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
-    """Gather loss and success of runs; the names and chance values are those of the first run that has a task.
+    """Gather loss and success of runs; where their tasks differ, so may the values that knowing nothing gives.
 
     Where a run has more than 600 steps its training loss is the mean of blocks, and the caption says so.
     """
@@ -65,9 +66,10 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         for run, label, style in zip(runs, labels, looks, strict=True)
         if run.records.rows("step") or run.records.rows("eval")
     )
-    facts = next((run.facts for run in runs if run.facts is not None), None)
+    facts = [run.facts for run in runs if run.facts is not None]
+    loss_name = _common([fact.loss_name for fact in facts], "loss")
+    chance_loss = tuple(sorted({fact.chance_loss for fact in facts}))
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
-    chance = facts.chance_loss if facts else math.nan
     reduced = "" if block == 1 else f", mean of {block} steps"
     origin = Origin(
         "learning",
@@ -75,7 +77,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         f"Thin: training loss of each step's batch{reduced} · thick: the held-out set · dotted: knowing nothing",
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
-            "unit": f"{facts.loss_name if facts else 'loss'}; success as a share",
+            "unit": f"{loss_name}; success as a share",
             "reduction": f"mean over the batch; mean of blocks of {block} steps",
             "clip": "not a gradient",
         },
@@ -83,12 +85,16 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     return Prepared(
         origin,
         curves,
-        chance,
-        facts.chance_success if facts else math.nan,
-        safe(facts.loss_name) if facts else "loss",
-        safe(facts.success_name) if facts else "success",
-        _needs_log(curves, chance),
+        chance_loss,
+        tuple(sorted({fact.chance_success for fact in facts})),
+        safe(loss_name),
+        safe(_common([fact.success_name for fact in facts], "success")),
+        _needs_log(curves, chance_loss),
     )
+
+
+def _common(names: Sequence[str], otherwise: str) -> str:
+    return names[0] if len(set(names)) == 1 else otherwise
 
 
 def _curve(records: Records, label: str, style: Style) -> Curve:
@@ -111,9 +117,9 @@ def _curve(records: Records, label: str, style: Style) -> Curve:
     )
 
 
-def _needs_log(curves: Sequence[Curve], chance: float) -> bool:
+def _needs_log(curves: Sequence[Curve], chance: Sequence[float]) -> bool:
     largest = max((float(np.nanmax(c.loss)) for c in curves if np.isfinite(c.loss).any()), default=0.0)
-    return bool(math.isfinite(chance) and chance > 0 and largest > _LOG_FROM * chance)
+    return any(value > 0 and largest > _LOG_FROM * value for value in chance[-1:])
 
 
 def describe(prepared: Prepared) -> str:
@@ -123,7 +129,7 @@ def describe(prepared: Prepared) -> str:
         success = f"success {percent(float(curve.eval_success[-1]))}" if len(curve.eval_success) else "not measured yet"
         broken = "" if curve.broken is None else f", loss {curve.broken_as} at training step {curve.broken}"
         said.append(f"{curve.label}: {success}{broken}")
-    chance = f"Knowing nothing gives success {percent(prepared.chance_success)}"
+    chance = f"Knowing nothing gives success {' or '.join(percent(share) for share in prepared.chance_success)}"
     return spoken([TITLE.replace("?", ":"), *said, chance])
 
 
@@ -141,7 +147,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     figure.update_layout(
         xaxis={"title": {"text": "training step"}, "anchor": "y2"},
         yaxis={
-            "title": {"text": f"loss ({prepared.loss_name})"},
+            "title": {"text": f"loss, {prepared.loss_name}" if prepared.loss_name != "loss" else "loss"},
             "domain": [0.5, _RAIL[0] - 0.02 if broken else 1],
             **_loss_axis(prepared),
         },
@@ -161,7 +167,7 @@ def _loss_axis(prepared: Prepared) -> dict[str, object]:
     if not prepared.log_loss:
         return {"rangemode": "tozero"}
     parts = [part for curve in prepared.curves for part in (curve.loss, curve.eval_loss)]
-    values = np.concatenate([*parts, [prepared.chance_loss]])
+    values = np.concatenate([*parts, prepared.chance_loss])
     values = values[kinds(values) == VALUE]
     decades = math.floor(math.log10(values.min()) - 0.05), math.ceil(math.log10(values.max()) + 0.05)
     return {"type": "log", "range": list(decades), **log_ticks(decades, most=6)}
@@ -210,12 +216,11 @@ def _strong(look: Frame, curve: Curve) -> dict[str, object]:
 
 
 def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
-    for axis, value, words in (
-        ("y", prepared.chance_loss, f"knowing<br>nothing<br>{number(prepared.chance_loss, 3)}"),
-        ("y2", prepared.chance_success, f"knowing<br>nothing<br>{percent(prepared.chance_success)}"),
-    ):
-        if not math.isfinite(value):
-            continue
+    below = "knowing<br>nothing<br>" if len(prepared.chance_loss) == 1 else ""
+    lines = [("y", value, f"{below}{number(value, 3)}") for value in prepared.chance_loss]
+    below = "knowing<br>nothing<br>" if len(prepared.chance_success) == 1 else ""
+    lines += [("y2", value, f"{below}{percent(value)}") for value in prepared.chance_success]
+    for axis, value, words in lines:
         figure.add_shape(
             type="line",
             xref="paper",

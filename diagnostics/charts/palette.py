@@ -110,7 +110,7 @@ _INFERNO = plotly.colors.sequential.Inferno
 GRADIENT: tuple[str, ...] = tuple(
     plotly.colors.sample_colorscale(_INFERNO, [0.06 + 0.94 * i / 32 for i in range(33)], colortype="rgb")
 )
-CAPPED_LOW, CAPPED_HIGH = -6, 2
+CAPPED_LOW, CAPPED_HIGH = -6, 1
 """The decades of gradient ÷ gradient at the loss that the colours span; what lies outside has the end's colour."""
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import unescape
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe, short, spoken
+from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
 from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, snapshot
@@ -21,6 +22,9 @@ from diagnostics.records import Array, Run
 
 TITLE = "How much gradient arrives, step by step back from the loss"
 _PLOT_PX = 330
+_ROW_PX = 17
+_NARROW_CHARACTERS = 85.0
+"""How many average characters of small text fit beside one another in the narrowest plot."""
 
 
 class Line(NamedTuple):
@@ -135,9 +139,11 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     look = frame(theme, size)
     if not prepared.lines:
         return waiting(look, prepared.origin, TITLE, "Waiting for the first gradient profile…")
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines], above_px=30)
+    places = _places(prepared)
+    above = 30 + _ROW_PX * max(row for *_, row in places)
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines], above_px=above)
     for line in prepared.lines:
-        _band(figure, look, line, prepared.decades[0], alpha=0.16 if len(prepared.lines) <= 4 else 0.07)
+        _band(figure, look, line, prepared.decades[0], alpha=0.16 if len(prepared.lines) <= 4 else 0.09)
     for line in prepared.lines:
         _curve(figure, look, line, prepared.normalised)
     longest = max(len(line.median) for line in prepared.lines) - 1
@@ -149,7 +155,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     what = "gradient ÷ gradient at the loss" if prepared.normalised else "state gradient (l2)"
     figure.update_yaxes(title_text=what, type="log", range=list(prepared.decades), **log_ticks(prepared.decades))
     add_rails(figure, look, rails, hover="%{x} steps back")
-    _marks(figure, look, prepared)
+    _marks(figure, look, prepared, places)
     return figure
 
 
@@ -200,33 +206,42 @@ def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None
     )
 
 
-def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
-    """Mark the informative steps, one per distinct place, and the reach line where ratios are drawn."""
-    places: dict[int, list[str]] = {}
+def _places(prepared: Prepared) -> list[tuple[int, str, int]]:
+    """Return (distance, text, row) per distinct informative step; texts that would touch stand in different rows."""
+    words: dict[int, list[str]] = {}
     for line in prepared.lines:
-        words = places.setdefault(line.distance, [])
-        if line.word not in words:
-            words.append(line.word)
-    for distance, words in places.items():
+        known = words.setdefault(line.distance, [])
+        if line.word not in known:
+            known.append(line.word)
+    per_character = 1.06 * max(len(line.median) for line in prepared.lines) / _NARROW_CHARACTERS
+    taken: list[float] = []  # the lag at which each row's last text ends, going from the loss to the left
+    placed = []
+    for distance in sorted(words):
+        text = f"<b>{' / '.join(words[distance][:2])}</b>, {distance} back"
+        half = 0.5 * text_width(unescape(text)[7:]) * per_character
+        row = next((i for i, end in enumerate(taken) if distance - half > end), len(taken))
+        taken[row:] = [distance + half, *taken[row + 1 :]]
+        placed.append((distance, text, row))
+    return placed
+
+
+def _marks(figure: go.Figure, look: Frame, prepared: Prepared, places: Sequence[tuple[int, str, int]]) -> None:
+    """Mark the informative steps and, where ratios are drawn, the line that a reach ends at."""
+    for distance, text, row in places:
         figure.add_vline(x=distance, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
         figure.add_annotation(
-            text=f"<b>{' / '.join(words[:2])}</b>, {distance} back",
-            x=distance,
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            xanchor="center",
-            font={"color": look.theme.text},
+            text=text, x=distance, y=1, yref="paper", yanchor="bottom", xanchor="center", yshift=row * look.px(_ROW_PX)
         )
     if prepared.normalised:
         figure.add_hline(y=REACH_THRESHOLD, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"})
         figure.add_annotation(
-            text="1 %: a line's reach ends where it first falls below",
-            x=0.006,
-            xref="x domain",
+            text="1 %",
+            x=1.006,
+            xref="paper",
             xanchor="left",
             y=np.log10(REACH_THRESHOLD),
             yref="y",
-            yanchor="top",
+            yanchor="middle",
             font={"color": look.theme.muted},
         )
+        figure.layout.margin.r = look.px(44)

@@ -20,7 +20,7 @@ from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
 
 TITLE = "Which words can the network still learn from?"
-COLUMNS = 84.0
+COLUMNS = 88.0
 """Average characters per line: fits a figure of 700 pixels and more."""
 _STRIP_CELLS = 120
 _UNIT_PX, _HEADER, _GAP, _BAR = 33, 0.95, 0.45, 0.84
