@@ -13,8 +13,8 @@ from diagnostics.charts.blocks import block_edges, block_peak, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, faded, styles
-from diagnostics.charts.rails import Rails, rails_of
-from diagnostics.charts.series import MEANINGS, VALUE, kinds
+from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.numbers import number, percent
@@ -269,9 +269,7 @@ def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None
 
 
 def _rail(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, domain: tuple[float, float]) -> None:
-    for steps, kind, symbol in zip(
-        panel.rails, (1, 2, 3), ("triangle-down-open", "triangle-up", "x-thin-open"), strict=True
-    ):
+    for steps, kind in zip(panel.rails, (ZERO, INFINITE, NAN), strict=True):
         if len(steps):
             figure.add_scatter(
                 x=steps.astype(np.float32),
@@ -280,7 +278,7 @@ def _rail(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, domain: 
                 yaxis=y,
                 mode="markers",
                 marker={
-                    "symbol": symbol,
+                    "symbol": MARKS[kind],
                     "size": 0.9 * look.size.marker,
                     "color": look.theme.text,
                     "line": {"width": look.size.thin + 0.4, "color": look.theme.text},
@@ -288,31 +286,6 @@ def _rail(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str, domain: 
                 showlegend=False,
                 hovertemplate=f"training step %{{x}}: norm {MEANINGS[kind]}<extra>{panel.label}</extra>",
             )
-    figure.add_shape(
-        type="rect",
-        xref=f"{'x' if x == 'x1' else x} domain",  # a shape does not know the first axis as x1
-        yref="paper",
-        x0=0,
-        x1=1,
-        y0=domain[0],
-        y1=domain[1],
-        fillcolor=look.theme.rail,
-        line={"width": 0},
-        layer="below",
-    )
     words = [word for part, word in zip(panel.rails, ("0 ▽", "inf ▲", "nan ✕"), strict=True) if len(part)]
-    figure.update_layout(
-        {
-            f"yaxis{y[1:]}": {
-                "domain": list(domain),
-                "anchor": x,
-                "range": [0, 1],
-                "fixedrange": True,
-                "tickvals": [0.5],
-                "ticktext": [" ".join(words)],
-                "ticks": "",
-                "showgrid": False,
-                "showline": False,
-            }
-        }
-    )
+    figure.update_layout({f"yaxis{y[1:]}": rail_axis(domain, " ".join(words), anchor=x)})
+    add_ground(figure, look, domain, xref=f"{x} domain")

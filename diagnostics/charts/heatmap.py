@@ -12,6 +12,7 @@ from diagnostics.charts.blocks import block_edges, block_median, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
+from diagnostics.charts.rails import MARKS
 from diagnostics.charts.scale import colour_axis
 from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios
 from diagnostics.measures.numbers import number, percent
@@ -150,7 +151,7 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -
     found = kinds(prepared.ratio)
     if not (found != VALUE).any():
         return False
-    for kind, symbol in ((ZERO, "triangle-down-open"), (INFINITE, "triangle-up"), (NAN, "x-thin-open")):
+    for kind in (ZERO, INFINITE, NAN):
         cells = found == kind
         if not cells.any():
             continue
@@ -169,7 +170,7 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -
             y=wire(steps[rows]),
             mode="markers",
             marker={
-                "symbol": symbol,
+                "symbol": MARKS[kind],
                 "size": 0.8 * look.size.marker,
                 "color": look.theme.text,
                 "line": {"width": look.size.thin, "color": look.theme.text},

@@ -13,7 +13,8 @@ from diagnostics.charts.blocks import block_edges, block_mean, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
-from diagnostics.charts.series import MEANINGS, NAN, VALUE, kinds
+from diagnostics.charts.rails import MARKS, add_ground, rail_axis
+from diagnostics.charts.series import MEANINGS, VALUE, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, percent
 from diagnostics.records import Array, Records, Run
@@ -39,7 +40,8 @@ class Curve(NamedTuple):
     eval_success: Array
     broken: int | None
     """The first training step whose loss was not a finite number."""
-    broken_as: str
+    broken_as: int
+    """NAN or INFINITE, as the loss was at that step; VALUE where none was."""
 
 
 class Prepared(NamedTuple):
@@ -113,7 +115,7 @@ def _curve(records: Records, label: str, style: Style) -> Curve:
         eval_loss=records.get("eval_loss", empty),
         eval_success=records.get("eval_success", empty),
         broken=int(step[broken[0]]) if broken.size else None,
-        broken_as=MEANINGS[int(kinds(loss[broken[:1]])[0])] if broken.size else "",
+        broken_as=int(kinds(loss[broken[:1]])[0]) if broken.size else VALUE,
     )
 
 
@@ -127,7 +129,7 @@ def describe(prepared: Prepared) -> str:
     said = []
     for curve in prepared.curves:
         success = f"success {percent(float(curve.eval_success[-1]))}" if len(curve.eval_success) else "not measured yet"
-        broken = "" if curve.broken is None else f", loss {curve.broken_as} at training step {curve.broken}"
+        broken = "" if curve.broken is None else f", loss {MEANINGS[curve.broken_as]} at training step {curve.broken}"
         said.append(f"{curve.label}: {success}{broken}")
     chance = f"Knowing nothing gives success {' or '.join(percent(share) for share in prepared.chance_success)}"
     return spoken([TITLE.replace("?", ":"), *said, chance])
@@ -216,32 +218,34 @@ def _strong(look: Frame, curve: Curve) -> dict[str, object]:
 
 
 def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
-    below = "knowing<br>nothing<br>" if len(prepared.chance_loss) == 1 else ""
-    lines = [("y", value, f"{below}{number(value, 3)}") for value in prepared.chance_loss]
-    below = "knowing<br>nothing<br>" if len(prepared.chance_success) == 1 else ""
-    lines += [("y2", value, f"{below}{percent(value)}") for value in prepared.chance_success]
-    for axis, value, words in lines:
-        figure.add_shape(
-            type="line",
-            xref="paper",
-            x0=0,
-            x1=1,
-            yref=axis,
-            y0=value,
-            y1=value,
-            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
-        )
-        figure.add_annotation(
-            text=words,
-            xref="paper",
-            x=1.006,
-            xanchor="left",
-            align="left",
-            yref=axis,
-            y=math.log10(value) if axis == "y" and prepared.log_loss else value,
-            yanchor="middle",
-            font={"color": look.theme.muted},
-        )
+    for axis, values, words in (
+        ("y", prepared.chance_loss, ", ".join(number(value, 3) for value in prepared.chance_loss)),
+        ("y2", prepared.chance_success, ", ".join(percent(value) for value in prepared.chance_success)),
+    ):
+        for value in values:
+            figure.add_shape(
+                type="line",
+                xref="paper",
+                x0=0,
+                x1=1,
+                yref=axis,
+                y0=value,
+                y1=value,
+                line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
+            )
+        if values:
+            middle = values[len(values) // 2]
+            figure.add_annotation(
+                text=f"knowing<br>nothing<br>{words}",
+                xref="paper",
+                x=1.006,
+                xanchor="left",
+                align="left",
+                yref=axis,
+                y=math.log10(middle) if axis == "y" and prepared.log_loss else middle,
+                yanchor="middle",
+                font={"color": look.theme.muted},
+            )
 
 
 def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> bool:
@@ -257,38 +261,15 @@ def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> bool:
             yaxis="y3",
             mode="markers",
             marker={
-                "symbol": "x-thin-open" if curve.broken_as == MEANINGS[NAN] else "triangle-up",
+                "symbol": MARKS[curve.broken_as],
                 "size": 1.3 * look.size.marker,
                 "color": colour,
                 "line": {"width": look.size.thin + 1, "color": colour},
             },
             legendgroup=curve.label,
             showlegend=False,
-            hovertemplate=f"training step %{{x}}: loss {curve.broken_as}<extra>{curve.label}</extra>",
+            hovertemplate=f"training step %{{x}}: loss {MEANINGS[curve.broken_as]}<extra>{curve.label}</extra>",
         )
-    figure.update_layout(
-        yaxis3={
-            "domain": list(_RAIL),
-            "range": [0, 1],
-            "fixedrange": True,
-            "tickvals": [0.5],
-            "ticktext": ["not finite"],
-            "ticks": "",
-            "showgrid": False,
-            "showline": False,
-            "anchor": "x",
-        }
-    )
-    figure.add_shape(
-        type="rect",
-        xref="paper",
-        yref="paper",
-        x0=0,
-        x1=1,
-        y0=_RAIL[0],
-        y1=_RAIL[1],
-        fillcolor=look.theme.rail,
-        line={"width": 0},
-        layer="below",
-    )
+    figure.update_layout(yaxis3=rail_axis(_RAIL, "not finite", anchor="x"))
+    add_ground(figure, look, _RAIL, xref="paper")
     return True

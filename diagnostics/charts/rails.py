@@ -16,7 +16,7 @@ from diagnostics.charts.frame import Frame, wire
 from diagnostics.charts.series import INFINITE, MEANINGS, NAN, ZERO, kinds
 from diagnostics.records import Array
 
-_MARKS = {ZERO: "triangle-down-open", INFINITE: "triangle-up", NAN: "x-thin-open"}
+MARKS = {ZERO: "triangle-down-open", INFINITE: "triangle-up", NAN: "x-thin-open"}
 _HEIGHT, _SPACE = 0.075, 0.012
 
 
@@ -74,7 +74,7 @@ def _rail(
             yaxis=f"y{axis}",
             mode="markers",
             marker={
-                "symbol": _MARKS[kind],
+                "symbol": MARKS[kind],
                 "size": max(look.size.marker - 1 - len(rows) // 3, 5),
                 "color": colour,
                 "line": {"width": look.size.thin + 0.4, "color": colour},
@@ -84,24 +84,31 @@ def _rail(
             showlegend=False,
             hovertemplate=f"{hover}: {MEANINGS[kind]}<extra>{label}</extra>",
         )
-    figure.update_layout(
-        {
-            f"yaxis{axis}": {
-                "domain": list(domain),
-                "range": [0, 1],
-                "fixedrange": True,
-                "tickvals": [0.5],
-                "ticktext": [MEANINGS[kind] if kind != NAN else "nan"],
-                "ticks": "",
-                "showgrid": False,
-                "showline": False,
-                "anchor": "x",
-            }
-        }
-    )
+    words = "nan" if kind == NAN else MEANINGS[kind]
+    figure.update_layout({f"yaxis{axis}": rail_axis(domain, words, anchor="x")})
+    add_ground(figure, look, domain, xref="paper")
+
+
+def rail_axis(domain: tuple[float, float], words: str, anchor: str) -> dict[str, object]:
+    """Return the y axis of a rail: no values, no zoom, its words where the ticks would be."""
+    return {
+        "domain": list(domain),
+        "range": [0, 1],
+        "fixedrange": True,
+        "tickvals": [0.5],
+        "ticktext": [words],
+        "ticks": "",
+        "showgrid": False,
+        "showline": False,
+        "anchor": anchor,
+    }
+
+
+def add_ground(figure: go.Figure, look: Frame, domain: tuple[float, float], xref: str) -> None:
+    """Shade the ground of a rail over the whole width of ``xref``."""
     figure.add_shape(
         type="rect",
-        xref="paper",
+        xref=xref,
         yref="paper",
         x0=0,
         x1=1,
