@@ -59,40 +59,36 @@ class _Gru(Function):
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         H = w_hh.shape[1]
-        initial = products.initial(x, h0, w_hh)
         outside, inside = b_ih, None  # of the reset gate's product
         if b_hh is not None:
             inside = b_hh[2 * H :]
             outside = torch.zeros_like(b_hh) if b_ih is None else b_ih.clone()
             outside[: 2 * H] += b_hh[: 2 * H]
-        output, memory, gates = (x.new_empty(*x.shape[:2], width) for width in (H, H, 3 * H))
-        w_hh_t, h = w_hh.t().contiguous(), initial
+        states = products.states_from(x, h0, H)
+        memory, gates = x.new_empty(*x.shape[:2], H), x.new_empty(*x.shape[:2], 3 * H)
+        w_hh_t = w_hh.t().contiguous()
         for block in products.blocks(gates):
             products.of_inputs(x[block], w_ih, outside, gates[block])
-            loops.gru_forward(output[block], gates[block], memory[block], h, w_hh_t, inside)
-            h = output[block][-1]
+            loops.gru_forward(states[products.states_of(block)], gates[block], memory[block], w_hh_t, inside)
         trace.gates = dict(zip("rzn", gates.split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
         ctx.trace = trace
-        ctx.save_for_backward(x, initial, w_ih, w_hh, output, gates, memory)
-        return output, output[-1].clone()
+        ctx.save_for_backward(x, w_ih, w_hh, states, gates, memory)
+        return states[1:].detach(), states[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, initial, w_ih, w_hh, output, gates, memory = ctx.saved_tensors
+            x, w_ih, w_hh, states, gates, memory = ctx.saved_tensors
             H = w_hh.shape[1]
-            grad_h = products.arriving(output, *arriving)
-            delta = output.new_empty(*output.shape[:2], 4 * H)  # blocks m, r, z, n
+            grad_h, delta = products.arriving(states, *arriving), gates.new_empty(*x.shape[:2], 4 * H)
             w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
             _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
             sums = products.Sums((need_x, *need_parameters), x, w_ih, w_nrz)
             for block in reversed(products.blocks(gates)):
-                h, change = output[block], delta[block]
-                before = output[block.start - 1] if block.start else initial
-                rows = products.rows_of(block)
-                loops.gru_backward(grad_h[rows], change, h, gates[block], memory[block], before, w_nrz)
-                sums.add(block, change[..., H:], change[..., : 3 * H], h, before)
+                rows, change = products.states_of(block), delta[block]
+                loops.gru_backward(grad_h[rows], change, states[rows], gates[block], memory[block], w_nrz)
+                sums.add(block, change[..., H:], change[..., : 3 * H], states[block])
             ctx.trace.record(StateGradients(grad_h[1:], None, delta[..., H:]))
             h0 = grad_h[0].clone() if need_h0 else None
             of_state = _torch_order(sums.w_hh), _torch_order(sums.b_hh)

@@ -65,36 +65,33 @@ class _Lstm(Function):
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         H = w_hh.shape[1]
-        h_initial, c_initial = products.initial(x, h0, w_hh), products.initial(x, c0, w_hh)
+        states, cells = products.states_from(x, h0, H), products.states_from(x, c0, H)
+        gates = x.new_empty(*x.shape[:2], 4 * H)
         bias, w_hh_t = products.total(b_ih, b_hh), w_hh.t().contiguous()
-        output, cells, gates = (x.new_empty(*x.shape[:2], width) for width in (H, H, 4 * H))
-        h, c = h_initial, c_initial
         for block in products.blocks(gates):
+            rows = products.states_of(block)
             products.of_inputs(x[block], w_ih, bias, gates[block])
-            loops.lstm_forward(output[block], cells[block], gates[block], h, c, w_hh_t)
-            h, c = output[block][-1], cells[block][-1]
-        trace.c, trace.gates = cells, dict(zip("ifgo", gates.split(H, 2), strict=True))
+            loops.lstm_forward(states[rows], cells[rows], gates[block], w_hh_t)
+        trace.c, trace.gates = cells[1:], dict(zip("ifgo", gates.split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
         ctx.trace = trace
-        ctx.save_for_backward(x, h_initial, c_initial, w_ih, w_hh, output, cells, gates)
-        return output, output[-1].clone(), cells[-1].clone()
+        ctx.save_for_backward(x, w_ih, w_hh, states, cells, gates)
+        return states[1:].detach(), states[-1].clone(), cells[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, h_initial, c_initial, w_ih, w_hh, output, cells, gates = ctx.saved_tensors
+            x, w_ih, w_hh, states, cells, gates = ctx.saved_tensors
             of_output, of_last_h, of_last_c = arriving
-            grad_h = products.arriving(output, of_output, of_last_h)
+            grad_h = products.arriving(states, of_output, of_last_h)
             grad_c = products.arriving(cells, None, of_last_c)
             delta = torch.empty_like(gates)
             _, need_x, need_h0, need_c0, *need_parameters = ctx.needs_input_grad
             sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
             for block in reversed(products.blocks(gates)):
-                h, c, change, rows = output[block], cells[block], delta[block], products.rows_of(block)
-                start = block.start - 1
-                h_before, c_before = (output[start], cells[start]) if block.start else (h_initial, c_initial)
-                loops.lstm_backward(grad_h[rows], grad_c[rows], change, c, gates[block], c_before, w_hh)
-                sums.add(block, change, change, h, h_before)
+                rows, change = products.states_of(block), delta[block]
+                loops.lstm_backward(grad_h[rows], grad_c[rows], change, cells[rows], gates[block], w_hh)
+                sums.add(block, change, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], grad_c[1:], delta))
             h0, c0 = grad_h[0].clone() if need_h0 else None, grad_c[0].clone() if need_c0 else None
         return None, *only_once((sums.x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh))

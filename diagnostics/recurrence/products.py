@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 21
 """A block's pre-activations take about as much: what the loop wrote is still in the cache when the products read it."""
 
 SKINNY = 32
@@ -26,14 +26,19 @@ def blocks(like: Tensor) -> list[slice]:
     return [slice(start, min(start + size, T)) for start in range(0, T, size)]
 
 
-def rows_of(state: slice) -> slice:
-    """The rows of a tensor [T+1,·] with a row per state, of the block's steps and of the state before them."""
-    return slice(state.start, state.stop + 1)
+def states_of(block: slice) -> slice:
+    """A block's rows in a tensor [T+1,·] with a row per state: its own, and that of the state before it."""
+    return slice(block.start, block.stop + 1)
 
 
-def initial(x: Tensor, state: Tensor | None, w_hh: Tensor) -> Tensor:
-    """The initial state [B,H]: the one given, or zeros."""
-    return x.new_zeros(x.shape[1], w_hh.shape[1]) if state is None else state
+def states_from(x: Tensor, state: Tensor | None, H: int) -> Tensor:
+    """A row per state [T+1,B,H]: the initial state, zeros where it is None, and room for those to come."""
+    states = x.new_empty(x.shape[0] + 1, x.shape[1], H)
+    if state is None:
+        states[0].zero_()
+    else:
+        states[0].copy_(state)
+    return states
 
 
 def total(b_ih: Tensor | None, b_hh: Tensor | None) -> Tensor | None:
@@ -52,21 +57,20 @@ def of_inputs(x: Tensor, w_ih: Tensor, bias: Tensor | None, out: Tensor) -> None
         torch.addmm(bias, flat, w_ih.t(), out=flat_out)
 
 
-def arriving(like: Tensor, of_output: Tensor | None, of_last: Tensor | None) -> Tensor:
-    """The loss's own use of each state as a fresh tensor [T+1,B,H], its row 0 (the initial state) zero.
+def arriving(states: Tensor, of_output: Tensor | None, of_last: Tensor | None) -> Tensor:
+    """The loss's own use of each of the ``states`` [T+1,B,H] as a fresh tensor, its row 0 (the initial state) zero.
 
-    ``like`` [T,B,H]; ``of_output`` [T,B,H] and ``of_last`` [B,H] are the gradients that autograd hands in, None where
+    ``of_output`` [T,B,H] and ``of_last`` [B,H] are the gradients that autograd hands in, None where
     the loss does not use the output or the final state.
     """
-    T, B, H = like.shape
-    gradient = like.new_empty(T + 1, B, H)
+    gradient = torch.empty_like(states)
     if of_output is None:
         gradient.zero_()
     else:
         gradient[0].zero_()
         gradient[1:].copy_(of_output)
     if of_last is not None:
-        gradient[T].add_(of_last)
+        gradient[-1].add_(of_last)
     return gradient
 
 
@@ -90,9 +94,8 @@ class Sums:
         """[K,I], in the layout of the parameter."""
         return None if self._w_ih_t is None else self._w_ih_t.t().contiguous()
 
-    def add(self, block: slice, of_input: Tensor, of_state: Tensor, states: Tensor, before: Tensor) -> None:
-        """Add a block: δ as the input's weights and as the recurrent weights meet it [S,B,K], h of the block [S,B,H]
-        and of the step before it [B,H]."""
+    def add(self, block: slice, of_input: Tensor, of_state: Tensor, states: Tensor) -> None:
+        """Add a block: δ as the input's weights and as the recurrent weights meet it [S,B,K], and h_{t−1} [S,B,H]."""
         delta, x = of_input.flatten(0, 1), self._x[block].reshape(-1, self._x.shape[2])
         if self.x is not None:
             into = self.x[block].view(x.shape)
@@ -103,8 +106,7 @@ class Sums:
         if self._w_ih_t is not None:
             self._w_ih_t.addmm_(x.t(), delta)
         if self.w_hh is not None:
-            self.w_hh.addmm_(of_state[0].t(), before)
-            self.w_hh.addmm_(of_state[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
+            self.w_hh.addmm_(of_state.flatten(0, 1).t(), states.flatten(0, 1))
         if self.b_ih is not None:
             self.b_ih.add_(of_input.sum((0, 1)))
         if self.b_hh is not None:

@@ -16,7 +16,6 @@ from torch.autograd import Function
 from torch.nn.functional import linear
 
 from diagnostics.recurrence.arguments import check, check_nonlinearity, pair
-from diagnostics.recurrence.products import initial
 from diagnostics.recurrence.trace import StateGradients, Trace
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -40,7 +39,7 @@ def rnn(
     check(1, x, {"h0": h0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
     check_nonlinearity(nonlinearity)
     tap = _Tap("rnn", x, h0, w_ih, w_hh, b_ih, b_hh)
-    h, states = initial(x, h0, w_hh), []
+    h, states = _initial(x, h0, w_hh), []
     for t, x_t in enumerate(x):
         a = tap.catch("preactivation", t, linear(x_t, w_ih, b_ih) + linear(h, w_hh, b_hh))
         h = tap.catch("h", t, ACTIVATIONS[nonlinearity](a))
@@ -56,7 +55,7 @@ def gru(
     check(3, x, {"h0": h0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
     tap = _Tap("gru", x, h0, w_ih, w_hh, b_ih, b_hh)
     H = w_hh.shape[1]
-    h, states, gates = initial(x, h0, w_hh), [], []
+    h, states, gates = _initial(x, h0, w_hh), [], []
     for t, x_t in enumerate(x):
         from_x, from_h = linear(x_t, w_ih, b_ih), linear(h, w_hh, b_hh)
         a_rz = tap.catch("preactivation", t, from_x[:, : 2 * H] + from_h[:, : 2 * H])
@@ -82,7 +81,7 @@ def lstm(
     h0, c0 = pair(state)
     check(4, x, {"h0": h0, "c0": c0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
     tap = _Tap("lstm", x, h0, c0, w_ih, w_hh, b_ih, b_hh)
-    h, c, states, cells, gates = initial(x, h0, w_hh), initial(x, c0, w_hh), [], [], []
+    h, c, states, cells, gates = _initial(x, h0, w_hh), _initial(x, c0, w_hh), [], [], []
     for t, x_t in enumerate(x):
         a = tap.catch("preactivation", t, linear(x_t, w_ih, b_ih) + linear(h, w_hh, b_hh))
         a_i, a_f, a_g, a_o = a.chunk(4, 1)
@@ -97,6 +96,10 @@ def lstm(
     tap.trace.c = torch.stack(cells).detach()
     output, h_n, c_n = tap.finish(torch.stack(states), h, c)
     return output, (h_n, c_n), tap.trace
+
+
+def _initial(x: Tensor, state: Tensor | None, w_hh: Tensor) -> Tensor:
+    return x.new_zeros(x.shape[1], w_hh.shape[1]) if state is None else state
 
 
 class _Tap:

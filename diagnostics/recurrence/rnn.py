@@ -59,29 +59,28 @@ class _Rnn(Function):
         b_ih: Tensor | None,
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        initial = products.initial(x, h0, w_hh)
+        states = products.states_from(x, h0, len(w_hh))
         bias, w_hh_t = products.total(b_ih, b_hh), w_hh.t().contiguous()
-        output, h = x.new_empty(*x.shape[:2], len(w_hh)), initial
-        for block in products.blocks(output):
-            products.of_inputs(x[block], w_ih, bias, output[block])
-            loops.rnn_forward(output[block], h, w_hh_t, nonlinearity)
-            h = output[block][-1]
+        for block in products.blocks(states[1:]):
+            rows = states[products.states_of(block)]
+            products.of_inputs(x[block], w_ih, bias, rows[1:])
+            loops.rnn_forward(rows, w_hh_t, nonlinearity)
         ctx.set_materialize_grads(False)
         ctx.trace, ctx.nonlinearity = trace, nonlinearity
-        ctx.save_for_backward(x, initial, w_ih, w_hh, output)
-        return output, output[-1].clone()
+        ctx.save_for_backward(x, w_ih, w_hh, states)
+        return states[1:].detach(), states[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, initial, w_ih, w_hh, output = ctx.saved_tensors
-            grad_h, delta = products.arriving(output, *arriving), torch.empty_like(output)
+            x, w_ih, w_hh, states = ctx.saved_tensors
+            grad_h, delta = products.arriving(states, *arriving), torch.empty_like(states[1:])
             _, _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
             sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
-            for block in reversed(products.blocks(output)):
-                h, change = output[block], delta[block]
-                loops.rnn_backward(grad_h[products.rows_of(block)], change, h, w_hh, ctx.nonlinearity)
-                sums.add(block, change, change, h, output[block.start - 1] if block.start else initial)
+            for block in reversed(products.blocks(delta)):
+                rows, change = products.states_of(block), delta[block]
+                loops.rnn_backward(grad_h[rows], change, states[rows], w_hh, ctx.nonlinearity)
+                sums.add(block, change, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], None, delta))
             h0 = grad_h[0].clone() if need_h0 else None
         return None, None, *only_once((sums.x, h0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh))
