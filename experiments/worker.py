@@ -65,6 +65,11 @@ class StoreRecorder:
         self._look_s = self._beat_s = 0.0
         self._stop = False
 
+    @property
+    def run_id(self) -> str:
+        """The run that is recorded."""
+        return self._writer.run_id
+
     def begin(self, facts: TaskFacts, info: Mapping[str, str]) -> None:
         """Record what is known before the first step."""
         self._writer.begin(facts, {**about_process(), **info})

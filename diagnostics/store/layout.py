@@ -65,6 +65,10 @@ def _checked(run_id: str) -> str:
     return run_id
 
 
+UNFINISHED = (".new", ".new-journal")
+"""What is left of a file whose maker was killed before it had its name."""
+
+
 def sidecars(path: Path) -> list[Path]:
     """The files that SQLite, or we, may leave beside the database ``path``."""
-    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal", ".new")]
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal", *UNFINISHED)]

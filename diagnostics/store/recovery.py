@@ -10,7 +10,7 @@ from typing import Any
 from diagnostics.store import locks, run_file
 from diagnostics.store.catalog import Catalog
 from diagnostics.store.errors import DiskFullError, StoreError
-from diagnostics.store.layout import Layout
+from diagnostics.store.layout import UNFINISHED, Layout
 from diagnostics.store.rows import RunRow
 from diagnostics.store.tail import RunReader, summary
 
@@ -38,8 +38,7 @@ def settle(layout: Layout, catalog: Catalog, row: RunRow) -> RunRow:
         left = _remains(layout, row)
         if not catalog.writable:
             return _left(row, left)
-        run_file.seal(layout.run_file(row.id))
-        layout.reserve(row.id).unlink(missing_ok=True)
+        _tidy(layout, row.id)
         try:
             catalog.change(row.id, "running", **left)
         except DiskFullError:
@@ -47,6 +46,14 @@ def settle(layout: Layout, catalog: Catalog, row: RunRow) -> RunRow:
         return catalog.row(row.id)
     finally:
         lock.release()
+
+
+def _tidy(layout: Layout, run_id: str) -> None:
+    """Leave one whole file of the run, and nothing that its worker only needed while it lived."""
+    path = layout.run_file(run_id)
+    run_file.seal(path)
+    for left in (layout.reserve(run_id), *(path.with_name(path.name + suffix) for suffix in UNFINISHED)):
+        left.unlink(missing_ok=True)
 
 
 def _remains(layout: Layout, row: RunRow) -> dict[str, Any]:
