@@ -95,10 +95,9 @@ def _run(specs: Sequence[RunSpec], refusal: str) -> None:
 
 def _submit(specs: Sequence[RunSpec]) -> None:
     try:
-        comparison, run_ids = places.queue().submit(specs, comparison_name(specs))
-        for run_id, spec, name in zip(run_ids, specs, run_names(specs), strict=True):
-            if name != spec.label():
-                places.store().rename(run_id, name)
+        asked = [spec.to_json() for spec in specs]
+        comparison, _ = places.store().create(asked, run_names(specs), comparison_name(specs))
+        places.queue().ensure_workers()
     except (StoreError, OSError) as error:
         st.toast(f"The runs were not started: {markdown(str(error))}.", icon=":material/error:")
         return

@@ -77,11 +77,10 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
     st.session_state.setdefault(CHOSEN, {})["at_step"] = at_step
     version = reading.version
     figures.show("ribbon", reading.runs, version, scope, at_step)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        figures.show("profile", reading.runs, version, scope, at_step)
-    with right:
-        figures.show("learning", reading.runs, version, scope)
+    with st.container(horizontal=True, key="side-by-side"):
+        for key in ("profile", "learning"):
+            with st.container():
+                figures.show(key, reading.runs, version, scope, at_step)
     _heatmaps(reading, scope)
     figures.show("clipping", reading.runs, version, scope)
     figures.forget_others(scope)
@@ -89,10 +88,10 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
 
 def _heatmaps(reading: Reading, scope: str) -> None:
     versions = dict(reading.version)
-    columns = st.columns(2, gap="medium") if len(reading.runs) > 1 else [st.container()]
-    for index, run in enumerate(reading.runs):
-        with columns[index % len(columns)]:
-            figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
+    with st.container(horizontal=True, key="side-by-side-heatmaps"):
+        for run in reading.runs:
+            with st.container():
+                figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
 
 
 def _stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
@@ -118,17 +117,13 @@ def _step_control(reading: Reading, scope: str) -> int | None:
     last = max(int(run.spec.get("steps", 1)) for run in reading.runs) - 1
     if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
         return None
-    slider, toggle = st.columns([5, 1], vertical_alignment="bottom")
-    live = False
-    with toggle:
-        if reading.live:
-            live = st.toggle("Live", value=True, key=f"live-{scope}", help="Follow the newest recorded step.")
-    key = f"step-{scope}"
+    key, following = f"step-{scope}", f"live-{scope}"
     newest = min(reading.newest_step, last)
+    live = reading.live and st.session_state.setdefault(following, True)
     if live or key not in st.session_state:
         st.session_state[key] = newest
-    with slider:
-        chosen = st.slider(
-            "Training step shown in the sentence and the profile", 0, last, key=key, disabled=live, step=1
-        )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        chosen = st.slider("Training step shown in the sentence and the profile", 0, last, key=key, disabled=live)
+        if reading.live:
+            st.toggle("Live", key=following, help="Follow the newest recorded step.")
     return None if live or chosen >= newest else int(chosen)

@@ -82,6 +82,12 @@ function build(parent) {
   return state;
 }
 
+// The page's own face first; an exported image, which cannot load it, falls back to the figure's.
+function fonts(state, layout) {
+  const own = getComputedStyle(state.frame).fontFamily.split(",")[0];
+  return [own, layout.font?.family ?? layout.template?.layout?.font?.family ?? "sans-serif"].join(", ");
+}
+
 // The drawing is one image with one name; plotly.js spreads it over several layers.
 function name(state) {
   state.plot.querySelectorAll("svg.main-svg").forEach((layer, index) => {
@@ -102,6 +108,7 @@ async function draw(state) {
     const Plotly = await plotly(wanted.library);
     if (state.wanted !== wanted || !state.frame.isConnected) return; // a newer one came while the library loaded
     const layout = { uirevision: "kept", ...wanted.figure.layout, autosize: true };
+    layout.font = { ...layout.font, family: fonts(state, layout) };
     delete layout.width;
     await Plotly.react(state.plot, wanted.figure.data, layout, config(state));
     state.drawn = true;

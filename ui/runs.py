@@ -24,8 +24,6 @@ _DELETED = "deleted"
 
 def show() -> None:
     """Draw the page."""
-    with st.sidebar:
-        look.projector_toggle()
     try:
         store = places.store()
         rows = store.runs()
@@ -36,11 +34,14 @@ def show() -> None:
         st.info(markdown(store.notice), icon=":material/lock:")
     _undo_bar()
     import_outcome()
+    with st.sidebar:
+        passing = filtered(rows) if rows else []
+        look.projector_toggle()
     if not rows:
         st.info("No runs are stored yet. Train some in the Lab, or import a bundle.")
         import_panel()
         return
-    picked = _pick(rows)
+    picked = _pick(rows, passing)
     _actions(picked)
     if picked:
         ids = [row.id for row in picked]
@@ -49,11 +50,10 @@ def show() -> None:
         st.caption("Choose one or more rows in the table to see them together below.")
 
 
-def _pick(rows: Sequence[RunRow]) -> list[RunRow]:
+def _pick(rows: Sequence[RunRow], passing: Sequence[RunRow]) -> list[RunRow]:
     before = st.session_state.get(RUNS)
     if before is None:
         before = st.query_params.get(RUNS, "").split(",")
-    passing = filtered(rows)
     if not passing:
         st.caption(f"None of the {len(rows)} runs passes the filters.")
         return []

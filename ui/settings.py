@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments.spec import FIELDS, Refusal, RunSpec
 from models.cells import CELLS
+from tasks import TASKS
 
 AXES = ("cell", "gap", "clip", "gate_bias", "seed")
 """The fields of which several values may be compared."""
@@ -93,13 +94,15 @@ def _asked(spec: RunSpec) -> dict[str, Value]:
 
 
 def run_names(specs: Sequence[RunSpec]) -> list[str]:
-    """A short name per run that tells it from the others."""
-    gaps = len({spec.gap for spec in specs}) > 1
-    return [f"{spec.label()} · gap {spec.gap}" if gaps else spec.label() for spec in specs]
+    """A short name per run: its cell, and what tells it from the others of the comparison."""
+    parts = [[*spec.label().split(" · "), f"gap {spec.gap}"] for spec in specs]
+    shared = set.intersection(*map(set, parts))
+    return [" · ".join([cell, *(part for part in rest if part not in shared)]) for cell, *rest in parts]
 
 
 def comparison_name(specs: Sequence[RunSpec]) -> str:
-    """What a comparison is called until somebody renames it: its cells, its task and its gap."""
-    cells = list(dict.fromkeys(CELLS[spec.cell].title for spec in specs))
-    gaps = list(dict.fromkeys(str(spec.gap) for spec in specs))
-    return f"{', '.join(cells)} · {specs[0].task} · gap {', '.join(gaps)}"
+    """What a comparison is called: its task, its gap, and what its runs have in common."""
+    gaps = ", ".join(dict.fromkeys(str(spec.gap) for spec in specs))
+    labels = [spec.label().split(" · ")[1:] for spec in specs]
+    shared = [part for part in labels[0] if all(part in label for label in labels)]
+    return " · ".join([TASKS[specs[0].task].title, f"gap {gaps}", *shared])

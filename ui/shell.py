@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from ui import look
 
 LAB = "ui/pages/lab.py"
 RUNS = "ui/pages/runs.py"
+ICON = Path(__file__).parent / "icon.svg"
+"""A file of our own: an icon by name would be fetched from the network."""
 
 
 def main() -> None:
     """Set the page up and run the page that was chosen."""
-    st.set_page_config(page_title="gradreach", page_icon=":material/insights:", layout="wide")
+    st.set_page_config(page_title="gradreach", page_icon=str(ICON), layout="wide")
     page = st.navigation(
         [
             st.Page(LAB, title="Lab", icon=":material/science:", default=True),

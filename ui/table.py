@@ -16,15 +16,10 @@ from ui.words import shown
 
 def filtered(rows: Sequence[RunRow]) -> list[RunRow]:
     """Show the filters and return the rows that pass all of them."""
-    text, cell, task, state = st.columns([2, 1.4, 1.4, 1.4], vertical_alignment="bottom")
-    with text:
-        wanted = st.text_input("Find", key="find", placeholder="name, comparison or id", type="search")
-    with cell:
-        cells = st.multiselect("Cell", list(CELLS), format_func=lambda n: CELLS[n].title, key="filter-cell")
-    with task:
-        tasks = st.multiselect("Task", list(TASKS), format_func=lambda n: TASKS[n].title, key="filter-task")
-    with state:
-        states = st.multiselect("State", STATES, key="filter-state")
+    wanted = st.text_input("Find", key="find", placeholder="name, comparison or id", type="search")
+    cells = st.multiselect("Cell", list(CELLS), format_func=lambda n: CELLS[n].title, key="filter-cell")
+    tasks = st.multiselect("Task", list(TASKS), format_func=lambda n: TASKS[n].title, key="filter-task")
+    states = st.multiselect("State", STATES, key="filter-state")
     words = (wanted or "").casefold().split()
     return [
         row
@@ -49,10 +44,10 @@ def chosen(rows: Sequence[RunRow], before: Sequence[str]) -> list[RunRow]:
         selection_mode="multi-row",
         selection_default={"selection": {"rows": places, "columns": [], "cells": []}},
         column_config={
+            **{name: st.column_config.Column(name.capitalize()) for name in _COLUMNS},
             "name": st.column_config.TextColumn("Name", width="medium", pinned=True),
             "success": st.column_config.NumberColumn("Success", format="percent"),
             "loss": st.column_config.NumberColumn("Loss", format="%.3g"),
-            "steps": st.column_config.TextColumn("Steps"),
         },
         alt="Runs, newest first, with what was asked for and how they ended. Choose rows to see them together.",
     )

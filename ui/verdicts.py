@@ -24,8 +24,6 @@ _BADGES: Mapping[str | None, tuple[str, str, str]] = {
 }
 """A mark beside the colour, for whoever cannot tell the colours: in light and in dark, 4.5:1 with the page."""
 
-STATES = {"queued": "waiting", "running": "training", "finished": "finished", "diverged": "diverged"}
-
 
 def verdicts(runs: Sequence[Run], progress: Mapping[str, Progress], theme: Literal["light", "dark"]) -> str:
     """The list of verdicts as HTML."""
@@ -41,12 +39,12 @@ def _item(run: Run, said: Verdict, progress: Progress | None, line: str, theme: 
     mark, light, dark = _BADGES[said.kind]
     colour = light if theme == "light" else dark
     badge = f'<span class="verdict-badge" style="color:{colour}">{mark} {markup(said.headline)}</span>'
-    advice = " ".join(f"<em>{markup(said.advice[0])}</em>" for _ in said.advice[:1])
-    cells = "".join((_reach(said), _cell("decay", _per_step(said.decay)), _half_life(said), _success(said)))
+    cells = (_reach(said), _informative(run, said), _decay(said), _half_life(said), _success(said))
+    advice = f" <b>Try:</b> {markup(said.advice[0].removeprefix('Try '))}" if said.advice else ""
     return (
-        f'<li class="verdict" style="--line:{line}"><div class="verdict-head">'
-        f'<span class="verdict-name">{markup(run.name)}</span>{badge}{cells}{_state(run, progress)}</div>'
-        f'<p class="verdict-words">{markup(said.sentence)} {advice}</p></li>'
+        f'<li style="--line:{line}"><div class="verdict-head">'
+        f'<span class="verdict-name">{markup(run.name)}</span>{badge}{"".join(cells)}{_state(run, progress)}</div>'
+        f'<p class="verdict-words">{markup(said.sentence)}{advice}</p></li>'
     )
 
 
@@ -56,7 +54,7 @@ def _cell(label: str, value: str, bar: str = "") -> str:
 
 def _bar(share: float, tick: float = math.nan) -> str:
     filled = f'<i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i>' if math.isfinite(share) else ""
-    ticked = f'<b style="left:{100 * min(max(tick, 0.0), 0.995):.1f}%"></b>' if math.isfinite(tick) else ""
+    ticked = f'<b style="left:{100 * min(max(tick, 0.0), 0.99):.1f}%"></b>' if math.isfinite(tick) else ""
     return f'<span class="verdict-bar" aria-hidden="true">{filled}{ticked}</span>'
 
 
@@ -67,28 +65,36 @@ def _reach(said: Verdict) -> str:
     return _cell("reach", words, _bar(said.reach / said.of if said.of else 1.0))
 
 
-def _per_step(decay: float) -> str:
-    return f"× {number(decay, 3)}" if math.isfinite(decay) else number(decay)
+def _informative(run: Run, said: Verdict) -> str:
+    """What arrives at the step that matters, as a share of what there is at the loss."""
+    facts = run.facts
+    word = f"at “{facts.tokens[facts.informative_steps[0]]}”" if facts and facts.informative_steps else "where it matters"
+    return _cell(f"gradient {markup(word)}", f"× {number(said.informative_grad)}")
+
+
+def _decay(said: Verdict) -> str:
+    return _cell("per step", f"× {number(said.decay, 3)}")
 
 
 def _half_life(said: Verdict) -> str:
     fades = math.isfinite(said.half_life_steps) and said.half_life_steps > 0
-    return _cell("half-life", f"{number(said.half_life_steps, 2)} steps" if fades else "–")
+    return _cell("half-life", f"{number(said.half_life_steps)} steps" if fades else "–")
 
 
 def _success(said: Verdict) -> str:
-    words = f"{percent(said.success)} <small style='display:inline'>chance {percent(said.chance)}</small>"
+    words = f"{percent(said.success)} <q>chance {percent(said.chance)}</q>"
     return _cell("success", words, _bar(said.success, said.chance))
 
 
 def _state(run: Run, progress: Progress | None) -> str:
+    """The progress bar: how far the run is, and the time that is left."""
     steps = int(run.spec.get("steps", 0))
     done = run.records.rows("step") or (progress.steps_done if progress else 0)
+    share = done / steps if steps else math.nan
     if run.state in ENDED:
-        word = STATES.get(run.state, run.state)
-        return _cell(word, f"{done} of {steps} steps", _bar(done / steps if steps else math.nan))
+        return _cell(run.state, f"{done} of {steps} steps", _bar(share))
     if run.state == "queued":
-        ahead = f"behind {progress.queued_behind}" if progress and progress.queued_behind else "about to begin"
-        return _cell("waiting", ahead, _bar(0.0))
-    words = f"step {done} of {steps}"
-    return _cell(f"training {left(progress.seconds_left if progress else None)}", words, _bar(done / steps if steps else 0))
+        ahead = progress.queued_behind if progress else 0
+        return _cell("waiting", f"behind {ahead} other{'s' if ahead > 1 else ''}" if ahead else "next in line", _bar(0.0))
+    time_left = left(progress.seconds_left if progress else None)
+    return _cell(f"training · {time_left}" if time_left else "training", f"step {done} of {steps}", _bar(share))

@@ -1,0 +1,78 @@
+"""What a person does on the Lab page, from the first look to the second comparison."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from experiments.presets import PRESETS
+from tests.browser.conftest import SMALL
+from tests.browser.person import come, drawn, figure, fill, mark, settled, states, until, zoom
+
+# About as long as it takes to zoom, hide a line and look on: long enough to see the lines move, and then stopped.
+LONG = f"{SMALL}&cell=tanh,gru&steps=60000&record_every=100"
+
+
+def test_first_look_is_not_empty_and_asks_nobody_else(page: Page, server: str, errors: list[str]) -> None:
+    come(page, server)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("gradient")
+    for preset in PRESETS.values():
+        expect(page.get_by_role("button", name=preset.title)).to_be_visible()
+    expect(page.get_by_text("Recorded example")).to_be_visible()
+    figure(page, "ribbon")
+    assert errors == []
+
+
+def test_a_preset_fills_the_controls_and_the_address(page: Page, server: str) -> None:
+    come(page, server)
+    page.get_by_role("button", name="Vanishing").click()
+    settled(page)
+    chosen = page.get_by_role("group", name="Cells").locator("[aria-pressed=true], [aria-checked=true]")
+    until(chosen.all_inner_texts, lambda texts: set(texts) == {"tanh", "sigmoid"}, "the preset's cells are chosen")
+    until(lambda: page.url, lambda url: "cell=" in url, "the address names the cells")
+    address = page.url
+    come(page, address)
+    until(chosen.all_inner_texts, lambda texts: set(texts) == {"tanh", "sigmoid"}, "the link chooses the cells again")
+
+
+def test_watch_zoom_stop_reload_change_and_run_again(page: Page, server: str, errors: list[str]) -> None:
+    come(page, f"{server}/?{LONG}")
+    page.get_by_role("button", name="Run 2 networks").click()
+    profile = figure(page, "profile")
+    learning = figure(page, "learning")
+
+    before = drawn(learning)
+    until(lambda: drawn(learning), lambda now: now["points"] > before["points"], "the lines move while it trains")
+
+    mark(profile)
+    zoom(page, profile)
+    zoomed = until(lambda: drawn(profile), lambda now: now["x"] != before["x"], "the zoom is seen")
+    figure(page, "profile").locator(".legendtoggle").first.click()
+    hidden = until(lambda: drawn(profile), lambda now: now["hidden"] > 0, "a line is hidden by its legend", 10)
+    version = hidden["version"]
+    later = until(lambda: drawn(profile), lambda now: now["version"] != version, "the figure is refreshed")
+    assert later["mark"] == "same node"
+    assert later["x"] == zoomed["x"]
+    assert later["hidden"] == hidden["hidden"]
+
+    page.get_by_role("button", name=re.compile("^stop Stop tanh|^Stop tanh")).click()
+    until(lambda: states(page), lambda now: now[0] == "stopped", "the run is stopped")
+    page.reload()
+    settled(page)
+    until(lambda: states(page), lambda now: now[:1] == ["stopped"], "the stopped run is there after a reload")
+    page.get_by_role("button", name=re.compile("Stop GRU")).click()
+    until(lambda: states(page), lambda now: now == ["stopped", "stopped"], "both are stopped")
+    first = page.url
+
+    page.get_by_role("group", name="Clipping").get_by_text("by norm").click()
+    page.get_by_role("group", name="Clipping").get_by_text("off").click()
+    settled(page)
+    page.get_by_text("More", exact=True).click()
+    fill(page, "Steps", "40")
+    fill(page, "Record every", "1")
+    page.get_by_role("button", name="Run 2 networks").click()
+    until(lambda: states(page), lambda now: now == ["finished", "finished"], "the second comparison is trained")
+    assert page.url != first
+    expect(page.get_by_role("heading", name=re.compile("no clipping"))).to_be_visible()
+    assert errors == []
