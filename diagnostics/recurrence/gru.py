@@ -73,13 +73,14 @@ class _Gru(Function):
         trace.gates = dict(zip("rzn", gates.split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
         ctx.trace = trace
-        ctx.save_for_backward(x, w_ih, w_hh, states, gates, memory)
+        ctx.save_for_backward(states, gates, memory, x, h0, w_ih, w_hh, b_ih, b_hh)
         return states[1:].detach(), states[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, w_ih, w_hh, states, gates, memory = ctx.saved_tensors
+            states, gates, memory, *inputs = ctx.saved_tensors
+            x, _, w_ih, w_hh, *_ = inputs
             H = w_hh.shape[1]
             grad_h, delta = products.arriving(states, *arriving), gates.new_empty(*x.shape[:2], 4 * H)
             w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
@@ -92,7 +93,7 @@ class _Gru(Function):
             ctx.trace.record(StateGradients(grad_h[1:], None, delta[..., H:]))
             h0 = grad_h[0].clone() if need_h0 else None
             of_state = _torch_order(sums.w_hh), _torch_order(sums.b_hh)
-        return None, *only_once((sums.x, h0, sums.w_ih, of_state[0], sums.b_ih, of_state[1]))
+        return None, *only_once((sums.x, h0, sums.w_ih, of_state[0], sums.b_ih, of_state[1]), (*inputs, *arriving))
 
 
 def _torch_order(blocks: Tensor | None) -> Tensor | None:

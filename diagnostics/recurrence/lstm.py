@@ -75,13 +75,14 @@ class _Lstm(Function):
         trace.c, trace.gates = cells[1:], dict(zip("ifgo", gates.split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
         ctx.trace = trace
-        ctx.save_for_backward(x, w_ih, w_hh, states, cells, gates)
+        ctx.save_for_backward(states, cells, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
         return states[1:].detach(), states[-1].clone(), cells[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, w_ih, w_hh, states, cells, gates = ctx.saved_tensors
+            states, cells, gates, *inputs = ctx.saved_tensors
+            x, _, _, w_ih, w_hh, *_ = inputs
             of_output, of_last_h, of_last_c = arriving
             grad_h = products.arriving(states, of_output, of_last_h)
             grad_c = products.arriving(cells, None, of_last_c)
@@ -94,4 +95,4 @@ class _Lstm(Function):
                 sums.add(block, change, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], grad_c[1:], delta))
             h0, c0 = grad_h[0].clone() if need_h0 else None, grad_c[0].clone() if need_c0 else None
-        return None, *only_once((sums.x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh))
+        return None, *only_once((sums.x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh), (*inputs, *arriving))

@@ -10,22 +10,22 @@ from torch import Tensor
 from torch.autograd import Function
 
 
-def only_once(gradients: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def only_once(gradients: Sequence[Tensor | None], sources: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Mark the gradients that a backward returns, so that differentiating them raises instead of being silently wrong.
 
-    ``torch.autograd.function.once_differentiable`` is silent where the incoming gradient is a constant, as it is for
-    ``output.sum().backward(create_graph=True)``.
+    ``sources`` are the tensors that they depend on. ``torch.autograd.function.once_differentiable`` does not know
+    these, and is silent where the incoming gradient is a constant, as it is for ``output.sum()``.
     """
     if not torch.is_grad_enabled():
         return tuple(gradients)
-    return tuple(None if gradient is None else _Once.apply(gradient.requires_grad_()) for gradient in gradients)
+    return tuple(None if gradient is None else _Once.apply(gradient, *sources) for gradient in gradients)
 
 
 class _Once(Function):
-    """The identity, which refuses to be differentiated."""
+    """The identity on its first argument, which refuses to be differentiated."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, *sources: Tensor | None) -> Tensor:
         return gradient.clone()
 
     @staticmethod

@@ -117,8 +117,9 @@ class _Tap:
             tensor.register_hook(partial(self._write, name, t, column))
         return tensor
 
-    def _write(self, name: str, t: int, column: int, gradient: Tensor) -> None:
-        self._rows[name][t, :, column : column + gradient.shape[1]] = gradient.detach()
+    def _write(self, name: str, t: int, column: int, gradient: Tensor | None) -> None:
+        if gradient is not None:  # as autograd says where the loss does not use the final state
+            self._rows[name][t, :, column : column + gradient.shape[1]] = gradient.detach()
 
     def gates(self, names: str, gates: Sequence[Tensor]) -> None:
         """Keep the gates, each [B,G·H] with blocks in the order of ``names``."""

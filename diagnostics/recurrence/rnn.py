@@ -67,13 +67,14 @@ class _Rnn(Function):
             loops.rnn_forward(rows, w_hh_t, nonlinearity)
         ctx.set_materialize_grads(False)
         ctx.trace, ctx.nonlinearity = trace, nonlinearity
-        ctx.save_for_backward(x, w_ih, w_hh, states)
+        ctx.save_for_backward(states, x, h0, w_ih, w_hh, b_ih, b_hh)
         return states[1:].detach(), states[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            x, w_ih, w_hh, states = ctx.saved_tensors
+            states, *inputs = ctx.saved_tensors
+            x, _, w_ih, w_hh, *_ = inputs
             grad_h, delta = products.arriving(states, *arriving), torch.empty_like(states[1:])
             _, _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
             sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
@@ -83,4 +84,4 @@ class _Rnn(Function):
                 sums.add(block, change, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], None, delta))
             h0 = grad_h[0].clone() if need_h0 else None
-        return None, None, *only_once((sums.x, h0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh))
+        return None, None, *only_once((sums.x, h0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh), (*inputs, *arriving))
