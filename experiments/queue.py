@@ -96,6 +96,7 @@ class Queue:
         if row.state in ("queued", "running") and time.monotonic() >= self._looked_s + LOOK_AFTER_S:
             self.ensure_workers()
             row = self.store.row(run_id)
+        queued = self.store.catalog.queued() if row.state == "queued" else []
         now = time.time()
         beat_s = row.heartbeat_s if row.state == "running" else None
         return Progress(
@@ -104,7 +105,7 @@ class Queue:
             steps=row.steps,
             seconds_left=_seconds_left(row, now),
             loss=row.loss,
-            queued_behind=self.store.catalog.queued().index(run_id) if row.state == "queued" else 0,
+            queued_behind=queued.index(run_id) if run_id in queued else 0,
             silent_s=None if beat_s is None else max(0.0, now - beat_s),
             detail=row.detail,
         )

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from diagnostics.store import Store
+from experiments import pool
 
 FAKE = "tests.experiments.fake_trainers:train"
 
@@ -36,8 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """A store whose workers are ended with the test."""
     store = Store.open(tmp_path / "store")
     yield store
-    for worker in store.workers.rows():
-        if worker.pid is not None and psutil.pid_exists(worker.pid):
-            process = psutil.Process(worker.pid)
-            if "experiments.worker" in process.cmdline():
-                os.kill(worker.pid, signal.SIGKILL)
+    for child in pool._CHILDREN:
+        child.kill()
+        child.wait()
+    pool._CHILDREN.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import multiprocessing
 import os
@@ -52,7 +53,11 @@ def test_kill_9_of_a_worker_at_random_moments_loses_nothing_acknowledged(store, 
         # Runs of 3 steps end at about the time of the kill: the last words of a run are a moment like any other.
         spec = {"steps": rng.choice((3, 30, 10**6))}
         _, (run_id,) = store.create([spec], ["x"])
-        time.sleep(rng.uniform(0.0, 0.2))
+        if rng.random() < 0.7:  # while it writes, else perhaps before it has begun
+            wait_for(functools.partial(acknowledged, acks, run_id))
+            time.sleep(rng.uniform(0.0, 0.05))
+        else:
+            time.sleep(rng.uniform(0.0, 0.2))
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL

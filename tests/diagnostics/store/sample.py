@@ -35,6 +35,7 @@ def rows(start: int, stop: int, *, optional: bool = False, sizes: dict[str, int]
             columns[name] = np.broadcast_to(np.arange(start, stop), shape).copy()
         else:
             columns[name] = np.where(rng.random(shape) < 0.3, rng.choice(odd, shape), rng.normal(size=shape))
+    columns["wall_s"] = 0.01 * np.arange(start + 1, stop + 1)
     return columns
 
 
