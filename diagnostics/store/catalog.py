@@ -75,21 +75,6 @@ class Catalog:
             finally:
                 connection.close()
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to look with; it may write so far as to roll back what a killed writer left half done."""
-        if not self.writable:
-            with reading(self.path) as connection:
-                yield connection
-            return
-        with told(self.path):
-            connection = connect(self.path, write=True)
-            try:
-                connection.execute("PRAGMA query_only=ON")
-                yield connection
-            finally:
-                connection.close()
-
     def rows(self, *, comparison: str | None = None, include_deleted: bool = False) -> list[RunRow]:
         """The runs, newest first."""
         where, values = ["1"], []
@@ -98,29 +83,29 @@ class Catalog:
             values.append(comparison)
         if not include_deleted:
             where.append("NOT run.deleted")
-        with self.reading() as connection:
+        with reading(self.path) as connection:
             found = connection.execute(f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY run.number DESC", values)
             return [row_of(values) for values in found]
 
     def row(self, run_id: str) -> RunRow:
         """One run; raises ``StoreError`` where there is none of this id."""
-        with self.reading() as connection:
+        with reading(self.path) as connection:
             return fetch(connection, run_id)
 
     def queued(self) -> list[str]:
         """The ids of the runs that wait, the oldest first."""
-        with self.reading() as connection:
+        with reading(self.path) as connection:
             found = connection.execute("SELECT id FROM run WHERE state = 'queued' AND NOT deleted ORDER BY number")
             return [row[0] for row in found]
 
     def ids(self) -> list[str]:
         """The ids of all runs, deleted ones too, the oldest first."""
-        with self.reading() as connection:
+        with reading(self.path) as connection:
             return [str(row[0]) for row in connection.execute("SELECT id FROM run ORDER BY number")]
 
     def comparisons(self) -> list[ComparisonRow]:
         """The comparisons that still have a run, newest first."""
-        with self.reading() as connection:
+        with reading(self.path) as connection:
             found = connection.execute(
                 "SELECT c.id, c.name, c.created_s, count(*) FROM comparison c JOIN run ON run.comparison = c.id"
                 " WHERE NOT run.deleted GROUP BY c.id ORDER BY c.created_s DESC, c.id DESC"

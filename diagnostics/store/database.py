@@ -8,6 +8,7 @@ writer was killed in the middle of a commit (with a rollback journal it could no
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -45,32 +46,50 @@ def connect(path: Path, *, write: bool = False, immutable: bool = False) -> sqli
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection to ``path``; what fails is told as a ``StoreError`` that names the file."""
+    """A read-only look at ``path`` as it is at one moment; what fails is a ``StoreError`` that names the file."""
     with told(path):
-        connection = connect(path)
-        try:
-            _touch(connection)
-        except sqlite3.OperationalError:
-            connection.close()
-            connection = _connect_unwritable(path)
+        connection = _open_to_read(path)
         try:
             yield connection
         finally:
             connection.close()
 
 
-def _touch(connection: sqlite3.Connection) -> None:
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    connection = connect(path)
+    try:
+        _look(connection)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_IOERR", "SQLITE_FULL")):
+            raise
+        connection = _open_with_trouble(path)
+    return connection
+
+
+def _look(connection: sqlite3.Connection) -> None:
+    """Begin a transaction that has read something, so that everything after it comes from the same moment."""
+    connection.execute("BEGIN")
     connection.execute("PRAGMA schema_version").fetchone()
 
 
-def _connect_unwritable(path: Path) -> sqlite3.Connection:
-    """Open a file whose folder cannot be written, where SQLite has no place for the index of a write-ahead log."""
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size > 0:
-        raise StoreError(
-            f"{path} cannot be read where it lies, because its newest entries are in {log.name} and the folder "
-            "cannot be written: copy the store to a folder of your own"
-        )
+def _open_with_trouble(path: Path) -> sqlite3.Connection:
+    """Open what a read-only connection cannot: a killed writer left its journal, or the folder cannot be written.
+
+    In the first case SQLite must undo the half-done transaction, which is writing, though nothing of ours. In the
+    second it has no place for the index of a write-ahead log, and needs none where there is no log.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        connection = connect(path, write=True)
+        connection.execute("PRAGMA query_only=ON")
+        _look(connection)
+        return connection
+    for left in (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")):
+        if left.exists() and left.stat().st_size > 0:
+            raise StoreError(
+                f"{path} cannot be read where it lies, because {left.name} belongs to it and the folder cannot be "
+                "written: copy the store to a folder of your own"
+            )
     return connect(path, immutable=True)
 
 

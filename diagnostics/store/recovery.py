@@ -35,10 +35,10 @@ def settle(layout: Layout, catalog: Catalog, row: RunRow) -> RunRow:
         row = catalog.row(row.id)
         if row.state != "running":
             return row
-        left = _remains(layout, row)
         if not catalog.writable:
-            return _left(row, left)
+            return _left(row, _remains(layout, row))
         _tidy(layout, row.id)
+        left = _remains(layout, row)
         try:
             catalog.change(row.id, "running", **left)
         except DiskFullError:

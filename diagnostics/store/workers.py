@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from diagnostics.store.catalog import Catalog
+from diagnostics.store.database import reading
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class WorkerList:
 
     def rows(self) -> list[WorkerRow]:
         """Everybody on the list, the oldest first."""
-        with self._catalog.reading() as connection:
+        with reading(self._catalog.path) as connection:
             found = connection.execute(
                 "SELECT token, pid, state, slot, spawned_s, log, detail, run FROM worker ORDER BY spawned_s, token"
             )

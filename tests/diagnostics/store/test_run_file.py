@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagnostics.records import COLUMNS, Records
-from diagnostics.store import DiskFullError, StoreError
+from diagnostics.store import DiskFullError, Store, StoreError, database
 from diagnostics.store.packing import checked, checksum, pack, unpack
 from tests.diagnostics.store.sample import FACTS, INFO, rows, same
 
@@ -186,18 +187,39 @@ def test_reading_does_not_change_a_file(store, finished):
 
 def test_a_file_in_a_folder_that_cannot_be_written_is_read(store, finished, monkeypatch):
     """As on a read-only medium, where SQLite cannot make the index of a log; made up, as root may write anywhere."""
-    from diagnostics.store import database
 
     def refused(connection: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setattr(database, "_touch", refused)
-    assert database.connect(store.run_file(finished), immutable=True).close() is None
-    with database.reading(store.run_file(finished)) as connection:
+    monkeypatch.setattr(database, "_look", refused)
+    monkeypatch.setattr(sqlite3.OperationalError, "sqlite_errorname", "SQLITE_CANTOPEN", raising=False)
+    monkeypatch.setattr(database.os, "access", lambda *_: False)
+    path = store.run_file(finished)
+    with database.reading(path) as connection:
         assert connection.execute("SELECT count(*) FROM chunk").fetchone() == (3,)
-    Path(f"{store.run_file(finished)}-wal").write_bytes(b"newer entries")
-    with (
-        pytest.raises(StoreError, match=r"its newest entries are in .*-wal and the folder cannot be written"),
-        database.reading(store.run_file(finished)),
-    ):
-        pass
+    Path(f"{path}-wal").write_bytes(b"newer entries")
+    with pytest.raises(StoreError, match=r"because r-\w+.sqlite-wal belongs to it and the folder cannot be written"):
+        database.reading(path).__enter__()
+
+
+@pytest.mark.parametrize("which", ["catalog", "run"])
+def test_what_a_killed_writer_left_half_done_is_undone_by_who_looks(store, finished, tmp_path, which):
+    """The files as ``kill -9`` leaves them in the middle of a commit: pages written, and the journal to undo them."""
+    path = store.layout.catalog if which == "catalog" else store.run_file(finished)
+    with closing(database.connect(path, write=True)) as writer:
+        writer.execute("PRAGMA cache_size=1")  # so that pages reach the file before the commit
+        writer.execute("BEGIN IMMEDIATE")
+        if which == "catalog":
+            writer.execute("CREATE TABLE half (x)")
+            writer.execute("UPDATE run SET state = 'failed', name = 'half done'")
+        else:
+            writer.execute("UPDATE chunk SET payload = zeroblob(length(payload) + 9000)")
+        shutil.copytree(store.path, tmp_path / "left")
+        writer.execute("ROLLBACK")
+    copied = tmp_path / "left" / path.relative_to(store.path)
+    assert copied.read_bytes() != path.read_bytes()
+    assert Path(f"{copied}-journal").stat().st_size > 0
+    left = Store.open(tmp_path / "left")
+    assert (left.row(finished).state, left.row(finished).name) == ("finished", "a run")
+    assert left.read(finished).records.rows("step") == 6
+    assert left.check() == []
