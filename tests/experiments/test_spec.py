@@ -159,7 +159,7 @@ def test_the_label_says_what_is_not_as_usual() -> None:
     assert RunSpec.make(cell="gru").label() == "GRU · clip norm 1 · seed 0"
     odd = RunSpec.make(cell="lstm", gate_bias=0.0, layers=2, init="scaled:1.5", clip="none", seed=3)
     assert odd.label() == "LSTM · 2 layers · scaled 1.5 · forget bias +0 · no clipping · seed 3"
-    assert "update bias chrono" in RunSpec.make(cell="gru", gate_bias="chrono").label()
+    assert "update bias +2.5" in RunSpec.make(cell="gru", gate_bias=2.5).label()
 
 
 def test_expand_gives_every_combination_in_order() -> None:
