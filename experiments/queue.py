@@ -67,7 +67,7 @@ class Queue:
         self._looked_s = time.monotonic()
         if self.store.read_only:
             return
-        rows = self.store.runs()
+        rows = self.store.active()
         waiting = [row for row in rows if row.state == "queued"]
         running = [row for row in rows if row.state == "running"]
         self._pool.kill_hung(running)

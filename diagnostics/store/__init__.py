@@ -4,7 +4,7 @@ from diagnostics.store.check import Finding
 from diagnostics.store.errors import DiskFullError, StoreError
 from diagnostics.store.rows import ENDED, STATES, ComparisonRow, RunRow
 from diagnostics.store.store import Store
-from diagnostics.store.tail import RunTail
+from diagnostics.store.tail import RunTail, read_run_file
 from diagnostics.store.workers import WorkerRow
 from diagnostics.store.writer import RunWriter
 
@@ -20,4 +20,5 @@ __all__ = [
     "Store",
     "StoreError",
     "WorkerRow",
+    "read_run_file",
 ]

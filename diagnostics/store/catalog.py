@@ -75,14 +75,18 @@ class Catalog:
             finally:
                 connection.close()
 
-    def rows(self, *, comparison: str | None = None, include_deleted: bool = False) -> list[RunRow]:
-        """The runs, newest first."""
+    def rows(
+        self, *, comparison: str | None = None, include_deleted: bool = False, active: bool = False
+    ) -> list[RunRow]:
+        """The runs, newest first; with ``active`` only those that are queued or running."""
         where, values = ["1"], []
         if comparison is not None:
             where.append("run.comparison = ?")
             values.append(comparison)
         if not include_deleted:
             where.append("NOT run.deleted")
+        if active:
+            where.append("run.state IN ('queued', 'running')")
         with reading(self.path) as connection:
             found = connection.execute(f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY run.number DESC", values)
             return [row_of(values) for values in found]

@@ -73,6 +73,11 @@ class Store:
         rows = self.catalog.rows(comparison=comparison, include_deleted=include_deleted)
         return [settle(self.layout, self.catalog, row) for row in rows]
 
+    def active(self) -> list[RunRow]:
+        """The runs that are queued or running, newest first."""
+        rows = [settle(self.layout, self.catalog, row) for row in self.catalog.rows(active=True)]
+        return [row for row in rows if row.state in ("queued", "running")]
+
     def row(self, run_id: str) -> RunRow:
         """One run; raises ``StoreError`` where there is none of this id."""
         return settle(self.layout, self.catalog, self.catalog.row(run_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Protocol
 
 from diagnostics.records import Records, Run, TaskFacts
@@ -49,7 +50,6 @@ class RunReader:
 
     def run(self, row: RunRow) -> Run:
         """The run as far as it has been read."""
-        info = self.documents.get("info", {})
         return Run(
             id=row.id,
             name=row.name,
@@ -58,7 +58,7 @@ class RunReader:
             facts=facts_of(self.documents.get("facts")),
             records=self.records,
             detail=row.detail,
-            versions={key: value for key, value in info.items() if isinstance(value, str)},
+            versions=versions_of(self.documents.get("info", {})),
             comparison=row.comparison,
         )
 
@@ -122,6 +122,31 @@ _END: Mapping[str, Callable[[Any], Any]] = {
     "success": float,
 }
 """From JSON to a column of the catalog."""
+
+
+def read_run_file(path: Path) -> Run:
+    """The run in a file that lies outside a store, as ``Store.copy_run_file`` writes it; comparison stays empty."""
+    with run_file.opened(path) as connection:
+        documents = run_file.documents(connection, path)
+        records = Records.concatenate(run_file.chunks(connection, path))
+    about, end = documents.get("run", {}), summary(documents, records)
+    if not isinstance(about.get("spec"), dict):
+        raise StoreError(f"{path} does not say which run it holds")
+    return Run(
+        id=str(about.get("id", "")),
+        name=str(about.get("name", "")),
+        state=end.get("state", "interrupted"),
+        spec=about["spec"],
+        facts=facts_of(documents.get("facts")),
+        records=records,
+        detail=end.get("detail", ""),
+        versions=versions_of(documents.get("info", {})),
+    )
+
+
+def versions_of(info: Mapping[str, Any]) -> dict[str, str]:
+    """What a run was made with, from the document ``info``: its entries that are text."""
+    return {key: value for key, value in info.items() if isinstance(value, str)}
 
 
 class Rows(Protocol):

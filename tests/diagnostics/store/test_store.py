@@ -195,3 +195,22 @@ def test_torch_and_plotly_stay_away():
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "a?b#c%20 é'\"&mode=memory"
+    store = Store.open(folder)
+    _, (run_id,) = store.create([{}], ["a"])
+    with store.writer(run_id) as writer:
+        writer.append(rows(0, 2))
+        writer.finish("finished")
+    assert Store.open(folder).read(run_id).records.rows("step") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
+
+
+def test_active_lists_what_waits_or_runs(store, finished):
+    _, (first, second) = store.create([{}, {}], ["a", "b"])
+    with store.writer(first) as writer:
+        assert [row.id for row in store.active()] == [second, first]
+        writer.finish("finished")
+    assert [row.id for row in store.active()] == [second]

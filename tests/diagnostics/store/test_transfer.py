@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from diagnostics.store import Store, StoreError
+from diagnostics.store import Store, StoreError, read_run_file
 from tests.diagnostics.store.sample import FACTS, INFO, rows, same
 
 
@@ -119,3 +119,13 @@ def test_documents_with_true_checksums_and_absurd_content_are_refused(
         elsewhere.import_run_file(path, store.row(finished).spec, "x")
     assert elsewhere.runs() == []
     assert list((elsewhere.path / "runs").iterdir()) == []
+
+
+def test_a_file_outside_a_store_reads_as_the_run(store, finished, tmp_path):
+    store.copy_run_file(finished, tmp_path / "alone.sqlite")
+    wanted, got = store.read(finished), read_run_file(tmp_path / "alone.sqlite")
+    assert all(same(got.records[name], wanted.records[name]) for name in wanted.records)
+    assert (got.id, got.name, got.state, got.spec) == (wanted.id, wanted.name, wanted.state, wanted.spec)
+    assert (got.facts.tokens, got.versions) == (wanted.facts.tokens, wanted.versions)
+    with pytest.raises(StoreError, match=r"nowhere.sqlite is missing"):
+        read_run_file(tmp_path / "nowhere.sqlite")
