@@ -85,11 +85,11 @@ class _Gru(Function):
             grad_h, delta = products.arriving(states, *arriving), gates.new_empty(*x.shape[:2], 4 * H)
             w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
             _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
-            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_nrz)
+            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_nrz, slice(H, None), slice(3 * H))
             for block in reversed(products.blocks(gates)):
                 rows, change = products.states_of(block), delta[block]
                 loops.gru_backward(grad_h[rows], change, states[rows], gates[block], memory[block], w_nrz)
-                sums.add(block, change[..., H:], change[..., : 3 * H], states[block])
+                sums.add(block, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], None, delta[..., H:]))
             h0 = grad_h[0].clone() if need_h0 else None
             of_state = _torch_order(sums.w_hh), _torch_order(sums.b_hh)

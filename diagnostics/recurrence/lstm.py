@@ -92,7 +92,7 @@ class _Lstm(Function):
             for block in reversed(products.blocks(gates)):
                 rows, change = products.states_of(block), delta[block]
                 loops.lstm_backward(grad_h[rows], grad_c[rows], change, cells[rows], gates[block], w_hh)
-                sums.add(block, change, change, states[block])
+                sums.add(block, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], grad_c[1:], delta))
             h0, c0 = grad_h[0].clone() if need_h0 else None, grad_c[0].clone() if need_c0 else None
         return None, *only_once((sums.x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh), (*inputs, *arriving))

@@ -78,36 +78,55 @@ class Sums:
     """The gradients of x, w_ih, w_hh and the two biases, gathered block by block; None where not ``needed``.
 
     ∂L/∂x_t = W_ihᵀ δ_t;  ∂L/∂W_ih = Σ δ_t x_tᵀ;  ∂L/∂W_hh = Σ δ_t h_{t−1}ᵀ;  ∂L/∂b = Σ δ_t
+
+    The columns of δ that belong to the rows of the input's weights and of the recurrent weights are ``of_input`` and
+    ``of_state``: all of them, except for a GRU.
     """
 
-    def __init__(self, needed: Sequence[bool], x: Tensor, w_ih: Tensor, w_hh: Tensor) -> None:
-        need_x, need_w_ih, need_w_hh, need_b_ih, need_b_hh = needed
-        self._x, self._w_ih = x, w_ih
+    def __init__(
+        self,
+        needed: Sequence[bool],
+        x: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
+        of_input: slice = slice(None),
+        of_state: slice = slice(None),
+    ) -> None:
+        need_x, need_w_ih, need_w_hh, self._need_b_ih, self._need_b_hh = needed
+        self._x, self._w_ih, self._of_input, self._of_state = x, w_ih, of_input, of_state
         self.x = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
         self._w_ih_t = w_ih.new_zeros(w_ih.shape[1], w_ih.shape[0]) if need_w_ih else None
         self.w_hh = torch.zeros_like(w_hh, memory_format=torch.contiguous_format) if need_w_hh else None
-        self.b_ih = w_ih.new_zeros(len(w_ih)) if need_b_ih else None
-        self.b_hh = w_hh.new_zeros(len(w_hh)) if need_b_hh else None
+        self._bias = w_ih.new_zeros(())
 
     @property
     def w_ih(self) -> Tensor | None:
         """[K,I], in the layout of the parameter."""
         return None if self._w_ih_t is None else self._w_ih_t.t().contiguous()
 
-    def add(self, block: slice, of_input: Tensor, of_state: Tensor, states: Tensor) -> None:
-        """Add a block: δ as the input's weights and as the recurrent weights meet it [S,B,K], and h_{t−1} [S,B,H]."""
-        delta, x = of_input.flatten(0, 1), self._x[block].reshape(-1, self._x.shape[2])
+    @property
+    def b_ih(self) -> Tensor | None:
+        """[K], a tensor of its own: clipping works in place, and most often b_hh has the same numbers."""
+        return self._bias[self._of_input].clone() if self._need_b_ih else None
+
+    @property
+    def b_hh(self) -> Tensor | None:
+        """[K], a tensor of its own, too."""
+        return self._bias[self._of_state].clone() if self._need_b_hh else None
+
+    def add(self, block: slice, delta: Tensor, states: Tensor) -> None:
+        """Add a block: δ [S,B,·] and h_{t−1} [S,B,H]."""
+        delta, x = delta.flatten(0, 1), self._x[block].reshape(-1, self._x.shape[2])
+        of_input, of_state = delta[:, self._of_input], delta[:, self._of_state]
         if self.x is not None:
             into = self.x[block].view(x.shape)
             if self._w_ih.shape[1] < SKINNY:
-                into.copy_((self._w_ih.t() @ delta.t()).t())
+                into.copy_((self._w_ih.t() @ of_input.t()).t())
             else:
-                torch.mm(delta, self._w_ih, out=into)
+                torch.mm(of_input, self._w_ih, out=into)
         if self._w_ih_t is not None:
-            self._w_ih_t.addmm_(x.t(), delta)
+            self._w_ih_t.addmm_(x.t(), of_input)
         if self.w_hh is not None:
-            self.w_hh.addmm_(of_state.flatten(0, 1).t(), states.flatten(0, 1))
-        if self.b_ih is not None:
-            self.b_ih.add_(of_input.sum((0, 1)))
-        if self.b_hh is not None:
-            self.b_hh.add_(of_state.sum((0, 1)))
+            self.w_hh.addmm_(of_state.t(), states.flatten(0, 1))
+        if self._need_b_ih or self._need_b_hh:
+            self._bias = self._bias + delta.sum(0)

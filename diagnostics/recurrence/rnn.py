@@ -81,7 +81,7 @@ class _Rnn(Function):
             for block in reversed(products.blocks(delta)):
                 rows, change = products.states_of(block), delta[block]
                 loops.rnn_backward(grad_h[rows], change, states[rows], w_hh, ctx.nonlinearity)
-                sums.add(block, change, change, states[block])
+                sums.add(block, change, states[block])
             ctx.trace.record(StateGradients(grad_h[1:], None, delta))
             h0 = grad_h[0].clone() if need_h0 else None
         return None, None, *only_once((sums.x, h0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh), (*inputs, *arriving))
