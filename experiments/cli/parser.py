@@ -180,7 +180,8 @@ def _unknown(argument: str, command: str | None, prog: str) -> str:
     known = [flag(field) for field in FIELDS] + ["--preset", "--spec", "--name", "--json", "--store", "--records"]
     near = difflib.get_close_matches(name, known, 1) if command == "run" or command is None else []
     hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{command or 'The command line'} does not know {argument!r}{hint}; see: {prog} {command or ''} --help"
+    where = f"{prog} {command}" if command else prog
+    return f"{command or 'The command line'} does not know {argument[:80]!r}{hint}; see: {where} --help"
 
 
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {

@@ -21,12 +21,16 @@ from diagnostics.store.rows import ENDED
 from diagnostics.strict_json import loads
 from experiments.cli.parser import SEVERAL, settings
 from experiments.cli.words import open_store, plain, print_json, share, table
+from experiments.cost import duration
 from experiments.queue import Progress, Queue
 from experiments.spec import Refusal, RunSpec, expand, predict
 
 POLL_S = 0.2
 BARS_AT_MOST = 16
 SPEC_FILE_BYTES = 2**20
+
+_BAR = "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt}{postfix}"
+"""Without tqdm's own times: those begin when the run is queued, ours come from the run."""
 
 
 def run_command(asked: argparse.Namespace) -> int:
@@ -35,9 +39,9 @@ def run_command(asked: argparse.Namespace) -> int:
     store = open_store(asked)
     queue = Queue(store)
     comparison, ids = queue.submit(specs, asked.name)
-    seconds = sum(predict(spec).seconds for spec in specs)
+    seconds = duration(sum(predict(spec).seconds for spec in specs))
     print(
-        f"{len(ids)} run{'s' * (len(ids) > 1)} in comparison {comparison}, about {seconds:.0f} s of work.",
+        f"{len(ids)} run{'s' * (len(ids) > 1)} in comparison {comparison}, about {seconds} of work.",
         file=sys.stderr,
     )
     interrupted = _wait(queue, dict(zip(ids, specs, strict=True)))
@@ -85,12 +89,15 @@ def _from_preset(key: str) -> Sequence[RunSpec]:
 
 def _from_file(path: Path) -> list[RunSpec]:
     """The specs in a JSON file: one object, or a list of them."""
-    if path.stat().st_size > SPEC_FILE_BYTES:
-        raise Refusal(
-            f"--spec must be a file of at most {SPEC_FILE_BYTES} bytes, but {path} has {path.stat().st_size}."
-        )
     try:
-        found = loads(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(SPEC_FILE_BYTES + 1)
+    except OSError as error:
+        raise Refusal(f"--spec must be a file that can be read, but got {path}: {error.strerror}.") from None
+    if len(text) > SPEC_FILE_BYTES:
+        raise Refusal(f"--spec must be a file of at most {SPEC_FILE_BYTES} bytes, but {path} is larger.")
+    try:
+        found = loads(text)
     except (ValueError, RecursionError):
         raise Refusal(f"--spec must be a file of strict JSON, but {path} is not.") from None
     listed = found if isinstance(found, list) else [found]
@@ -129,9 +136,7 @@ def _bars(specs: Mapping[str, RunSpec], stack: contextlib.ExitStack) -> dict[str
     width = max(map(len, labels.values()))
     return {
         run_id: stack.enter_context(
-            tqdm(
-                total=specs[run_id].steps, desc=f"{label:{width}}", unit="step", position=i, file=sys.stderr, leave=True
-            )
+            tqdm(total=specs[run_id].steps, desc=f"{label:{width}}", position=i, bar_format=_BAR)
         )
         for i, (run_id, label) in enumerate(labels.items())
     }
@@ -141,8 +146,9 @@ def _shown(progress: Progress, bar: Any) -> bool:
     """Whether the run has ended; its bar is brought up to date."""
     if bar is not None:
         bar.n = progress.steps_done
+        left = f"{duration(progress.seconds_left)} left" if progress.seconds_left else ""
         loss = "" if progress.loss is None else f"loss {progress.loss:.3g}"
-        bar.set_postfix_str(" ".join(filter(None, [progress.state, loss])), refresh=True)
+        bar.set_postfix_str(", ".join(filter(None, [progress.state, left, loss])), refresh=True)
     return progress.state in ENDED
 
 
@@ -176,6 +182,6 @@ def _print(runs: Sequence[Run]) -> None:
         print(table(header, rows), end="\n\n")
     for run, found in zip(runs, judged, strict=True):
         if run.detail and run.state != "finished":
-            print(f"{run.state}: {plain(run.detail)}")
+            print(plain(run.detail))
         print(plain(found.sentence))
         print(run.id)

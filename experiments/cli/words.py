@@ -63,8 +63,8 @@ def find(store: Store, run_id: str, *, deleted: bool = False) -> RunRow:
         if row.id == run_id:
             return row
     near = difflib.get_close_matches(run_id, [row.id for row in rows], 3, 0.6)
-    hint = f": did you mean {' or '.join(near)}?" if near else f" of {len(rows)}; `list` shows what there is."
-    raise Refusal(f"RUN must be the id of a stored run, but got {run_id[:80]!r}{hint}")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"`list` shows the {len(rows)} that are here."
+    raise Refusal(f"RUN must be the id of a stored run, but got {run_id[:80]!r}: {hint}")
 
 
 def _width(text: str) -> int:

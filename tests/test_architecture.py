@@ -1,0 +1,40 @@
+"""What the page and the command line are made of comes up without torch: training happens in the workers."""
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ROOMS = ("ui", "diagnostics.charts", "diagnostics.store", "diagnostics.export", "tasks", "experiments.cli")
+CLIENTS = ("diagnostics", "models.cells", *(f"experiments.{n}" for n in ("bundle", "cost", "presets", "queue", "spec")))
+
+
+def modules_of(room: str) -> list[str]:
+    """The room and every module in it, except scripts that run as processes of their own."""
+    folder = ROOT / room.replace(".", "/")
+    found = [info.name for info in pkgutil.walk_packages([str(folder)], f"{room}.")]
+    return [room, *(name for name in found if name != "diagnostics.export.converter")]
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "the clients"])
+def test_no_torch_comes_with(room: str) -> None:
+    modules = list(CLIENTS) if room == "the clients" else modules_of(room)
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, f'{name} brings torch'\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("room", ["diagnostics.store", "diagnostics.measures.verdict", "diagnostics.recurrence"])
+def test_the_library_needs_neither_streamlit_nor_plotly(room: str) -> None:
+    code = f"import sys, {room}\nassert not {{'streamlit', 'plotly'}} & set(sys.modules), 'one came along'\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
