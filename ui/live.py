@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EVERY_S = 0.8
 """At most a second behind, the look itself included."""
 
+_WATCHED = "watched"
+"""The runs that were still growing when they were last looked at."""
+
 CHOSEN = "chosen"
 """What the slider last said, for the exports: ``{"at_step": …}``."""
 
@@ -33,21 +36,21 @@ def live_view(run_ids: Sequence[str], scope: str) -> None:
 
 
 def _look_again(run_ids: tuple[str, ...], scope: str) -> None:
+    faults = st.container()
     try:
         reading = read(places.store(), run_ids)
         progress = _progress(reading)
     except StoreError as error:
-        st.error(f"{error}.")
+        faults.error(f"{markdown(str(error))}.", icon=":material/error:")
         return
     for fault in reading.faults:
-        st.error(markdown(fault), icon=":material/error:")
+        faults.error(markdown(fault), icon=":material/error:")
     if reading.runs:
         view(reading, progress, scope)
-    if not reading.live and st.session_state.get("was_live") == scope:
-        st.session_state.was_live = None
-        st.rerun()  # once more as a whole: the controls around learn that all has ended, and the looking stops
     if reading.live:
-        st.session_state.was_live = scope
+        st.session_state[_WATCHED] = scope
+    elif st.session_state.pop(_WATCHED, None) == scope:
+        st.rerun()  # once more as a whole: the controls around learn that all has ended, and the looking stops
 
 
 def _progress(reading: Reading) -> dict[str, Progress]:
@@ -70,10 +73,14 @@ def example_view(runs: Sequence[Run]) -> None:
 
 def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
     """Verdicts, then the figures, the story first: the sentence, the profile, and how it came about."""
-    st.html(verdicts(reading.runs, progress, look.theme()))
+    # Each part has a place of its own, also while it is empty: what comes and goes must not move the figures' nodes.
+    words, stops, steps = st.container(), st.container(), st.container()
+    words.html(verdicts(reading.runs, progress, look.theme()))
     if progress:
-        _stop_buttons(reading.runs, list(progress))
-    at_step = _step_control(reading, scope)
+        with stops:
+            _stop_buttons(reading.runs, list(progress))
+    with steps:
+        at_step = _step_control(reading, scope)
     st.session_state.setdefault(CHOSEN, {})["at_step"] = at_step
     version = reading.version
     figures.show("ribbon", reading.runs, version, scope, at_step)

@@ -129,10 +129,12 @@ export default function ({ data, parentElement }) {
     state.wanted = wanted;
     draw(state);
   }
-  return () => {
-    state.observer.disconnect();
-    if (state.drawn) window.Plotly.purge(state.plot);
-    state.frame.remove();
-    parentElement.liveFigure = undefined;
-  };
+  // Streamlit also calls this for a refresh that a newer one overtook, with the figure still on the page: keep it then.
+  return () =>
+    setTimeout(() => {
+      if (parentElement.isConnected || parentElement.liveFigure !== state) return;
+      state.observer.disconnect();
+      if (state.drawn) window.Plotly.purge(state.plot);
+      parentElement.liveFigure = undefined;
+    });
 }

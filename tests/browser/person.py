@@ -34,9 +34,9 @@ def until(look: Callable[[], Seen], happy: Callable[[Seen], bool], what: str, se
         time.sleep(0.1)
 
 
-def figure(page: Page, key: str) -> Locator:
-    """The drawing of one figure (the first, where every run has its own)."""
-    plot = page.locator(f"[class*='st-key-figure-{key}-'] .live-figure-plot").first
+def figure(page: Page, key: str, of: str = "c-") -> Locator:
+    """The drawing of one figure (the first, where every run has its own); ``of`` begins what it is drawn of."""
+    plot = page.locator(f"[class*='st-key-figure-{key}-{of}'] .live-figure-plot").first
     plot.locator("svg.main-svg").first.wait_for(timeout=60_000)
     return plot
 

@@ -20,7 +20,7 @@ def test_first_look_is_not_empty_and_asks_nobody_else(page: Page, server: str, e
     for preset in PRESETS.values():
         expect(page.get_by_role("button", name=preset.title)).to_be_visible()
     expect(page.get_by_text("Recorded example")).to_be_visible()
-    figure(page, "ribbon")
+    figure(page, "ribbon", "example")
     assert errors == []
 
 
@@ -28,7 +28,7 @@ def test_a_preset_fills_the_controls_and_the_address(page: Page, server: str) ->
     come(page, server)
     page.get_by_role("button", name="Vanishing").click()
     settled(page)
-    chosen = page.get_by_role("group", name="Cells").locator("[aria-pressed=true], [aria-checked=true]")
+    chosen = page.get_by_role("toolbar", name="Cells").locator("[aria-pressed=true]")
     until(chosen.all_inner_texts, lambda texts: set(texts) == {"tanh", "sigmoid"}, "the preset's cells are chosen")
     until(lambda: page.url, lambda url: "cell=" in url, "the address names the cells")
     address = page.url
@@ -45,9 +45,10 @@ def test_watch_zoom_stop_reload_change_and_run_again(page: Page, server: str, er
     before = drawn(learning)
     until(lambda: drawn(learning), lambda now: now["points"] > before["points"], "the lines move while it trains")
 
+    whole = until(lambda: drawn(profile), lambda now: now["points"] > 0, "the profile has its line")
     mark(profile)
     zoom(page, profile)
-    zoomed = until(lambda: drawn(profile), lambda now: now["x"] != before["x"], "the zoom is seen")
+    zoomed = until(lambda: drawn(profile), lambda now: now["x"] != whole["x"], "the zoom is seen", 10)
     figure(page, "profile").locator(".legendtoggle").first.click()
     hidden = until(lambda: drawn(profile), lambda now: now["hidden"] > 0, "a line is hidden by its legend", 10)
     version = hidden["version"]
@@ -65,8 +66,8 @@ def test_watch_zoom_stop_reload_change_and_run_again(page: Page, server: str, er
     until(lambda: states(page), lambda now: now == ["stopped", "stopped"], "both are stopped")
     first = page.url
 
-    page.get_by_role("group", name="Clipping").get_by_text("by norm").click()
-    page.get_by_role("group", name="Clipping").get_by_text("off").click()
+    page.get_by_role("toolbar", name="Clipping").get_by_text("by norm").click()
+    page.get_by_role("toolbar", name="Clipping").get_by_text("off").click()
     settled(page)
     page.get_by_text("More", exact=True).click()
     fill(page, "Steps", "40")
