@@ -174,7 +174,7 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
     special = any(len(part) for part in panel.rails)
     left = column * 0.54
     right = left + (1.0 if columns == 1 else 0.46)
-    x, y, r = f"x{i + 1}", f"y{2 * i + 1}", f"y{2 * i + 2}"
+    x, y, r = f"x{i + 1 if i else ''}", f"y{2 * i + 1 if i else ''}", f"y{2 * i + 2}"
     last = i + columns >= len(prepared.panels)
     figure.update_layout(
         {

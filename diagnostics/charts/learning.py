@@ -167,7 +167,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 
 def _loss_axis(prepared: Prepared) -> dict[str, object]:
     if not prepared.log_loss:
-        return {"rangemode": "tozero"}
+        return {"type": "linear", "rangemode": "tozero"}
     parts = [part for curve in prepared.curves for part in (curve.loss, curve.eval_loss)]
     values = np.concatenate([*parts, prepared.chance_loss])
     values = values[kinds(values) == VALUE]

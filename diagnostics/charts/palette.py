@@ -94,13 +94,16 @@ def styles(runs: Sequence[Run]) -> tuple[Style, ...]:
     cells = [str(run.spec.get("cell", "")) for run in runs]
     by_cell = len(set(cells)) > 1
     unknown = sorted(set(cells) - set(_CELL_COLOUR))
-    seen: dict[int, int] = {}
+    ways = [(dash, step) for step in range(len(_SYMBOLS)) for dash in _DASHES]
+    taken: set[tuple[str, str]] = set()
     chosen = []
     for order, cell in enumerate(cells):
         colour = _CELL_COLOUR.get(cell, len(_CELL_COLOUR) + unknown.index(cell) if cell in unknown else 0)
         colour = (colour if by_cell else order) % len(_SYMBOLS)
-        turn = seen[colour] = seen.get(colour, -1) + 1
-        chosen.append(Style(colour, _DASHES[turn % len(_DASHES)], _SYMBOLS[(colour + turn // len(_DASHES)) % 8]))
+        looks = ((dash, _SYMBOLS[(colour + step) % len(_SYMBOLS)]) for dash, step in ways)
+        dash, symbol = next((look for look in looks if look not in taken), (_DASHES[0], _SYMBOLS[colour]))
+        taken.add((dash, symbol))
+        chosen.append(Style(colour, dash, symbol))
     return tuple(chosen)
 
 
@@ -143,8 +146,8 @@ def contrast(one: str, other: str) -> float:
 
 
 def text_on(background: str) -> str:
-    """Return near-black or near-white, whichever reads better on the background; always at least 4.5:1."""
-    return max("#0B0D12", "#FFFFFF", key=lambda colour: contrast(colour, background))
+    """Return black or white, whichever reads better on the background; always at least 4.5:1."""
+    return max("#000000", "#FFFFFF", key=lambda colour: contrast(colour, background))
 
 
 def rgb(colour: str) -> tuple[float, float, float]:

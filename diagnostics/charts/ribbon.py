@@ -192,7 +192,8 @@ def _words(figure: go.Figure, look: Frame, ribbon: Ribbon, top: float) -> None:
                 },
                 **(_value_fill(ribbon, at) if is_value else _special_fill(look, shown[shown != VALUE])),
             },
-            customdata=np.stack([at, ribbon.lag[at], ribbon.ratio[at], ribbon.gradient[at]], axis=1).astype(np.float32),
+            # Float64: what a person reads off a word is the recorded number, however small or large.
+            customdata=np.stack([at, ribbon.lag[at], ribbon.ratio[at], ribbon.gradient[at]], axis=1),
             hovertemplate=_hover(ribbon.label, is_value),
             hovertext=None if is_value else [_meaning(kind) for kind in shown[shown != VALUE]],
         )
@@ -275,9 +276,7 @@ def _strip(figure: go.Figure, look: Frame, ribbon: Ribbon, strip: Strip, top: fl
                 y=np.full(int(chosen.sum()), top + strip.line + 0.7, dtype=np.float32),
                 width=0.34,
                 marker={"line": {"width": 0}, **fill},
-                customdata=np.stack([edges[:-1][chosen], edges[1:][chosen] - 1, value[chosen]], axis=1).astype(
-                    np.float32
-                ),
+                customdata=np.stack([edges[:-1][chosen], edges[1:][chosen] - 1, value[chosen]], axis=1),
                 hovertemplate=(
                     "timesteps %{customdata[0]} to %{customdata[1]}<br>median %{customdata[2]:.2e} of the gradient "
                     f"at the loss<extra>{ribbon.label}</extra>"

@@ -59,9 +59,14 @@ def snapshot(run: Run, at_step: int | None) -> Snapshot | None:
 
 
 def ratios(values: Array, at_loss: Array | float) -> Array:
-    """Return values ÷ the value at the loss in float64; nan where that is 0 or not finite."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    """Return values ÷ the value at the loss in float64; nan where that is 0 or not finite.
+
+    A quotient of two finite numbers that leaves float64's range keeps to its end: it is neither 0 nor infinite.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         divided = np.asarray(values, dtype=np.float64) / at_loss
+    range_of = np.finfo(np.float64)
+    divided = np.where(kinds(values) == VALUE, np.clip(divided, range_of.smallest_subnormal, range_of.max), divided)
     comparable = np.isfinite(at_loss) & (np.asarray(at_loss) > 0)
     return np.where(comparable, divided, np.nan)
 

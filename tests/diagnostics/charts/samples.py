@@ -9,10 +9,11 @@ import numpy as np
 
 from diagnostics.records import Records, Run, TaskFacts
 
-FRANCE = (
+_SENTENCE = (
     "when i was young i grew up in France and every morning we walked to the old market where my uncle sold bread and "
     "honey to people from the next village while the children played near the river until at last i speak fluent ___"
-).split()
+)
+FRANCE = tuple(_SENTENCE.split(" "))
 
 
 def france_facts(gap: int | None = None) -> TaskFacts:
@@ -69,7 +70,7 @@ def run_of(
 ) -> Run:
     """A run whose median profiles by lag are ``profiles`` [P, K + 1]; everything else is filled in around them."""
     profiles = np.asarray(profiles, dtype=np.float64)
-    count, lags = profiles.shape
+    count = len(profiles)
     T = len(facts.tokens)
     steps = steps if steps is not None else max(count, 1) * 10
     columns: dict[str, np.ndarray] = {"profile_step": np.linspace(0, max(steps - 1, 0), count).astype("i8")}

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from diagnostics.charts import heatmap
+from tests.diagnostics.charts.samples import facts_of, powers, run_of, story
+
+FACTS = facts_of(45, 40)
+
+
+def test_rows_are_profiles_and_columns_timesteps() -> None:
+    profiles = np.vstack([powers(0.5, 44, 1), powers(0.9, 44, 1)])
+    prepared = heatmap.prepare([run_of(profiles, facts=FACTS)])
+    lag = 44 - np.arange(45)
+    np.testing.assert_allclose(prepared.ratio, [0.5**lag, 0.9**lag], rtol=1e-12)
+    np.testing.assert_array_equal(prepared.training_steps, [0, 19])
+    np.testing.assert_array_equal(prepared.timesteps, np.arange(45))
+    assert prepared.block == (1, 1)
+    assert "each cell" not in prepared.origin.caption
+
+
+def test_what_is_too_much_is_reduced_by_blocks_and_says_so() -> None:
+    facts = facts_of(1300, 1200)
+    rng = np.random.default_rng(0)
+    profiles = np.exp(rng.normal(size=(1001, 1300)))
+    prepared = heatmap.prepare([run_of(profiles, facts=facts)])
+    assert prepared.ratio.shape[0] <= 400
+    assert prepared.ratio.shape[1] <= 600
+    assert prepared.block == (3, 3)
+    assert "each cell the median of 3 profiles × 3 timesteps" in prepared.origin.caption
+    ratio = (profiles / profiles[:, :1])[:, ::-1]
+    assert prepared.ratio[5, 7] == pytest.approx(np.median(ratio[15:18, 21:24]))
+    assert prepared.timesteps[7] == 22
+
+
+def test_zeros_infinities_and_nan_are_drawn_apart_and_counted() -> None:
+    profiles = powers(0.9, 44, 10)
+    profiles[:, 40:], profiles[3, 10], profiles[4, 10] = 0.0, np.inf, np.nan
+    prepared = heatmap.prepare([run_of(profiles, facts=FACTS)])
+    figure = heatmap.draw(prepared)
+    legend = {trace.name for trace in figure.data if trace.showlegend}
+    assert legend == {
+        "exactly 0 (11 % of the cells)",
+        "infinite (0.2 % of the cells)",
+        "not a number (0.2 % of the cells)",
+    }
+    values, *special = (np.asarray(trace.z) for trace in figure.data if trace.type == "heatmap")
+    covered = np.isfinite(values).astype(int) + sum(np.isfinite(z).astype(int) for z in special)
+    assert (covered == 1).all()
+
+
+def test_a_zero_at_the_loss_is_zero_and_makes_the_rest_incomparable() -> None:
+    profiles = powers(0.9, 44, 2)
+    profiles[1, 0] = 0.0
+    prepared = heatmap.prepare([run_of(profiles, facts=FACTS)])
+    assert prepared.ratio[1, 44] == 0.0
+    assert np.isnan(prepared.ratio[1, :44]).all()
+
+
+def test_the_colours_are_the_same_for_every_run() -> None:
+    axes = [heatmap.draw(heatmap.prepare([run])).layout.coloraxis for run in story()]
+    assert len({(axis.cmin, axis.cmax, str(axis.colorscale)) for axis in axes}) == 1
+
+
+def test_it_takes_exactly_one_run() -> None:
+    with pytest.raises(ValueError, match="runs must be exactly one run for a heatmap, but got 4"):
+        heatmap.prepare(story())
+
+
+def test_one_profile_is_enough() -> None:
+    figure = heatmap.draw(heatmap.prepare([run_of(powers(0.9, 44, 1), facts=FACTS)]))
+    low, high = figure.layout.yaxis.range
+    assert low < high
+
+
+def test_before_the_first_profile_it_waits() -> None:
+    figure = heatmap.draw(heatmap.prepare([run_of(np.empty((0, 45)), facts=FACTS, loss=np.empty(0))]))
+    assert "Waiting" in figure.layout.annotations[0].text
