@@ -59,6 +59,7 @@ CLOUDS = Theme(
     pairs=PLACES,
     parts=PARTS,
     patterns=("evocation", "verb", "relative verb", "story fill verb"),
+    example="clouds",
     stops=False,
     first_joiners=("while", "when"),
     joiners=("and",),

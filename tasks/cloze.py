@@ -39,6 +39,7 @@ class Theme:
     """What makes a cloze task: its words. ``pairs`` maps each answer to the cues that stand for it.
 
     ``patterns`` spell the gap − 1 tokens between cue and blank out of ``parts`` and clauses (``fill``).
+    ``example`` is the cue of the sentence that people are shown.
     ``stops`` says what joins clauses: after each a full stop, or now and then one of ``joiners``; where it is False,
     before each one of ``joiners``, and before the first one of ``first_joiners``.
     """
@@ -49,6 +50,7 @@ class Theme:
     pairs: Mapping[str, tuple[str, ...]]
     parts: Mapping[str, Sequence[Phrase]]
     patterns: tuple[str, ...]
+    example: str
     stops: bool
     first_joiners: tuple[str, ...]
     joiners: tuple[str, ...]
@@ -92,6 +94,7 @@ class Cloze(Task):
         self._first_joiners = np.array([tokens[word] for word in theme.first_joiners], dtype=np.int64)
         self._joiners = np.array([tokens[word] for word in theme.joiners], dtype=np.int64)
         self._stops = theme.stops
+        self._example = tokens[theme.example]
         # Fixed odd numbers: equal sums mean equal sentences, but for odds of one in 2**62.
         self._hash = np.random.default_rng(0).integers(1, 2**62, length) | 1
 
@@ -164,6 +167,13 @@ class Cloze(Task):
         else:
             joiner[:, 0] = self._first_joiners[rng.integers(len(self._first_joiners), size=len(rows))]
         page[row, at] = joiner[there]
+
+    def _farthest(self, rng: np.random.Generator) -> Batch:
+        """The sentence that the task is named after; every one has the same distance."""
+        while True:
+            batch = self._draw(rng, 1)
+            if batch.inputs[self.informative[0], 0] == self._example:
+                return batch
 
     def _answer(self, batch: Batch, index: int) -> str:
         if self.wiring == "many-to-many":

@@ -81,6 +81,7 @@ FRANCE = Theme(
     pairs={language: (country,) for country, language in LANGUAGES.items()},
     parts=PARTS,
     patterns=("adjunct? ending", "adjunct? stop tail", "adjunct? stop fill tail"),
+    example="France",
     stops=True,
     first_joiners=(),
     joiners=("and", "while"),

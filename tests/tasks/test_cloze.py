@@ -229,3 +229,14 @@ def test_clouds_is_one_sentence(gap: int) -> None:
         assert "." not in text
         assert not re.search(r"\b(and|while|when) (and|while|when|are|stay|belong|fill)\b", text)
         assert text.endswith(("in the ___", "the ___") if gap > 2 else "___")
+
+
+@pytest.mark.parametrize(("name", "cue", "answer"), [("france", "France", "French"), ("clouds", "clouds", "sky")])
+@pytest.mark.parametrize("wiring", ["many-to-one", "many-to-many"])
+def test_people_are_shown_the_sentence_that_the_task_is_named_after(
+    name: str, cue: str, answer: str, wiring: str
+) -> None:
+    for seed in range(5):
+        facts = tasks.build(name, 10, wiring=wiring).facts(np.random.default_rng(seed))
+        assert facts.tokens[facts.informative_steps[0]] == cue
+        assert facts.answer == answer
