@@ -55,19 +55,19 @@ def rnn_backward(grad_h: Tensor, delta: Tensor, states: Tensor, w_hh: Tensor, no
     xp, h, arriving, change = _array_module(states), states[1:], grad_h[1:], delta
     combine = xp.multiply
     if nonlinearity == "tanh":
-        slopes = torch.addcmul(h.new_ones(()), h, h, value=-1)
+        torch.addcmul(h.new_ones(()), h, h, value=-1, out=delta)
     elif nonlinearity == "sigmoid":
-        slopes = torch.sub(1, h).mul_(h)
+        torch.sub(1, h, out=delta).mul_(h)
     elif nonlinearity == "relu":
         combine, bits = xp.bitwise_and, torch.int32 if h.dtype == torch.float32 else torch.int64
-        slopes = (h <= 0).to(bits) - 1  # all bits set where the unit speaks, none where it is silent
         arriving, change = arriving.view(bits), change.view(bits)
+        change.copy_(h <= 0).sub_(1)  # all bits set where the unit speaks, none where it is silent
     else:
-        slopes = h.new_ones(()).expand(h.shape)
+        delta.fill_(1)
     tensors = (rows.unbind(0) for rows in (delta, grad_h[:-1]))
-    arrays = (_rows(rows) for rows in (arriving, slopes, change))
-    for through, before, g_t, slope, change_t in _backwards(*tensors, *arrays):
-        combine(g_t, slope, out=change_t)
+    arrays = (_rows(rows) for rows in (arriving, change))
+    for through, before, g_t, change_t in _backwards(*tensors, *arrays):
+        combine(g_t, change_t, out=change_t)
         before.addmm_(through, w_hh)
 
 
@@ -102,17 +102,16 @@ def gru_backward(grad_h: Tensor, delta: Tensor, states: Tensor, gates: Tensor, m
     """
     T, B, H = memory.shape
     r, z, n = gates.view(T, B, 3, H).unbind(2)
-    factors = states.new_empty(T, B, 4, H)
+    factors = delta.view(T, B, 4, H)  # each delta in turn is its factor times g, in place
     of_m, of_r, of_z, of_n = factors.unbind(2)
     torch.sub(1, gates.view(T, B, 3, H), out=factors[:, :, 1:])  # 1−r, 1−z, 1−n
     of_n.addcmul_(of_n, n).mul_(of_z)
     torch.mul(of_n, r, out=of_m)
     of_r.mul_(of_m).mul_(memory)
     of_z.mul_(z).mul_(states[:-1] - n)
-    wide, deltas = grad_h[1:].unsqueeze(2), delta.view(T, B, 4, H)
-    tensors = (rows.unbind(0) for rows in (wide, factors, deltas, delta[..., : 3 * H], grad_h[1:], grad_h[:-1], z))
-    for g_wide, factor, change, through, g, before, keep in _backwards(*tensors):
-        torch.mul(g_wide, factor, out=change)
+    tensors = (grad_h[1:].unsqueeze(2), factors, delta[..., : 3 * H], grad_h[1:], grad_h[:-1], z)
+    for g_wide, change, through, g, before, keep in _backwards(*(rows.unbind(0) for rows in tensors)):
+        change.mul_(g_wide)
         before.addcmul_(g, keep).addmm_(through, w_nrz)
 
 
@@ -152,7 +151,7 @@ def lstm_backward(grad_h: Tensor, grad_c: Tensor, delta: Tensor, cells: Tensor, 
     """
     T, B, H = len(gates), *cells.shape[1:]
     i, f, g, o = gates.view(T, B, 4, H).unbind(2)
-    factors = cells.new_empty(T, B, 4, H)
+    factors = delta.view(T, B, 4, H)  # each delta in turn is its factor times ċ or g^h, in place
     of_i, of_f, of_g, of_o = factors.unbind(2)
     torch.sub(1, gates.view(T, B, 4, H), out=factors)  # 1−i, 1−f, 1−g, 1−o
     of_i.mul_(i).mul_(g)
@@ -163,17 +162,15 @@ def lstm_backward(grad_h: Tensor, grad_c: Tensor, delta: Tensor, cells: Tensor, 
     of_o.mul_(o).mul_(slopes)
     torch.addcmul(slopes.new_ones(()), slopes, slopes, value=-1, out=slopes).mul_(o)
     kept, total = f.contiguous(), torch.empty_like(cells[0])
-    wide, blocks, sum_ = total.unsqueeze(1), delta.view(T, B, 4, H), _array(total)
-    tensors = (rows.unbind(0) for rows in (factors[:, :, :3], blocks[:, :, :3], delta, grad_h[:-1]))
-    arrays = (_rows(rows) for rows in (of_o, blocks[:, :, 3], slopes, kept, grad_h[1:], grad_c[1:], grad_c[:-1]))
-    for factor, change, through, before, factor_o, change_o, slope, keep, g_h, g_c, c_before in _backwards(
-        *tensors, *arrays
-    ):
-        xp.multiply(g_h, slope, out=sum_)
-        xp.add(sum_, g_c, out=sum_)
-        torch.mul(wide, factor, out=change)
-        xp.multiply(g_h, factor_o, out=change_o)
-        xp.multiply(sum_, keep, out=c_before)
+    wide, total_array = total.unsqueeze(1), _array(total)
+    tensors = (rows.unbind(0) for rows in (factors[:, :, :3], delta, grad_h[:-1]))
+    arrays = (_rows(rows) for rows in (of_o, slopes, kept, grad_h[1:], grad_c[1:], grad_c[:-1]))
+    for change, through, before, change_o, slope, keep, g_h, g_c, c_before in _backwards(*tensors, *arrays):
+        xp.multiply(g_h, slope, out=total_array)
+        xp.add(total_array, g_c, out=total_array)
+        change.mul_(wide)
+        xp.multiply(g_h, change_o, out=change_o)
+        xp.multiply(total_array, keep, out=c_before)
         before.addmm_(through, w_hh)
 
 
