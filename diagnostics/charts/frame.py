@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -104,18 +105,26 @@ def new_figure(
     caption = wrap(origin.caption, look.line_characters)
     top = look.px(20) + round(1.3 * look.size.title) + round(1.35 * look.size.small * (1 + caption.count("<br>")))
     bottom = look.px(62) + legend_rows(look, legend) * round(1.75 * look.size.text)
-    figure = go.Figure()
-    figure.update_layout(
-        template=template(look),
-        title={"text": title, "subtitle": {"text": caption}},
-        height=top + look.px(above_px) + look.px(plot_px) + bottom,
-        margin={"t": top + look.px(above_px), "b": bottom, "l": look.px(74), "r": look.px(24), "pad": 0},
-        meta=origin.meta(),
-        uirevision=origin.revision(),
-        autosize=True,
-        legend={"y": 0, "yref": "container", "yanchor": "bottom", "x": 0.008, "xref": "container", "xanchor": "left"},
+    # One construction: plotly checks every property each time it is set.
+    return go.Figure(
+        layout={
+            "template": template(look),
+            "title": {"text": title, "subtitle": {"text": caption}},
+            "height": top + look.px(above_px) + look.px(plot_px) + bottom,
+            "margin": {"t": top + look.px(above_px), "b": bottom, "l": look.px(74), "r": look.px(24), "pad": 0},
+            "meta": origin.meta(),
+            "uirevision": origin.revision(),
+            "autosize": True,
+            "legend": {
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+                "x": 0.008,
+                "xref": "container",
+                "xanchor": "left",
+            },
+        }
     )
-    return figure
 
 
 def legend_rows(look: Frame, entries: Sequence[str]) -> int:
@@ -127,6 +136,7 @@ def legend_rows(look: Frame, entries: Sequence[str]) -> int:
     return -(-len(entries) // per_row)
 
 
+@lru_cache(maxsize=len(THEMES) * len(SIZES))
 def template(look: Frame) -> go.layout.Template:
     """Return the whole template: paper, text, axes, legend, hover labels."""
     theme, size = look.theme, look.size

@@ -136,30 +136,35 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         return waiting(look, prepared.origin, TITLE, "Waiting for the first run to say its sentence…")
     height = sum(_HEADER + ribbon.layout.lines + _GAP for ribbon in prepared.ribbons)
     figure = new_figure(look, prepared.origin, TITLE, plot_px=_UNIT_PX * height)
-    top = 0.0
+    top, notes = 0.0, []
     for ribbon in prepared.ribbons:
-        _header(figure, look, ribbon, top)
+        notes.append(_header(look, ribbon, top))
         _words(figure, look, ribbon, top + _HEADER)
-        for strip in ribbon.layout.strips:
-            _strip(figure, look, ribbon, strip, top + _HEADER, prepared.columns)
-        _answer(figure, look, ribbon, top + _HEADER)
+        strips = ribbon.layout.strips
+        notes += [_strip(figure, look, ribbon, strip, top + _HEADER, prepared.columns) for strip in strips]
+        notes.append(_answer(look, ribbon, top + _HEADER))
         top += _HEADER + ribbon.layout.lines + _GAP
     figure.update_xaxes(visible=False, range=[-0.4, prepared.columns + 0.4], fixedrange=True)
     figure.update_yaxes(visible=False, range=[height, 0], fixedrange=True)
-    figure.update_layout(showlegend=False, dragmode=False, coloraxis=colour_axis(look))
-    figure.layout.margin.update(l=look.px(12), r=look.px(12), b=look.px(66))
+    figure.update_layout(
+        showlegend=False,
+        dragmode=False,
+        coloraxis=colour_axis(look),
+        annotations=notes,
+        margin={"l": look.px(12), "r": look.px(12), "b": look.px(66)},
+    )
     return figure
 
 
-def _header(figure: go.Figure, look: Frame, ribbon: Ribbon, top: float) -> None:
-    figure.add_annotation(
-        text=f"<b>{ribbon.label}</b>  <span style='color:{look.theme.muted}'>{ribbon.remark}</span>",
-        x=0,
-        y=top + 0.5 * _HEADER + 0.04,
-        xanchor="left",
-        yanchor="middle",
-        font={"size": look.size.text + 1},
-    )
+def _header(look: Frame, ribbon: Ribbon, top: float) -> dict[str, object]:
+    return {
+        "text": f"<b>{ribbon.label}</b>  <span style='color:{look.theme.muted}'>{ribbon.remark}</span>",
+        "x": 0,
+        "y": top + 0.5 * _HEADER + 0.04,
+        "xanchor": "left",
+        "yanchor": "middle",
+        "font": {"size": look.size.text + 1},
+    }
 
 
 def _words(figure: go.Figure, look: Frame, ribbon: Ribbon, top: float) -> None:
@@ -256,8 +261,10 @@ def _hover(label: str, is_value: bool) -> str:
     return where + (value if is_value else "%{hovertext}") + f"<extra>{label}</extra>"
 
 
-def _strip(figure: go.Figure, look: Frame, ribbon: Ribbon, strip: Strip, top: float, columns: float) -> None:
-    """Draw timesteps without text as slivers, a block of several per sliver where there are more than fit."""
+def _strip(
+    figure: go.Figure, look: Frame, ribbon: Ribbon, strip: Strip, top: float, columns: float
+) -> dict[str, object]:
+    """Draw timesteps without text as slivers, a block of several where more than fit; return the note above them."""
     count = strip.last - strip.first + 1
     cells = min(count, _STRIP_CELLS)
     edges = strip.first + np.arange(cells + 1) * count // cells
@@ -282,22 +289,22 @@ def _strip(figure: go.Figure, look: Frame, ribbon: Ribbon, strip: Strip, top: fl
                     f"at the loss<extra>{ribbon.label}</extra>"
                 ),
             )
-    figure.add_annotation(
-        text=f"⋯ {count} steps without their text, timesteps {strip.first} to {strip.last} ⋯",
-        x=columns / 2,
-        y=top + strip.line + 0.27,
-        yanchor="middle",
-        font={"color": look.theme.muted, "size": look.size.small},
-    )
+    return {
+        "text": f"⋯ {count} steps without their text, timesteps {strip.first} to {strip.last} ⋯",
+        "x": columns / 2,
+        "y": top + strip.line + 0.27,
+        "yanchor": "middle",
+        "font": {"color": look.theme.muted, "size": look.size.small},
+    }
 
 
-def _answer(figure: go.Figure, look: Frame, ribbon: Ribbon, top: float) -> None:
+def _answer(look: Frame, ribbon: Ribbon, top: float) -> dict[str, object]:
     place = ribbon.layout.answer
-    figure.add_annotation(
-        text=f"→ <i>{ribbon.answer}</i>",
-        x=place.left + 0.6,
-        y=top + place.line + 0.5,
-        xanchor="left",
-        yanchor="middle",
-        font={"size": look.size.text + 1, "color": look.theme.text},
-    )
+    return {
+        "text": f"→ <i>{ribbon.answer}</i>",
+        "x": place.left + 0.6,
+        "y": top + place.line + 0.5,
+        "xanchor": "left",
+        "yanchor": "middle",
+        "font": {"size": look.size.text + 1, "color": look.theme.text},
+    }
