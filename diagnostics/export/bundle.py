@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from diagnostics.export import tables
 from diagnostics.export.archive import MAX_FILE_BYTES, MAX_TOTAL_BYTES, BundleError
-from diagnostics.export.gallery import drawings
+from diagnostics.export.gallery import Drawing, drawings
 from diagnostics.export.images import ExportUnavailable, Format, to_image, unavailable
 from diagnostics.export.intake import ImportResult, read_bundle
 from diagnostics.export.manifest import FORMAT, MAX_RUNS, VERSION
@@ -66,11 +66,12 @@ def write_bundle(
     title = title or held[0].comparison_name or "gradreach comparison"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         writer = _Writer(archive)
-        writer.add("report.html", [report_html(runs, title=title)])
+        drawn = drawings(runs)
+        writer.add("report.html", [report_html(runs, title=title, drawn=drawn)])
         writer.add("summary.csv", [tables.summary_csv(runs)])
         writer.add("columns.csv", [tables.columns_csv()])
         writer.add("specs.json", [dumps([run.spec for run in runs], indent=2) + "\n"])
-        note = _add_figures(writer, runs, images)
+        note = _add_figures(writer, drawn, images)
         for run in runs:
             _add_run(writer, store, run)
         left_out = [row.id for row in rows if row not in held]
@@ -123,11 +124,11 @@ class _Writer:
             raise BundleError(f"A bundle must unpack to at most {MAX_TOTAL_BYTES} bytes: export fewer runs at once.")
 
 
-def _add_figures(writer: _Writer, runs: Sequence[Run], images: Sequence[Format]) -> str:
+def _add_figures(writer: _Writer, drawn: Sequence[Drawing], images: Sequence[Format]) -> str:
     """Add every figure; returns what to say about images that are missing, or ``""``."""
     reason = unavailable() if images else ""
-    for drawing in drawings(runs):
-        writer.add(f"figures/{drawing.key}.json", [drawing.json()])
+    for drawing in drawn:
+        writer.add(f"figures/{drawing.key}.json", [drawing.json])
         for image_format in () if reason else images:
             try:
                 writer.add(f"figures/{drawing.key}.{image_format}", [to_image(drawing.figure, image_format)])

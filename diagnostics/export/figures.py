@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,17 +12,16 @@ _PLOTLYS_OWN = frozenset(
 )
 
 
-def own_template(figure: Any) -> go.Figure:
-    """A copy of ``figure`` that looks the same everywhere.
+def own_template(figure: Any) -> Any:
+    """``figure``, or a copy of it, that looks the same everywhere; the figure itself is never changed.
 
     Importing streamlit makes a template with placeholder colours plotly's default, with which an exported figure
     comes out black. A figure that carries that default (because it named none) gets ``plotly_white`` instead.
     """
-    result = go.Figure(copy.deepcopy(figure))
     default = pio.templates.default
-    if default is not None and default not in _PLOTLYS_OWN and result.layout.template == pio.templates[default]:
-        result.update_layout(template="plotly_white")
-    return result
+    if default is None or default in _PLOTLYS_OWN or figure.layout.template != pio.templates[default]:
+        return figure
+    return go.Figure(figure).update_layout(template="plotly_white")
 
 
 def figure_json(figure: Any) -> str:

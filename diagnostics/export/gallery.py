@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import plotly.graph_objects as go
@@ -34,6 +35,7 @@ class Drawing:
         """Height in CSS pixels."""
         return int(self.figure.layout.height or HEIGHT_PX)
 
+    @cached_property
     def json(self) -> str:
         """The figure as plotly's JSON."""
         return figure_json(self.figure)

@@ -74,7 +74,7 @@ def to_image(
     scale: float = 1.0,
     timeout_s: float = TIMEOUT_S,
 ) -> bytes:
-    """A plotly figure (or its dict form) as an image.
+    """A plotly figure as an image.
 
     ``width`` and ``height`` are CSS pixels; None takes the figure's own, else 1200 × 700. The figure is not changed.
     Raises ``ExportUnavailable`` where no browser is found or the browser fails twice.

@@ -20,17 +20,23 @@ from diagnostics.records import Run
 from diagnostics.version import VERSION
 
 
-def report_html(runs: Sequence[Run], *, title: str = "", created_s: float | None = None) -> str:
+def report_html(
+    runs: Sequence[Run],
+    *,
+    title: str = "",
+    created_s: float | None = None,
+    drawn: Sequence[Drawing] | None = None,
+) -> str:
     """The report of ``runs``, at least one, in the order given; about 5 MB, nearly all of it plotly.js.
 
-    ``created_s`` is the time that the page carries, in seconds since 1970; None takes now. Raises ``ValueError``
-    where there is no run.
+    ``created_s`` is the time that the page carries, in seconds since 1970; None takes now. ``drawn`` spares drawing
+    the light figures again. Raises ``ValueError`` where there is no run.
     """
     if not runs:
         raise ValueError("runs must be at least one, but got none")
     title = title or "gradreach comparison"
     judged = [verdict(run) for run in runs]
-    drawn = drawings(runs)
+    drawn = drawings(runs) if drawn is None else drawn
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
     body = [
         f"<header>\n<h1>{escape(title)}</h1>",
@@ -46,8 +52,8 @@ def report_html(runs: Sequence[Run], *, title: str = "", created_s: float | None
         *_provenance(runs),
         "</main>",
     ]
-    dark = {drawing.key: drawing.json() for drawing in drawings(runs, "dark")}
-    return document(title, "\n".join(body), {drawing.key: drawing.json() for drawing in drawn}, dark)
+    dark = {drawing.key: drawing.json for drawing in drawings(runs, "dark")}
+    return document(title, "\n".join(body), {drawing.key: drawing.json for drawing in drawn}, dark)
 
 
 def _verdict(run: Run, found: Verdict) -> str:
