@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -93,8 +94,13 @@ class StoreRecorder:
 Trainer = Callable[[Mapping[str, Any], StoreRecorder], Outcome]
 
 
-def about_process() -> dict[str, str]:
-    """What every run records of the machine and the versions it was made with."""
+@cache
+def about_process() -> Mapping[str, str]:
+    """What every run records of the machine and the versions it was made with.
+
+    Asked once, before any run is held: ``platform`` starts a child process, and until that has become ``uname`` it has
+    a share in this one's locks, which would then outlive it.
+    """
     return {
         "gradreach": VERSION,
         "python": platform.python_version(),
@@ -171,6 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
         store.workers.remove([asked.token])
         return 0
     store.workers.update(asked.token, "starting", pid=os.getpid(), slot=number)
+    about_process()
     try:
         trainer = load(asked.trainer)
     except Exception as error:
