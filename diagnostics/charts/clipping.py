@@ -124,7 +124,7 @@ def _remark(rule: str, share: float, diverged_step: int | None) -> str:
     kind, _, value = rule.partition(":")
     if kind == "none" or not kind:
         return f"not clipped{end}"
-    how = f"by norm at {_short(value)}" if kind == "norm" else f"element by element at ±{_short(value)}"
+    how = f"by norm at {_short(value)}" if kind == "norm" else f"each entry at ±{_short(value)}"
     if share == 0:
         return f"never clipped, {how}{end}"
     return f"clipped on {percent(share)} of the steps, {how}{end}"
@@ -186,7 +186,7 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
                 "title": {"text": "training step" if last else ""},
             },
             f"yaxis{2 * i + 1}": {
-                "domain": [low, high - (rail if special else 0)],
+                "domain": [low, high - (1.6 * rail if special else 0)],
                 "anchor": x,
                 "type": "log",
                 "range": list(prepared.decades[i]),
@@ -258,7 +258,7 @@ def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None
             y=values,
             xaxis=x,
             yaxis=y,
-            mode="lines",
+            mode="lines" if len(step) > 2 else "lines+markers",
             line=lines[name],
             fill="tonexty" if whole and name == "before clipping" else "none",
             fillcolor=faded(colour, 0.22),

@@ -14,8 +14,8 @@ from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.rails import MARKS
 from diagnostics.charts.scale import colour_axis
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios
-from diagnostics.measures.numbers import number, percent
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios, received
+from diagnostics.measures.numbers import percent
 from diagnostics.measures.profile import bands_by_lag
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run
@@ -99,8 +99,8 @@ def describe(prepared: Prepared) -> str:
     said = []
     if prepared.ratio.size and prepared.informative:
         column = int(np.argmin(np.abs(prepared.timesteps - min(prepared.informative))))
-        first, last = (number(float(prepared.ratio[row, column])) for row in (0, -1))
-        said.append(f"{prepared.word} receives {first} of the gradient at the loss at first and {last} at the end")
+        first, last = (received(float(prepared.ratio[row, column])) for row in (0, -1))
+        said.append(f"{prepared.word} receives {first} in the first profile and {last} in the last")
     return spoken([prepared.title, prepared.origin.caption, *said])
 
 
@@ -131,7 +131,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         showgrid=False,
         range=[prepared.timesteps[0] - width, prepared.timesteps[-1] + width],
     )
-    figure.update_yaxes(title_text="training step", showgrid=False, range=_span(steps))
+    figure.update_yaxes(title_text="training step", showgrid=False, range=_span(steps), **_few(prepared.training_steps))
     figure.update_layout(coloraxis=colour_axis(look))
     figure.layout.margin.b += look.px(34) + (look.px(24) if shown else 0)
     figure.layout.height += look.px(34) + (look.px(24) if shown else 0)
@@ -144,6 +144,11 @@ def _span(steps: Array) -> list[float]:
     """Return the range of training steps with half a row at either end."""
     half = 0.5 * (steps[-1] - steps[0]) / max(len(steps) - 1, 1) or 0.5
     return [float(steps[0] - half), float(steps[-1] + half)]
+
+
+def _few(training_steps: Array) -> dict[str, object]:
+    """Name every row where there are few, so that no tick falls between two training steps."""
+    return {"tickvals": training_steps.tolist()} if len(training_steps) <= 6 else {}
 
 
 def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -> bool:

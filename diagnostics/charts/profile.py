@@ -13,7 +13,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
-from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, snapshot
+from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, received, snapshot
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, steps
 from diagnostics.measures.reach import REACH_THRESHOLD, reach
@@ -131,7 +131,7 @@ def _said(line: Line) -> str:
     below = line.gradient[reached] < REACH_THRESHOLD * line.gradient[0]
     how = f"falls below 1 % after {reached} of {steps(of)}" if below else f"stays above 1 % for all {steps(of)}"
     at = float(ratios(line.gradient[line.distance], line.gradient[0]))
-    return f"{line.label}: {how}, {line.word} receives {number(at)} of the gradient at the loss"
+    return f"{line.label}: {how}, {line.word} receives {received(at)}"
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:

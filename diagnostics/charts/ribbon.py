@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.layout import Layout, Place, Strip, arrange
 from diagnostics.charts.palette import ThemeName, gradient_colour, text_on
 from diagnostics.charts.scale import colour_axis
-from diagnostics.charts.series import MEANINGS, NAN, SYMBOLS, VALUE, kinds, log10, ratios, snapshot
+from diagnostics.charts.series import MEANINGS, NAN, SYMBOLS, VALUE, kinds, log10, ratios, received, snapshot
 from diagnostics.measures.numbers import number
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
@@ -92,9 +93,10 @@ def _ribbon(run: Run, label: str, at_step: int | None, columns: float) -> Ribbon
         kind[before] = kinds(gradient[before])
         # Without a value at the loss nothing can be compared with it; zeros and infinities stay what they are.
         kind[before] = np.where(np.isnan(ratio[before]) & (kind[before] == VALUE), NAN, kind[before])
+    step = facts.loss_step - facts.distance
     return Ribbon(
         label=label,
-        remark=_remark(facts, gradient, ratio),
+        remark="waiting for the first profile" if shot is None else _remark(facts, gradient[step], ratio[step]),
         tokens=tuple(safe(token) for token in facts.tokens),
         answer=safe(facts.answer),
         layout=arrange(facts.tokens, facts.answer, facts.informative_steps, columns),
@@ -106,21 +108,11 @@ def _ribbon(run: Run, label: str, at_step: int | None, columns: float) -> Ribbon
     )
 
 
-def _remark(facts: TaskFacts, gradient: Array, ratio: Array) -> str:
-    step = facts.loss_step - facts.distance
-    word = safe(name_word(facts.tokens[step]))
-    if np.isnan(gradient[: facts.loss_step + 1]).all():
-        return "waiting for the first profile"
-    if gradient[step] == 0:
-        return f"{word} receives exactly 0"
-    if np.isnan(gradient[step]):
-        return f"{word} receives a gradient that is not a number"
-    if np.isinf(gradient[step]):
-        return f"{word} receives an infinite gradient"
-    if np.isnan(ratio[step]):
-        return f"{word} receives {number(gradient[step])} (l2); nothing finite at the loss to compare it with"
-    of = "of the gradient at the loss" if ratio[step] <= 1 else "times the gradient at the loss"
-    return f"{word} receives {number(ratio[step])} {of}"
+def _remark(facts: TaskFacts, gradient: float, ratio: float) -> str:
+    word = safe(name_word(facts.tokens[facts.loss_step - facts.distance]))
+    if math.isnan(ratio) and math.isfinite(gradient) and gradient > 0:
+        return f"{word} receives {number(gradient)} (l2); nothing finite at the loss to compare it with"
+    return f"{word} receives {received(gradient if gradient == 0 or not math.isfinite(gradient) else ratio)}"
 
 
 def describe(prepared: Prepared) -> str:

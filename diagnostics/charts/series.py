@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
+from diagnostics.measures.numbers import number
 from diagnostics.measures.profile import bands_by_lag
 from diagnostics.records import Array, Run
 
@@ -74,3 +76,14 @@ def ratios(values: Array, at_loss: Array | float) -> Array:
 def log10(values: Array) -> Array:
     """Return log10 of the drawable values and nan elsewhere."""
     return np.log10(values, out=np.full(np.shape(values), np.nan), where=kinds(values) == VALUE)
+
+
+def received(ratio: float) -> str:
+    """Say what share of the gradient at the loss arrives: ``0.013 of the gradient at the loss``, ``exactly 0``."""
+    if ratio == 0:
+        return "exactly 0"
+    if math.isnan(ratio):
+        return "a gradient that is not a number"
+    if math.isinf(ratio):
+        return "an infinite gradient"
+    return f"{number(ratio)} {'of' if ratio <= 1 else 'times'} the gradient at the loss"

@@ -27,7 +27,7 @@ def test_the_norms_are_those_recorded() -> None:
     ("clip", "remark"),
     [
         ("none", "not clipped"),
-        ("value:0.1", "clipped on 50 % of the steps, element by element at ±0.1"),
+        ("value:0.1", "clipped on 50 % of the steps, each entry at ±0.1"),
         ("norm:1e-5", "clipped on 50 % of the steps, by norm at 10⁻⁵"),
     ],
 )

@@ -112,3 +112,9 @@ def test_a_long_sentence_shows_the_blocks_medians_in_its_strip() -> None:
     assert first[2] == pytest.approx(np.median(block), rel=1e-6)
     assert slivers.customdata[-1][1] == strip.last
     assert any("steps without their text" in note.text for note in figure.layout.annotations)
+
+
+def test_a_profile_of_nothing_but_nan_is_not_taken_for_none() -> None:
+    (found,) = ribbon.prepare([run_of(np.full((1, K + 1), np.nan), facts=FACTS)]).ribbons
+    assert found.remark == "France receives a gradient that is not a number"
+    assert (found.kind == NAN).all()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds, log10, ratios, snapshot
+from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds, log10, ratios, received, snapshot
 from tests.diagnostics.charts.samples import facts_of, powers, run_of
 
 FACTS = facts_of(9, 6)
@@ -33,3 +33,17 @@ def test_ratios_need_a_value_at_the_loss() -> None:
     assert 0 < ratios(np.array([1e300]), 1e-300)[0] < np.inf
     for at_loss in (0.0, np.inf, np.nan):
         assert np.isnan(ratios(values, at_loss)).all()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (0.013, "0.013 of the gradient at the loss"),
+        (1700.0, "1700 times the gradient at the loss"),
+        (0.0, "exactly 0"),
+        (np.inf, "an infinite gradient"),
+        (np.nan, "a gradient that is not a number"),
+    ],
+)
+def test_what_is_received_is_said_in_words(ratio: float, words: str) -> None:
+    assert received(ratio) == words
