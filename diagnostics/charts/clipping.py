@@ -258,7 +258,7 @@ def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None
             y=values,
             xaxis=x,
             yaxis=y,
-            mode="lines" if len(step) > 2 else "lines+markers",
+            mode="lines" if len(panel.step) > 2 or name == "threshold" else "lines+markers",
             line=lines[name],
             fill="tonexty" if whole and name == "before clipping" else "none",
             fillcolor=faded(colour, 0.22),
