@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from diagnostics.store import Store, StoreError, read_run_file
+from diagnostics.store import Store, StoreError, database, read_run_file
 from tests.diagnostics.store.sample import FACTS, INFO, rows, same
 
 
@@ -54,7 +54,7 @@ def test_a_run_exported_while_it_ran_arrives_as_interrupted(store, elsewhere, tm
         ("CREATE TRIGGER t AFTER INSERT ON chunk BEGIN DELETE FROM chunk; END", "tables or views that no run file has"),
         ("CREATE VIEW v AS SELECT 1", "tables or views that no run file has"),
         ("ALTER TABLE chunk ADD COLUMN more", "tables or views that no run file has"),
-        ("UPDATE chunk SET payload = zeroblob(300000000) WHERE seq = 1", "too big"),
+        ("UPDATE chunk SET payload = zeroblob(2000000) WHERE seq = 1", "too big"),
         ("DELETE FROM chunk WHERE seq = 3", "is not complete"),
         ("UPDATE chunk SET payload = zeroblob(1000) WHERE seq = 1", "chunk 1 does not match its checksum"),
         ("DELETE FROM document WHERE name = 'run'", "does not hold the run that its spec describes"),
@@ -62,8 +62,9 @@ def test_a_run_exported_while_it_ran_arrives_as_interrupted(store, elsewhere, tm
     ],
 )
 def test_a_foreign_or_altered_file_is_refused_and_nothing_is_written(
-    store, finished, elsewhere, tmp_path, statement, message
+    store, finished, elsewhere, tmp_path, monkeypatch, statement, message
 ):
+    monkeypatch.setattr(database, "LARGEST_VALUE", 1_000_000)
     path = tmp_path / "copy.sqlite"
     store.copy_run_file(finished, path)
     with closing(sqlite3.connect(path)) as file:
