@@ -49,8 +49,8 @@ def document(title: str, body: str, figures: Mapping[str, str], dark: Mapping[st
 def plot(key: str, name: str, height_px: int) -> str:
     """The place of the figure ``key`` in a body; ``name`` is what a screen reader says."""
     return (
-        f'<div class="plot" data-figure="{escape(key)}" role="group" aria-label="{escape(name)}" '
-        f'style="height:{height_px}px"></div>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(name)}">'
+        f'<div class="plot" data-figure="{escape(key)}" style="height:{height_px}px"></div></div>'
     )
 
 
@@ -99,14 +99,14 @@ mark { background: var(--mark); color: inherit; padding: 0 .2em; border-radius: 
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem 1.25rem;
   margin: 0 0 1rem; break-inside: avoid; }
 figcaption { margin-top: .5rem; max-width: 52rem; }
-.plot { width: 100%; }
+.plot { width: 100%; min-width: 42rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; overflow-wrap: break-word; }
 th, td { text-align: left; vertical-align: top; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line);
   max-width: 22rem; font-variant-numeric: tabular-nums; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { color: var(--quiet); font-weight: 600; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; min-width: 9rem; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .3rem 2rem; margin: 0; }
 dl > div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); }
 dt { color: var(--quiet); white-space: nowrap; }
@@ -117,6 +117,7 @@ ul { margin: .35rem 0; padding-left: 1.25rem; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   .card { border: 0; padding: 0; margin-bottom: 1.25rem; }
   .scroll { overflow: visible; }
+  .plot { min-width: 0; }
   table { font-size: .8rem; }
   .modebar { display: none !important; }
   h2 { break-after: avoid; }

@@ -116,7 +116,7 @@ def _wait(queue: Queue, specs: Mapping[str, RunSpec]) -> bool:
             try:
                 waiting = [run_id for run_id in waiting if not _shown(queue.progress(run_id), bars.get(run_id))]
                 if waiting:
-                    time.sleep(POLL_S)
+                    time.sleep(max(POLL_S, 0.02 * len(waiting)))
             except KeyboardInterrupt:
                 if interrupted:
                     raise

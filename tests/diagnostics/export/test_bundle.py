@@ -26,7 +26,10 @@ def ids(store: Store) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made(store: Store, ids: list[str]) -> bytes:
-    return bundle_bytes(store, ids, images=())
+    """A bundle with a short report: what is tested here packs and unpacks it over and over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "report_html", lambda runs, **_: "<p>a report</p>")
+        return bundle_bytes(store, ids, images=())
 
 
 @pytest.fixture
@@ -164,6 +167,7 @@ def test_images_are_added_where_they_can_be_drawn_and_noted_where_not(
     monkeypatch.setattr(bundle, "unavailable", lambda: "")
     monkeypatch.setattr(bundle, "to_image", lambda figure, image_format: f"an {image_format}".encode())
     files = unzipped(bundle_bytes(store, ids, images=("svg", "png")))
+    assert b"<h2>Verdicts</h2>" in files["report.html"]
     assert files["figures/ribbon.svg"] == b"an svg"
     assert files["figures/ribbon.png"] == b"an png"
 

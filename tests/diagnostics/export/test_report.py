@@ -60,7 +60,9 @@ def test_every_figure_is_there_in_light_and_dark(runs: list[Run]) -> None:
     assert ids == [f"{theme}-{key}" for theme in ("light", "dark") for key in keys]
     assert [a["data-figure"] for _, a in page.tags if "data-figure" in a] == keys
     assert {"ribbon", "profile", "learning", "clipping", "heatmap-r-1", "heatmap-r-2"} <= set(keys)
-    assert all(a.get("aria-label") for _, a in page.tags if "data-figure" in a)
+    assert sum(tag == "div" and a.get("role") == "group" and bool(a.get("aria-label")) for tag, a in page.tags) == len(
+        keys
+    )
     for text in page.scripts[: len(ids)]:
         assert {"data", "layout"} <= json.loads(text).keys()
 
@@ -158,6 +160,23 @@ def test_the_report_draws_offline_in_a_browser(browser: Any, runs: list[Run], tm
         page.locator(".plot").first.locator("[data-title='Download as SVG']").dispatch_event("click")
     assert download.value.suggested_filename == "ribbon.svg"
     assert not trouble
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}], ids=["dark", "phone"]
+)
+def test_the_report_breaks_no_rule_of_accessibility(
+    browser: Any, runs: list[Run], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    path = tmp_path / "report.html"
+    path.write_text(report_html(runs), encoding="utf-8")
+    page, _ = opened(browser, path, bypass_csp=True, **options)
+    found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not [(v["id"], v["nodes"][0]["html"][:200]) for v in found]
     page.close()
 
 
