@@ -66,7 +66,7 @@ function build(parent) {
   word.textContent = "Drawing …";
   const tools = document.createElement("div");
   tools.className = "live-figure-tools";
-  const state = { plot, word, frame, wanted: null, drawn: false, width: 0 };
+  const state = { plot, word, frame, wanted: null, drawn: false, held: false, late: false, width: 0 };
   state.buttons = [button(state, "png", "as a PNG image"), button(state, "svg", "as an SVG image")];
   tools.append(...state.buttons);
   frame.append(word, plot, tools);
@@ -79,7 +79,21 @@ function build(parent) {
     }
   });
   state.observer.observe(frame);
+  holdStill(state);
   return state;
+}
+
+// A redraw under a dragging pointer would end the drag: it waits until the pointer lets go.
+function holdStill(state) {
+  state.plot.addEventListener("pointerdown", () => { state.held = true; }, { capture: true });
+  state.letGo = () => {
+    if (!state.held) return;
+    setTimeout(() => { // after plotly.js has acted on the release
+      state.held = false;
+      if (state.late) draw(state);
+    }, 50);
+  };
+  for (const event of ["pointerup", "pointercancel"]) window.addEventListener(event, state.letGo, { capture: true });
 }
 
 // The page's own face first; an exported image, which cannot load it, falls back to the figure's.
@@ -107,10 +121,14 @@ async function draw(state) {
   try {
     const Plotly = await plotly(wanted.library);
     if (state.wanted !== wanted || !state.frame.isConnected) return; // a newer one came while the library loaded
+    state.late = state.held;
+    if (state.late) return;
     const layout = { uirevision: "kept", ...wanted.figure.layout, autosize: true };
     layout.font = { ...layout.font, family: fonts(state, layout) };
     delete layout.width;
-    await Plotly.react(state.plot, wanted.figure.data, layout, config(state));
+    // The config once only: one that differs, be it by a function, would make the plot anew and forget the zoom.
+    const once = state.drawn ? [] : [config(state)];
+    await Plotly.react(state.plot, wanted.figure.data, layout, ...once);
     state.drawn = true;
     state.width = Math.round(state.frame.clientWidth);
     state.word.hidden = true;
@@ -134,6 +152,7 @@ export default function ({ data, parentElement }) {
     setTimeout(() => {
       if (parentElement.isConnected || parentElement.liveFigure !== state) return;
       state.observer.disconnect();
+      for (const event of ["pointerup", "pointercancel"]) window.removeEventListener(event, state.letGo, { capture: true });
       if (state.drawn) window.Plotly.purge(state.plot);
       parentElement.liveFigure = undefined;
     });

@@ -63,8 +63,8 @@ def mark(plot: Locator) -> None:
 def zoom(page: Page, plot: Locator) -> None:
     """Drag a box over the middle of the plotting area."""
     plot.scroll_into_view_if_needed()
-    box = plot.locator(".nsewdrag").first.bounding_box()
-    assert box is not None
+    # In one look: a refresh may replace the layer that takes the drag at any moment.
+    box = plot.evaluate("node => node.querySelector('.nsewdrag').getBoundingClientRect().toJSON()")
     page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + 0.3 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.7 * box["height"], steps=8)
