@@ -5,7 +5,6 @@ No line is told by its colour alone: within one figure no two runs share both th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -163,8 +162,3 @@ def faded(colour: str, alpha: float) -> str:
     """Return a ``#rrggbb`` colour with an opacity, as ``rgba(…)``."""
     red, green, blue = (round(255 * part) for part in rgb(colour))
     return f"rgba({red},{green},{blue},{alpha:g})"
-
-
-def log_ratio(ratio: float) -> float:
-    """Return log10 of a positive finite ratio; nan where there is none (exact zeros, nan, infinity)."""
-    return math.log10(ratio) if math.isfinite(ratio) and ratio > 0 else math.nan

@@ -56,7 +56,7 @@ def test_the_table_is_whole() -> None:
     assert list(FIGURES) == ["ribbon", "profile", "heatmap", "learning", "clipping"]
     for key, figure in FIGURES.items():
         assert figure.key == key
-        assert 2 <= figure.how_to_read.count(". ") + 1 <= 5
+        assert 2 <= figure.how_to_read.count(". ") + 1 <= 3
         assert figure.title
 
 
