@@ -1,3 +1,3 @@
-"""The version that runs, reports and bundles record; pyproject.toml says the same."""
+"""The version that runs, reports, bundles and the package itself carry."""
 
 VERSION = "0.1.0"

@@ -67,8 +67,8 @@ _ALL: Sequence[Preset] = (
     Preset(
         "exploding",
         "Exploding, and clipping it",
-        "A ReLU network that starts as the identity, under plain gradient descent: what does one huge gradient do to it, "
-        "and what does clipping the norm change?",
+        "A ReLU network that starts as the identity, under plain gradient descent: what does one huge gradient do to "
+        "it, and what does clipping the norm change?",
         cells=("relu",),
         gaps=(20,),
         clips=("none", "norm:1.0"),
