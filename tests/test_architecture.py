@@ -1,5 +1,6 @@
 """What the page and the command line are made of comes up without torch: training happens in the workers."""
 
+import ast
 import pkgutil
 import subprocess
 import sys
@@ -38,3 +39,11 @@ def test_the_library_needs_neither_streamlit_nor_plotly(room: str) -> None:
     code = f"import sys, {room}\nassert not {{'streamlit', 'plotly'}} & set(sys.modules), 'one came along'\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_entry_imports_only_the_page_and_streamlit() -> None:
+    # The import linter takes packages alone, so app.py is held to its rule here.
+    tree = ast.parse((ROOT / "app.py").read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} <= {"ui", "streamlit"}
