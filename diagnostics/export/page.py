@@ -105,6 +105,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; overflow-wrap
 th, td { text-align: left; vertical-align: top; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line);
   max-width: 22rem; font-variant-numeric: tabular-nums; }
 tbody tr:last-child > * { border-bottom: 0; }
+td { white-space: nowrap; }
 thead th { color: var(--quiet); font-weight: 600; }
 tbody th { font-weight: 600; min-width: 9rem; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .3rem 2rem; margin: 0; }
@@ -119,6 +120,7 @@ ul { margin: .35rem 0; padding-left: 1.25rem; }
   .scroll { overflow: visible; }
   .plot { min-width: 0; }
   table { font-size: .8rem; }
+  td { white-space: normal; }
   .modebar { display: none !important; }
   h2 { break-after: avoid; }
 }

@@ -58,7 +58,7 @@ def report_html(
 
 def _verdict(run: Run, found: Verdict) -> str:
     advice = "".join(f"<li>{escape(line)}</li>" for line in found.advice)
-    ended = f'<p class="quiet">{escape(run.state)}: {escape(run.detail)}</p>' if run.detail else ""
+    ended = f'<p class="quiet">{escape(run.detail)}</p>' if run.detail else ""
     return (
         f'<section class="card"><h3>{escape(run.name or run.id)} — {escape(found.headline)}</h3>'
         f"<p>{escape(found.sentence)}</p>{ended}" + (f"<ul>{advice}</ul>" if advice else "") + "</section>"
@@ -69,13 +69,13 @@ def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
     header = ["run", "state", "steps", "loss", "success", "chance", "reach", "decay", "half-life", "informative step"]
     rows = [
         [
-            *(run.name or run.id, run.state, str(run.records.rows("step")), _number(final_loss(run))),
+            *(run.name or run.id, run.state, str(run.records.rows("step")), _loss(run)),
             *(_share(j.success), _share(j.chance), "–" if j.reach is None else f"{j.reach} of {j.of}"),
             *(_number(j.decay), _number(j.half_life_steps), _number(j.informative_grad)),
         ]
         for run, j in zip(runs, judged, strict=True)
     ]
-    loss = next((run.facts.loss_name for run in runs if run.facts), "loss")
+    loss = " or ".join(dict.fromkeys(run.facts.loss_name for run in runs if run.facts)) or "as the task says"
     return _table(header, rows) + (
         f'<p class="quiet">Loss: {escape(loss)}, held out. Reach: steps back from the loss, of all there are, until '
         "the gradient is first below 1 % of its value at the loss. Decay: factor per step back. Half-life: in steps. "
@@ -131,8 +131,8 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
             f'<section class="card"><h3>{escape(facts.title)}</h3><p>{" ".join(words)} → '
             f"<strong>{escape(facts.answer)}</strong></p>"
             f'<p class="quiet">Marked: what the answer depends on, {facts.distance} steps before the loss. '
-            f"Knowing nothing gives a {escape(facts.loss_name)} of {_number(facts.chance_loss)} and "
-            f"{escape(facts.success_name)} {_share(facts.chance_success)}.</p></section>"
+            f"Knowing nothing gives {escape(facts.loss_name)}: {_number(facts.chance_loss)}, "
+            f"{escape(facts.success_name)}: {_share(facts.chance_success)}.</p></section>"
         )
 
 
@@ -166,6 +166,11 @@ def _words(name: str) -> str:
 def _shown(told: Mapping[str, Any], name: str) -> str:
     value = told.get(name)
     return "–" if value is None else str(value)
+
+
+def _loss(run: Run) -> str:
+    """The loss at the end; where it is recorded and not a number, that is what it says, unlike where there is none."""
+    return number(final_loss(run), 3) if run.records.rows("step") or run.records.rows("eval") else "–"
 
 
 def _number(value: float) -> str:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,12 @@ def refuse(literal: str) -> float:
     raise AssertionError(f"{literal} is not JSON")
 
 
-def process(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+def process(*arguments: str, variables: Mapping[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
     """The command line as a process of its own, as people start it."""
     command = [sys.executable, "-m", "experiments", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}, **options
-    )
+    environment = {**os.environ, **(variables or {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, text=True, env=environment, **pipes, **options)
 
 
 @pytest.fixture(scope="session")

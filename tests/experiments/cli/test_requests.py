@@ -9,6 +9,7 @@ import pytest
 from experiments import cli
 from experiments.cli.parser import SEVERAL, flag, parse, settings
 from experiments.cli.run import requested
+from experiments.presets import PRESETS
 from experiments.spec import FIELDS, RunSpec
 from tests.experiments.cli.conftest import Said
 
@@ -54,6 +55,14 @@ def test_a_spec_file_is_repeated_to_the_letter_and_flags_change_it(tmp_path: Pat
     assert [(s.seed, s.steps, s.gate_bias) for s in changed] == [(1, 9, 0.5), (2, 9, 0.5)]
     file.write_text(json.dumps([spec.to_json(), RunSpec.make().to_json()]))
     assert specs("--spec", str(file)) == [spec, RunSpec.make()]
+
+
+def test_a_preset_is_where_to_start_and_flags_change_it() -> None:
+    for key, preset in PRESETS.items():
+        assert specs("--preset", key) == preset.specs()
+    made = specs("--preset", "closed-gate", "--steps", "5", "--seed", "1", "2")
+    assert {(s.steps, s.seed) for s in made} == {(5, 1), (5, 2)}
+    assert len(made) == 2 * len(PRESETS["closed-gate"].specs())
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,10 @@ def test_list_names_what_is_stored_newest_first(say: Callable[..., Said], traine
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
-    listing = process("list", "--store", str(tmp_path / "empty"))
+    listing = process("list", variables={"GRADREACH_STORE": str(tmp_path / "empty")})
     out, err = listing.communicate(timeout=30)
     assert (listing.returncode, out, err) == (0, "No runs are stored here yet; `run` makes some.\n", "")
+    assert (tmp_path / "empty" / "catalog.sqlite").exists()
 
 
 def test_show_tells_spec_state_and_verdict(say: Callable[..., Said], ids: list[str], trained: Said) -> None:
