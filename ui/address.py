@@ -56,6 +56,11 @@ def write(settings: Settings) -> dict[str, str]:
     return params | {name: _text(value) for name, value in settings.others.items()}
 
 
+def asks(params: Mapping[str, str]) -> bool:
+    """Whether a query says anything about what to train."""
+    return any(name in params for name in FIELDS)
+
+
 def read(params: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings of a query, and a sentence for each parameter that could not be used."""
     settings, said = Settings(), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import streamlit as st
 
@@ -20,10 +21,8 @@ from ui.words import markdown
 
 def show() -> None:
     """Draw the page."""
-    _presets()
-    said: list[str] = []
-    if not filled():
-        said = _fill()
+    said = [] if filled() else _fill()
+    presets = st.container()
     try:
         places.queue().ensure_workers(warm=1)
         if notice := places.store().notice:
@@ -37,20 +36,31 @@ def show() -> None:
         specs, refusal = _specs(settings, wrong)
         _run(specs, refusal)
         look.projector_toggle()
+    with presets:
+        _presets()
     _write_address(settings)
     _comparison()
 
 
 def _presets() -> None:
+    """A button per preset, and what to look for in the one that the controls ask for."""
+    now = st.session_state.get(SETTINGS)
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, preset in PRESETS.items():
-            st.button(
-                preset.title, key=f"preset-{name}", help=markdown(preset.question), on_click=_choose, args=(name,)
-            )
+            chosen = _preset(name) == now
+            icon = ":material/check:" if chosen else None
+            st.button(preset.title, key=f"preset-{name}", icon=icon, on_click=_choose, args=(name,))
+    question = next((preset.question for name, preset in PRESETS.items() if _preset(name) == now), "")
+    st.caption(markdown(question) or "Your own choice; the buttons above bring back a prepared comparison.")
+
+
+@cache
+def _preset(name: str) -> Settings:
+    return settings_of(PRESETS[name].specs())
 
 
 def _choose(name: str) -> None:
-    fill(settings_of(PRESETS[name].specs()))
+    fill(_preset(name))
 
 
 def _fill() -> list[str]:
@@ -58,8 +68,9 @@ def _fill() -> list[str]:
     if SETTINGS in st.session_state:
         fill(st.session_state[SETTINGS])
         return []
-    settings, said = address.read(st.query_params.to_dict())
-    fill(settings)
+    params = st.query_params.to_dict()
+    settings, said = address.read(params)
+    fill(settings if address.asks(params) else _preset(next(iter(PRESETS))))
     return said
 
 

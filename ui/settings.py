@@ -15,7 +15,7 @@ from experiments.spec import FIELDS, Refusal, RunSpec
 from models.cells import CELLS
 from tasks import TASKS
 
-AXES = ("cell", "gap", "clip", "gate_bias", "seed")
+AXES = ("gap", "cell", "clip", "gate_bias", "seed")
 """The fields of which several values may be compared."""
 
 RUNS_AT_MOST = 24

@@ -18,6 +18,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from diagnostics.store import Store
+from experiments.queue import Queue
+from experiments.spec import expand
 
 ROOT = Path(__file__).parents[2]
 SMALL = "gap=8&hidden=8&embedding=8&batch=8&eval_every=20"
@@ -111,3 +113,16 @@ def errors(page: Page) -> list[str]:
         lambda request: None if request.url.startswith("http://127.0.0.1") else found.append(f"asked {request.url}"),
     )
     return found
+
+
+@pytest.fixture(scope="module")
+def trained(server: str, store: Store) -> tuple[str, list[str]]:
+    """A comparison of two small runs that the workers have trained: its id, and theirs."""
+    specs = expand(cells=["tanh", "gru"], gap=8, hidden=8, embedding=8, batch=8, steps=30)
+    queue = Queue(store)
+    comparison, run_ids = queue.submit(specs, "Small comparison")
+    deadline = time.monotonic() + 60
+    while not all(queue.progress(run_id).state == "finished" for run_id in run_ids):
+        assert time.monotonic() < deadline, [queue.progress(run_id) for run_id in run_ids]
+        time.sleep(0.2)
+    return comparison, run_ids

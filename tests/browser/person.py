@@ -71,6 +71,12 @@ def zoom(page: Page, plot: Locator) -> None:
     page.mouse.up()
 
 
+def address(page: Page) -> str:
+    """What the address bar says (``page.url`` lags behind a page that changes it by itself)."""
+    found: str = page.evaluate("location.href")
+    return found
+
+
 def states(page: Page) -> list[str]:
     """The state of each run, as its verdict says it."""
     found: list[str] = page.locator(".verdicts li .verdict-cell:last-child small").all_inner_texts()

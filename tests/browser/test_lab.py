@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from experiments.presets import PRESETS
 from tests.browser.conftest import SMALL
-from tests.browser.person import come, drawn, figure, fill, mark, settled, states, until, zoom
+from tests.browser.person import address, come, drawn, figure, fill, mark, settled, states, until, zoom
 
 # About as long as it takes to zoom, hide a line and look on: long enough to see the lines move, and then stopped.
 LONG = f"{SMALL}&cell=tanh,gru&steps=60000&record_every=100"
@@ -18,7 +18,7 @@ def test_first_look_is_not_empty_and_asks_nobody_else(page: Page, server: str, e
     come(page, server)
     expect(page.get_by_role("heading", level=1)).to_contain_text("gradient")
     for preset in PRESETS.values():
-        expect(page.get_by_role("button", name=preset.title)).to_be_visible()
+        expect(page.get_by_role("button", name=preset.title, exact=True)).to_be_visible()
     expect(page.get_by_text("Recorded example")).to_be_visible()
     figure(page, "ribbon", "example")
     assert errors == []
@@ -26,13 +26,12 @@ def test_first_look_is_not_empty_and_asks_nobody_else(page: Page, server: str, e
 
 def test_a_preset_fills_the_controls_and_the_address(page: Page, server: str) -> None:
     come(page, server)
-    page.get_by_role("button", name="Vanishing").click()
+    page.get_by_role("button", name="Vanishing", exact=True).click()
     settled(page)
     chosen = page.get_by_role("toolbar", name="Cells").locator("[aria-pressed=true]")
     until(chosen.all_inner_texts, lambda texts: set(texts) == {"tanh", "sigmoid"}, "the preset's cells are chosen")
-    until(lambda: page.url, lambda url: "cell=" in url, "the address names the cells")
-    address = page.url
-    come(page, address)
+    until(lambda: address(page), lambda url: "cell=" in url, "the address names the cells")
+    come(page, address(page))
     until(chosen.all_inner_texts, lambda texts: set(texts) == {"tanh", "sigmoid"}, "the link chooses the cells again")
 
 
@@ -64,7 +63,7 @@ def test_watch_zoom_stop_reload_change_and_run_again(page: Page, server: str, er
     until(lambda: states(page), lambda now: now[:1] == ["stopped"], "the stopped run is there after a reload")
     page.get_by_role("button", name=re.compile("Stop GRU")).click()
     until(lambda: states(page), lambda now: now == ["stopped", "stopped"], "both are stopped")
-    first = page.url
+    first = address(page)
 
     page.get_by_role("toolbar", name="Clipping").get_by_text("by norm").click()
     page.get_by_role("toolbar", name="Clipping").get_by_text("off").click()
@@ -74,6 +73,6 @@ def test_watch_zoom_stop_reload_change_and_run_again(page: Page, server: str, er
     fill(page, "Record every", "1")
     page.get_by_role("button", name="Run 2 networks").click()
     until(lambda: states(page), lambda now: now == ["finished", "finished"], "the second comparison is trained")
-    assert page.url != first
+    assert address(page) != first
     expect(page.get_by_role("heading", name=re.compile("no clipping"))).to_be_visible()
     assert errors == []
