@@ -1,0 +1,1 @@
+"""Measure, record, store, draw and export the gradient through time; nothing heavy is imported here."""

@@ -1,0 +1,1 @@
+"""What the person sees: the pages and what they are made of."""
