@@ -97,9 +97,10 @@ FIGURES: Mapping[str, Figure] = {
             title="What clipping does to the gradient's norm",
             how_to_read=(
                 "The solid line is the norm of the whole gradient before clipping, the dashed one after it: where they "
-                "part, clipping made the update smaller. Clipped on nearly every step, the threshold and not the "
-                "learning rate decides how far the weights move; never clipped, it changes nothing. Clipping does not "
-                "bring back a gradient that has vanished."
+                "part, clipping shortened the gradient that the update is made from. Clipped by norm on nearly every "
+                "step, only its direction is left: plain SGD then moves the weights by learning rate × threshold, "
+                "while Adam and RMSprop rescale what they get in any case. Clipping does not bring back a gradient "
+                "that has vanished."
             ),
             per_run=False,
             follows_step=False,

@@ -70,7 +70,8 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     )
     facts = [run.facts for run in runs if run.facts is not None]
     loss_name = _common([fact.loss_name for fact in facts], "loss")
-    chance_loss = tuple(sorted({fact.chance_loss for fact in facts}))
+    # Without a closed form it is not a number, and there is no line to draw.
+    chance_loss = tuple(sorted({fact.chance_loss for fact in facts if math.isfinite(fact.chance_loss)}))
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
     reduced = "" if block == 1 else f", mean of {block} steps"
     origin = Origin(

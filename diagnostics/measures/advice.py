@@ -11,7 +11,7 @@ from diagnostics.measures.numbers import number, percent, steps
 
 _GATES = {"lstm": "forget", "gru": "update"}
 _OFTEN_CLIPPED = 0.5
-"""From this share of clipped steps on the threshold, not the learning rate, sets the size of most updates."""
+"""From this share of clipped steps on, most updates are made from a gradient that the threshold has shortened."""
 
 
 def advice(evidence: Evidence | None, spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
             start = "an identity" if cell == "relu" else "an orthogonal"
             said.append(f"Or start from {start} recurrent matrix, which neither shrinks nor stretches a state.")
     if math.isfinite(e.clipped) and spec.get("clip") != "none":
-        said.append("Clipping limits the size of an update; it cannot bring back a gradient that has faded.")
+        said.append("Clipping shortens a gradient that is too long; it cannot bring back one that has faded.")
     return said
 
 
@@ -91,9 +91,11 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     said = []
     if spec.get("clip") == "none":
-        said.append("Compare it with clipping by norm: that bounds the update, though not the growth through time.")
+        said.append("Compare it with clipping by norm: that bounds the weights' gradient, not the growth through time.")
     elif e.clipped > 0:
-        said.append(f"Clipping engaged on {percent(e.clipped)} of the steps: it bounds the update, not this growth.")
+        said.append(
+            f"Clipping engaged on {percent(e.clipped)} of the steps: it bounds the weights' gradient, not this growth."
+        )
     if spec.get("cell") in _GATES:
         said.append("A lower learning rate or a smaller initialisation keeps the recurrent weights from stretching.")
     else:
@@ -104,11 +106,15 @@ def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
+    if e.diverged_step == 0:
+        return [
+            "It broke before the first update, where no learning rate and no clipping helps: begin with smaller weights."
+        ]
     rate = spec.get("learning_rate")
     lower = f"Try a learning rate of {number(float(rate) / 10)} instead of {number(float(rate))}." if rate else ""
     said = [lower] if lower else []
     if spec.get("clip") == "none":
-        said.append("Compare it with clipping by norm, which bounds every update.")
+        said.append("Compare it with clipping by norm, which bounds the gradient that an update is made from.")
     elif math.isfinite(e.clipped):
         said.append(
             f"Clipping ({spec.get('clip')}) engaged on {percent(e.clipped)} of the steps and did not prevent it: "
@@ -123,8 +129,8 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 
 def _often_clipped(e: Evidence) -> str:
     return (
-        f"Clipping engaged on {percent(e.clipped)} of the steps, so the threshold sets the size of most updates: "
-        "compare a higher one, or none."
+        f"Clipping engaged on {percent(e.clipped)} of the steps, so most updates are made from a gradient that the "
+        "threshold has shortened: compare a higher one, or none."
     )
 
 

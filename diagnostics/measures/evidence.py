@@ -10,8 +10,8 @@ import numpy as np
 
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.decay import decay, half_life
-from diagnostics.measures.profile import typical_profile
-from diagnostics.measures.reach import reach
+from diagnostics.measures.profile import profile_column, typical_profile
+from diagnostics.measures.reach import REACH_THRESHOLD, reach
 from diagnostics.records import Array, Records, Run
 
 Kind = Literal["vanishing", "exploding", "reaches", "diverged"]
@@ -21,7 +21,7 @@ EXPLODING_RATIO = 100.0
 SOLVED_SUCCESS = 0.95
 """From this success on a task counts as solved."""
 LEARNED_SHARE = 0.1
-"""Success counts as no better than chance below this share of the way from chance to 1."""
+"""Success counts as close to chance below this share of the way from chance to 1."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Evidence:
     word: str
     """What the informative step of the recorded example reads."""
     reach: int | None
+    never_below: bool
+    """Whether the profile is nowhere below 1 % of its value at the loss; the reach is then ``of``."""
     decay: float
     half_life_steps: float
     informative_grad: float
@@ -59,6 +61,10 @@ class Evidence:
     diverged_step: int | None
     steps_done: int
     state: str
+    layers: int
+    """Recurrent layers of the network; the profile is the top one's."""
+    last_answer: bool
+    """Whether the profile is of the last answer's loss alone, of a loss that is taken at several steps."""
 
     @property
     def solved(self) -> bool:
@@ -66,8 +72,8 @@ class Evidence:
         return self.success >= SOLVED_SUCCESS
 
     @property
-    def at_chance(self) -> bool:
-        """Whether the last measured success is no better than knowing nothing."""
+    def near_chance(self) -> bool:
+        """Whether the last measured success is hardly better than knowing nothing."""
         return self.success < self.chance + LEARNED_SHARE * (1.0 - self.chance)
 
 
@@ -77,6 +83,7 @@ def gather(run: Run) -> Evidence | None:
     if facts is None:
         return None
     records = run.records
+    column = profile_column(records)
     typical = typical_profile(records, facts.loss_step)
     phi, distance = typical.values, min(facts.distance, facts.loss_step)
     diverged = _diverged_step(records)
@@ -90,6 +97,7 @@ def gather(run: Run) -> Evidence | None:
         distance=distance,
         word=facts.tokens[facts.loss_step - distance] if facts.tokens else "",
         reach=found,
+        never_below=bool(phi.size) and not (phi < REACH_THRESHOLD * phi[0]).any(),
         decay=fit.factor,
         half_life_steps=half_life(fit.factor),
         informative_grad=ratio,
@@ -106,6 +114,8 @@ def gather(run: Run) -> Evidence | None:
         diverged_step=diverged,
         steps_done=records.rows("step"),
         state=run.state,
+        layers=records[column].shape[1] if column else 1,
+        last_answer=column == "answer_grad",
     )
 
 

@@ -34,14 +34,20 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share of 0 to 1 as ``8 %``; close to 0 and 1 with a decimal, so that 99.6 % never reads 100 %."""
+    """Return a share of 0 to 1 as ``8 %``; close to 0 and 1 with a decimal, so that 99.6 % never reads 100 %.
+
+    What a decimal cannot tell from 0 or 1 is ``under 0.1 %`` or ``over 99.9 %``.
+    """
     if not math.isfinite(share):
         return number(share)
     value = 100 * share
     if value in (0.0, 100.0) or 1 <= value <= 99:
         return f"{value:.0f} %"
-    rounded = min(max(round(value, 1), 0.1), 99.9)
-    return f"{rounded:g} %" if 0 < value < 100 else f"{value:.0f} %"
+    if 0 < value < 0.05:
+        return "under 0.1 %"
+    if 99.95 <= value < 100:
+        return "over 99.9 %"
+    return f"{value:.1f} %" if 0 < value < 100 else f"{value:.0f} %"
 
 
 def steps(count: float) -> str:

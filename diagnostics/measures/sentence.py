@@ -45,7 +45,7 @@ def _nothing(evidence: Evidence | None) -> str:
 
 
 def _vanishing(e: Evidence) -> str:
-    solved = " The task is solved all the same: what little arrives was enough." if e.solved else ""
+    solved = " The task is solved all the same: more may have arrived while it was being learned." if e.solved else ""
     return (
         f"Vanishing: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}, "
         f"so {_arrives(e)}{_success(e)}.{solved}"
@@ -57,13 +57,13 @@ def _reaches(e: Evidence) -> str:
         return (
             f"Reaches: {name_word(e.word)} is read at the step of the loss itself, with no way to travel{_success(e)}."
         )
-    if e.reach == e.of and e.informative_grad >= 0.01:
+    if e.never_below:
         how = f"the gradient never falls below 1 % of its value at the loss in {steps(e.of)}"
     else:
         how = f"the gradient falls below 1 % of its value at the loss only after {e.reach} of {steps(e.of)}"
     honest = ""
-    if e.at_chance:
-        honest = " Reaches does not mean learned: this network is still at chance."
+    if e.near_chance:
+        honest = " Reaches does not mean learned: success is still close to chance."
     elif not e.solved and math.isfinite(e.success):
         honest = " Reaches does not mean learned: the task is not solved yet."
     return f"Reaches: {how}{_rate(e)}, so {_arrives(e)}{_success(e)}.{honest}"
@@ -91,8 +91,10 @@ def _diverged(e: Evidence) -> str:
 
 
 def _when(e: Evidence) -> str:
+    if e.diverged_step is None and e.steps_done:
+        return f"the update of training step {e.steps_done - 1} left parameters that are not finite numbers"
     if e.diverged_step is None:
-        return "training met a loss that is not a finite number"
+        return "training met numbers that are not finite"
     return f"the loss was no longer a finite number at training step {e.diverged_step}"
 
 
@@ -127,8 +129,12 @@ def _success(e: Evidence) -> str:
 
 
 def _left_out(e: Evidence) -> str:
-    """Say what the fit left out and where the profiles are not from the end: numbers never hide their source."""
+    """Say what the profile is of, what the fit left out, and where it is not from the end: numbers have a source."""
     said = []
+    if e.layers > 1:
+        said.append(f" Read from the top layer of {e.layers}.")
+    if e.last_answer:
+        said.append(" Read from the last answer's loss alone.")
     if e.zeros:
         said.append(f" At {steps(e.zeros)} the gradient is exactly 0; the fitted rate leaves those out.")
     if e.non_finite:

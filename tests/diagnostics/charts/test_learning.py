@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,15 @@ def test_knowing_nothing_is_drawn_once_per_distinct_value() -> None:
     assert prepared.chance_success == (pytest.approx(1 / 12), 0.5)
     lines = [shape for shape in learning.draw(prepared).layout.shapes if shape.type == "line"]
     assert len(lines) == 4
+
+
+def test_knowing_nothing_has_no_line_where_it_has_no_closed_form() -> None:
+    facts = replace(FACTS, chance_loss=float("nan"))
+    prepared = learning.prepare([run_of(powers(0.9, 8, 2), facts=facts, loss=np.full(9, 2.0), success=(0.5,))])
+    figure = learning.draw(prepared)
+    assert prepared.chance_loss == ()
+    assert [shape.y0 for shape in figure.layout.shapes] == [0.5]
+    assert not any("not a number" in note.text for note in figure.layout.annotations)
 
 
 def test_before_the_first_step_it_waits() -> None:

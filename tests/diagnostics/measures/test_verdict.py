@@ -105,11 +105,55 @@ def test_golden_sentence_diverged() -> None:
 def test_odd_combinations_are_told_as_they_are() -> None:
     assert "The task is solved all the same" in judge(0.5, success=[1.0]).sentence
     assert judge(1.0, success=[0.5]).sentence.endswith(
-        "Reaches does not mean learned: this network is still at chance."
+        "Reaches does not mean learned: success is still close to chance."
     )
     assert judge(1.0, success=[0.8]).sentence.endswith("Reaches does not mean learned: the task is not solved yet.")
     assert judge(1.25, success=[1.0]).sentence.endswith("The task is solved all the same.")
     assert "success" not in judge(0.5).sentence
+
+
+def test_a_run_whose_parameters_broke_under_a_finite_loss_is_not_said_to_have_met_another() -> None:
+    said = judge(1.25, state="diverged", loss=np.full(9, 3.0)).sentence
+    assert said.startswith("Diverged: the update of training step 8 left parameters that are not finite numbers; ")
+    assert "loss was no longer" not in said
+
+
+def test_what_diverges_before_its_first_update_is_not_blamed_on_the_learning_rate() -> None:
+    loss = np.array([np.nan])
+    spec = {"cell": "relu", "clip": "none", "learning_rate": 5.0}
+    said = " ".join(judge(1.25, state="diverged", loss=loss, spec=spec).advice)
+    assert "before the first update" in said
+    assert "learning rate of" not in said
+
+
+def test_a_value_that_is_not_a_number_at_the_end_is_not_said_to_fall() -> None:
+    profile = powers(0.95, 44)
+    profile[:, 44] = np.nan
+    found = verdict(run_of(profile, facts=facts_of(45, 44)))
+    assert (found.kind, found.reach) == ("reaches", 44)
+    assert "never falls below 1 %" in found.sentence
+
+
+def test_which_profile_the_numbers_are_of_is_said() -> None:
+    plain = run_of(powers(0.99, 44), facts=FACTS)
+    assert "layer" not in verdict(plain).sentence
+    columns = dict(plain.records)
+    stacked = {name: np.concatenate([columns[name]] * 2, axis=1) for name in ("state_grad", "grad_h", "state_norm")}
+    stacked["state_grad"][:, 0] *= 1e-3 ** np.arange(45)[:, None]
+    deep = replace(plain, records=Records({**columns, **stacked, "saturated": stacked["state_norm"]}))
+    assert "Read from the top layer of 2." in verdict(deep).sentence
+    assert verdict(deep).informative_grad == pytest.approx(0.99**40)
+    many = replace(plain, records=Records({**columns, "answer_grad": columns["state_grad"]}))
+    assert "Read from the last answer's loss alone." in verdict(many).sentence
+
+
+@pytest.mark.parametrize("clip", ["norm:1.0", "value:0.1", "none"])
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5])
+def test_clipping_is_never_said_to_set_the_size_of_an_update(clip: str, alpha: float) -> None:
+    spec = {"cell": "tanh", "clip": clip, "init": "torch", "optimizer": "adam"}  # Adam divides the length out again
+    said = " ".join(judge(alpha, success=[0.1], spec=spec, pre=np.full(200, 9.0)).advice)
+    assert "size of" not in said
+    assert "bounds the update" not in said
 
 
 def test_exact_zeros_are_counted_and_left_out_of_the_rate() -> None:
