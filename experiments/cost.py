@@ -25,12 +25,12 @@ MEMORY_SHARE = 0.8
 DISK_LEFT = 256 * 2**20
 
 # Measured, one thread: seconds per timestep and layer whatever the sizes, per multiply-add of the matrix products
-# (forward, backward and weights), and per recorded number of a profile's per-sample norms.
-_PER_TIMESTEP = {"rnn": 3.5e-5, "gru": 1.2e-4, "lstm": 1.1e-4}
-_PER_MULTIPLY_ADD = 6e-11
+# (forward, backward and weights), per state that is recorded, per parameter that is updated, and for the rest.
+_PER_TIMESTEP = {"rnn": 3.5e-5, "gru": 9e-5, "lstm": 9e-5}
+_PER_MULTIPLY_ADD = 4e-11
 _PER_STATE = {"rnn": 2.5e-9, "gru": 1.2e-8, "lstm": 1.4e-8}
 _PER_PARAMETER = 6e-9
-_PER_STEP = 1.5e-3
+_PER_STEP = 1e-3
 
 
 class Sizes(Protocol):

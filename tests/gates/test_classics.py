@@ -85,7 +85,7 @@ def test_copying_over_100_steps_is_not_learned_by_tanh() -> None:
         inputs="onehot",
         hidden=64,
         batch=50,
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         steps=1000,
         record_every=100,
         eval_every=100,
