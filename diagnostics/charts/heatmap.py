@@ -14,7 +14,7 @@ from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.rails import MARKS
 from diagnostics.charts.scale import colour_axis
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios, received
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios, received, subject
 from diagnostics.measures.numbers import percent
 from diagnostics.measures.profile import bands_by_lag
 from diagnostics.measures.sentence import name_word
@@ -63,7 +63,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     origin = Origin(
         "heatmap",
         ids(runs),
-        _caption(recorded, block),
+        _caption(subject(runs), recorded, block),
         {
             "training_steps": [int(recorded[0]), int(recorded[-1])],
             "profiles": len(recorded),
@@ -85,11 +85,11 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     )
 
 
-def _caption(recorded: Array, block: tuple[int, int]) -> str:
+def _caption(gradient: str, recorded: Array, block: tuple[int, int]) -> str:
     parts = [f"{size} {what}" for size, what in zip(block, ("profiles", "timesteps"), strict=True) if size > 1]
     reduced = f" · each cell the median of {' × '.join(parts)}" if parts else ""
     return (
-        "State gradient ÷ its value at the loss of the same training step · median over the batch · pre-clip · "
+        f"{gradient} ÷ its value at the loss of the same training step · median over the batch · pre-clip · "
         f"{len(recorded)} profiles, training steps {recorded[0]} to {recorded[-1]}{reduced}"
     )
 

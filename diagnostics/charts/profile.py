@@ -13,7 +13,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
-from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, received, snapshot
+from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, received, snapshot, subject
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, steps
 from diagnostics.measures.reach import REACH_THRESHOLD, reach
@@ -70,7 +70,7 @@ def prepare(runs: Sequence[Run], at_step: int | None = None, normalise: bool = T
     origin = Origin(
         "profile",
         ids(runs),
-        _caption(sorted(set(steps.values())), normalise),
+        _caption(subject(runs), sorted(set(steps.values())), normalise),
         {
             "training_steps": steps,
             "unit": "ratio of l2 norms" if normalise else "l2",
@@ -102,8 +102,8 @@ def _line(run: Run, label: str, style: Style, shot: Snapshot, normalise: bool) -
     )
 
 
-def _caption(when: Sequence[int], normalise: bool) -> str:
-    quantity = "State gradient ÷ its value at the loss" if normalise else "State gradient, l2 norm"
+def _caption(gradient: str, when: Sequence[int], normalise: bool) -> str:
+    quantity = f"{gradient} ÷ its value at the loss" if normalise else f"{gradient}, l2 norm"
     at = f"training step {when[0]}" if len(when) == 1 else f"training steps {when[0]} to {when[-1]}" if when else ""
     return f"{quantity} · median and 5–95 % band over the batch · pre-clip · {at}".rstrip(" ·")
 

@@ -15,7 +15,7 @@ from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.layout import Layout, Place, Strip, arrange
 from diagnostics.charts.palette import ThemeName, gradient_colour, text_on
 from diagnostics.charts.scale import colour_axis
-from diagnostics.charts.series import MEANINGS, NAN, SYMBOLS, VALUE, kinds, log10, ratios, received, snapshot
+from diagnostics.charts.series import MEANINGS, NAN, SYMBOLS, VALUE, kinds, log10, ratios, received, snapshot, subject
 from diagnostics.measures.numbers import number
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
@@ -65,18 +65,18 @@ def prepare(runs: Sequence[Run], at_step: int | None = None, columns: float = CO
     told = [(run, label) for run, label in zip(runs, labels, strict=True) if run.facts is not None]
     shown = [(run.id, snapshot(run, at_step)) for run, _ in told]
     steps = {run_id: shot.training_step for run_id, shot in shown if shot is not None}
-    origin = Origin("ribbon", ids(runs), _caption(steps), {"training_steps": steps, **_PROVENANCE})
+    origin = Origin("ribbon", ids(runs), _caption(subject(runs), steps), {"training_steps": steps, **_PROVENANCE})
     return Prepared(origin, tuple(_ribbon(run, label, at_step, columns) for run, label in told), columns)
 
 
 _PROVENANCE = {"unit": "ratio of l2 norms", "reduction": "median over the batch", "clip": "pre-clip"}
 
 
-def _caption(steps: dict[str, int]) -> str:
+def _caption(gradient: str, steps: dict[str, int]) -> str:
     when = sorted(set(steps.values()))
     at = "no training step yet" if not when else f"training step {when[0]}"
     at = at if len(when) < 2 else f"training steps {when[0]} to {when[-1]}"
-    return f"State gradient at each word ÷ its value at the loss · median over the batch · pre-clip · {at}"
+    return f"{gradient} at each word ÷ its value at the loss · median over the batch · pre-clip · {at}"
 
 
 def _ribbon(run: Run, label: str, at_step: int | None, columns: float) -> Ribbon:

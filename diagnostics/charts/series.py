@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from diagnostics.measures.numbers import number
-from diagnostics.measures.profile import bands_by_lag
+from diagnostics.measures.profile import bands_by_lag, profile_column
 from diagnostics.records import Array, Run
 
 VALUE, ZERO, INFINITE, NAN = 0, 1, 2, 3
@@ -43,6 +44,17 @@ class Snapshot(NamedTuple):
     def comparable(self) -> bool:
         """Whether the values can be given as ratios to the one at the loss."""
         return bool(np.isfinite(self.at_loss) and self.at_loss > 0)
+
+
+def subject(runs: Sequence[Run]) -> str:
+    """Name the gradient that figures of these runs show: whose, where a run has several layers or several losses."""
+    columns = [(run.records, name) for run in runs if (name := profile_column(run.records))]
+    notes = []
+    if any(records[name].shape[1] > 1 for records, name in columns):
+        notes.append("top layer")
+    if any(name == "answer_grad" for _, name in columns):
+        notes.append("loss of the last answer alone")
+    return "State gradient" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def snapshot(run: Run, at_step: int | None) -> Snapshot | None:

@@ -108,7 +108,7 @@ def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.diverged_step == 0:
         return [
-            "It broke before the first update, where no learning rate and no clipping helps: begin with smaller weights."
+            "It broke before the first update, so no learning rate and no clipping helps: begin with smaller weights."
         ]
     rate = spec.get("learning_rate")
     lower = f"Try a learning rate of {number(float(rate) / 10)} instead of {number(float(rate))}." if rate else ""

@@ -199,6 +199,21 @@ def test_the_story_is_told_to_those_who_listen() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["ribbon", "profile", "heatmap"])
+def test_figures_say_which_layer_and_which_loss_they_are_of(key: str) -> None:
+    plain = run_of(powers(0.5, 44), facts=facts_of(45, 40))
+    columns = dict(plain.records)
+    deep = {name: np.concatenate([columns[name]] * 2, axis=1) for name in ("state_grad", "grad_h", "state_norm")}
+    stacked = replace(plain, records=Records({**columns, **deep, "saturated": deep["state_norm"]}))
+    many = replace(plain, records=Records({**columns, "answer_grad": columns["state_grad"]}))
+    captions = [FIGURES[key].prepare([run]).origin.caption for run in (plain, stacked, many)]
+    assert [c.split(" ÷ ")[0].removesuffix(" at each word") for c in captions] == [
+        "State gradient",
+        "State gradient (top layer)",
+        "State gradient (loss of the last answer alone)",
+    ]
+
+
 def test_figures_need_neither_torch_nor_streamlit() -> None:
     code = (
         "import sys, diagnostics.charts.gallery, diagnostics.measures.verdict; "
