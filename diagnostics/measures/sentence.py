@@ -63,7 +63,7 @@ def _reaches(e: Evidence) -> str:
         how = f"the gradient falls below 1 % of its value at the loss only after {e.reach} of {steps(e.of)}"
     honest = ""
     if e.near_chance:
-        honest = " Reaches does not mean learned: success is still close to chance."
+        honest = " Reaches does not mean learned: success is not yet far above chance."
     elif not e.solved and math.isfinite(e.success):
         honest = " Reaches does not mean learned: the task is not solved yet."
     return f"Reaches: {how}{_rate(e)}, so {_arrives(e)}{_success(e)}.{honest}"

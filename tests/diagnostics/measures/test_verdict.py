@@ -105,7 +105,7 @@ def test_golden_sentence_diverged() -> None:
 def test_odd_combinations_are_told_as_they_are() -> None:
     assert "The task is solved all the same" in judge(0.5, success=[1.0]).sentence
     assert judge(1.0, success=[0.5]).sentence.endswith(
-        "Reaches does not mean learned: success is still close to chance."
+        "Reaches does not mean learned: success is not yet far above chance."
     )
     assert judge(1.0, success=[0.8]).sentence.endswith("Reaches does not mean learned: the task is not solved yet.")
     assert judge(1.25, success=[1.0]).sentence.endswith("The task is solved all the same.")
