@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from diagnostics.store import Store
 from experiments.queue import Queue
@@ -25,27 +24,10 @@ ROOT = Path(__file__).parents[2]
 SMALL = "gap=8&hidden=8&embedding=8&batch=8&eval_every=20"
 
 
-def _chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The machine's own browser; nothing is downloaded."""
-    found = _chromium()
-    if found is None:
-        sentence = "no Chromium or Chrome was found, so the page was not driven: apt install chromium"
-        pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(params=["light"])

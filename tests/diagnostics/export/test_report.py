@@ -5,8 +5,7 @@ import hashlib
 import html.parser
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ from diagnostics.export.html import figure_html
 from diagnostics.export.page import escape
 from diagnostics.export.report import report_html
 from diagnostics.records import Records, Run
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Elements(html.parser.HTMLParser):
@@ -116,18 +113,6 @@ def test_a_report_of_nothing_is_refused() -> None:
 
 def test_text_is_escaped_for_elements_and_attributes() -> None:
     assert escape("<a b=\"c\" d='e'>&\0\ud800") == "&lt;a b=&quot;c&quot; d=&#x27;e&#x27;&gt;&amp;�?"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 def opened(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
