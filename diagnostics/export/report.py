@@ -123,6 +123,7 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
     if samples:
         yield "<h2>The task</h2>"
     for facts in samples.values():
+        several = len(facts.informative_steps) > 1
         words = (
             f"<mark>{escape(token)}</mark>" if t in facts.informative_steps else escape(token)
             for t, token in enumerate(facts.tokens)
@@ -130,7 +131,8 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
         yield (
             f'<section class="card"><h3>{escape(facts.title)}</h3><p>{" ".join(words)} → '
             f"<strong>{escape(facts.answer)}</strong></p>"
-            f'<p class="quiet">Marked: what the answer depends on, {facts.distance} steps before the loss. '
+            f'<p class="quiet">Marked: what the answer depends on, {"as far as " if several else ""}'
+            f"{facts.distance} steps before the loss. "
             f"Knowing nothing gives {escape(facts.loss_name)}: {_number(facts.chance_loss)}, "
             f"{escape(facts.success_name)}: {_share(facts.chance_success)}.</p></section>"
         )
