@@ -162,7 +162,9 @@ def _field(info: FieldInfo, task: str) -> Value:
         return st.selectbox(info.label, choices, accept_new_options=True, **shared)
     choices = list(TASKS[task].wirings) if info.name == "wiring" else list(info.choices)
     options = [*([None] if info.default is None else []), *choices]
-    return st.selectbox(info.label, options, format_func=lambda v: OWN_WORDS.get(info.name, "") if v is None else v, **shared)
+    return st.selectbox(
+        info.label, options, format_func=lambda v: OWN_WORDS.get(info.name, "") if v is None else v, **shared
+    )
 
 
 def _help(info: FieldInfo) -> str:

@@ -75,7 +75,11 @@ def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] |
     name = filename(title)
     with st.container(horizontal=True, gap="small"):
         _button(
-            "Report", lambda: report_html(source(), title=title).encode(), f"{name}.html", "text/html", f"report-{scope}"
+            "Report",
+            lambda: report_html(source(), title=title).encode(),
+            f"{name}.html",
+            "text/html",
+            f"report-{scope}",
         )
         if bundle is not None:
             _button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
@@ -100,9 +104,7 @@ def _no_images() -> str:
     return unavailable()
 
 
-def _figure_file(
-    kind: str, info: Figure, runs: Sequence[Run], at_step: int | None, theme: str, size: str
-) -> bytes:
+def _figure_file(kind: str, info: Figure, runs: Sequence[Run], at_step: int | None, theme: str, size: str) -> bytes:
     from diagnostics.export.html import figure_html
     from diagnostics.export.images import to_image
     from ui.figures import drawing

@@ -8,14 +8,14 @@ from functools import cache
 import streamlit as st
 
 from diagnostics.store import RunRow, StoreError
-from experiments.cost import amount, duration
 from experiments.presets import PRESETS
-from experiments.spec import Refusal, RunSpec, predict
+from experiments.spec import Refusal, RunSpec
 from ui import address, example, look, places
 from ui.controls import SETTINGS, controls, fill, filled
 from ui.header import comparison_header
 from ui.live import example_view, live_view
-from ui.settings import Settings, comparison_name, run_names, settings_of
+from ui.running import run_buttons
+from ui.settings import Settings, settings_of
 from ui.words import markdown
 
 
@@ -34,12 +34,13 @@ def show() -> None:
         for sentence in said:
             st.warning(markdown(sentence))
         specs, refusal = _specs(settings, wrong)
-        _run(specs, refusal)
+        rows = _rows(_comparison())
+        run_buttons(specs, refusal, rows)
         look.projector_toggle()
     with presets:
         _presets()
     _write_address(settings)
-    _comparison()
+    _show(rows)
 
 
 def _presets() -> None:
@@ -84,42 +85,22 @@ def _specs(settings: Settings, wrong: Sequence[str]) -> tuple[list[RunSpec], str
         return [], " ".join(f"{line}." for line in dict.fromkeys(str(refusal).splitlines()))
 
 
-def _run(specs: Sequence[RunSpec], refusal: str) -> None:
-    st.button(
-        f"Run {len(specs)} networks" if len(specs) > 1 else "Run",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        key="run",
-        disabled=bool(refusal),
-        on_click=_submit,
-        args=(specs,),
-    )
-    if refusal:
-        st.error(markdown(refusal))
-        return
-    costs = [predict(spec) for spec in specs]
-    seconds = sum(cost.seconds for cost in costs)
-    disk = sum(cost.disk_bytes for cost in costs)
-    st.caption(f"Predicted: about {duration(seconds)} of computing, at most {amount(disk)} on disk.")
+def _comparison() -> str:
+    """The comparison to show: the one started last, else the one that the address names, else none."""
+    return str(st.session_state.get(address.COMPARISON) or st.query_params.get(address.COMPARISON, ""))
 
 
-def _submit(specs: Sequence[RunSpec]) -> None:
+def _rows(comparison: str) -> list[RunRow]:
+    """The runs of the comparison in the order in which they were asked for; none where there is no such comparison."""
     try:
-        asked = [spec.to_json() for spec in specs]
-        comparison, _ = places.store().create(asked, run_names(specs), comparison_name(specs))
-        places.queue().ensure_workers()
-    except (StoreError, OSError) as error:
-        st.toast(f"The runs were not started: {markdown(str(error))}.", icon=":material/error:")
-        return
-    st.session_state[address.COMPARISON] = comparison
+        return places.store().runs(comparison=comparison)[::-1] if comparison else []
+    except StoreError:
+        return []  # what is wrong with the store is said at the top of the page
 
 
 def _write_address(settings: Settings) -> None:
-    """Bring the address to what is shown; the comparison of a link counts until another one is started."""
-    comparison = st.session_state.get(address.COMPARISON) or st.query_params.get(address.COMPARISON)
     params = address.write(settings)
-    if comparison:
+    if comparison := _comparison():
         st.session_state[address.COMPARISON] = params[address.COMPARISON] = comparison
     if st.session_state.get(look.PROJECTOR):
         params[look.PROJECTOR] = "1"
@@ -127,25 +108,15 @@ def _write_address(settings: Settings) -> None:
         st.query_params.from_dict(params)
 
 
-def _comparison() -> None:
-    comparison = st.session_state.get(address.COMPARISON)
-    rows = _rows(comparison) if comparison else []
+def _show(rows: Sequence[RunRow]) -> None:
     if rows:
         comparison_header(rows)
         live_view([row.id for row in rows], rows[0].comparison)
         return
-    if comparison:
+    if comparison := _comparison():
         st.warning(
-            f"There is no comparison {markdown(str(comparison)[:60])} here: it was deleted, or made elsewhere. "
+            f"There is no comparison {markdown(comparison[:60])} here: it was deleted, or made elsewhere. "
             "The recorded example is shown instead.",
             icon=":material/search_off:",
         )
     example_view(example.runs())
-
-
-def _rows(comparison: str) -> list[RunRow]:
-    try:
-        return places.store().runs(comparison=comparison)[::-1]
-    except StoreError as error:
-        st.error(f"{markdown(str(error))}.", icon=":material/error:")
-        return []

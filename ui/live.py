@@ -63,7 +63,7 @@ def example_view(runs: Sequence[Run]) -> None:
     if not runs:
         st.info("Choose cells and a gap at the left and press **Run**: what the networks do will be shown here.")
         return
-    cells = listed([str(run.spec["cell"]) for run in runs])
+    cells = listed([run.name for run in runs])
     st.info(
         f"Recorded example: {cells} at gap {runs[0].spec['gap']}. Press **Run** at the left to train your own.",
         icon=":material/play_circle:",

@@ -24,12 +24,12 @@ def size() -> Literal["page", "projector"]:
 
 def projector_toggle() -> None:
     """Larger text and figures, for a room; kept over page changes and in the address."""
-    if PROJECTOR not in st.session_state:
-        st.session_state[PROJECTOR] = st.query_params.get(PROJECTOR) == "1"
     st.toggle("Projector size", key=PROJECTOR, persist_state="session", help="Larger text and figures, for a room.")
 
 
 def dress() -> None:
     """Put the page's own rules in place."""
+    if PROJECTOR not in st.session_state:
+        st.session_state[PROJECTOR] = st.query_params.get(PROJECTOR) == "1"
     rules = _STYLE.read_text(encoding="utf-8")
     st.html(f"<style>{rules}{_LARGER if size() == 'projector' else ''}</style>")

@@ -80,6 +80,7 @@ def settings_of(specs: Sequence[RunSpec]) -> Settings:
             if value not in values:
                 values.append(value)
     axes = {name: tuple(seen[name]) for name in AXES}
+    axes["cell"] = tuple(cell for cell in CELLS if cell in axes["cell"])  # the order of the controls
     return Settings(axes).with_others(**{n: v[0] for n, v in seen.items() if n not in AXES})
 
 

@@ -24,6 +24,9 @@ _BADGES: Mapping[str | None, tuple[str, str, str]] = {
 }
 """A mark beside the colour, for whoever cannot tell the colours: in light and in dark, 4.5:1 with the page."""
 
+_RATE = "verdict-rate"
+"""The class of what a narrow page leaves to the sentence."""
+
 
 def verdicts(runs: Sequence[Run], progress: Mapping[str, Progress], theme: Literal["light", "dark"]) -> str:
     """The list of verdicts as HTML."""
@@ -48,8 +51,8 @@ def _item(run: Run, said: Verdict, progress: Progress | None, line: str, theme: 
     )
 
 
-def _cell(label: str, value: str, bar: str = "") -> str:
-    return f'<span class="verdict-cell"><small>{label}</small>{value}{bar}</span>'
+def _cell(label: str, value: str, bar: str = "", kind: str = "") -> str:
+    return f'<span class="verdict-cell {kind}"><small>{label}</small>{value}{bar}</span>'
 
 
 def _bar(share: float, tick: float = math.nan) -> str:
@@ -68,17 +71,20 @@ def _reach(said: Verdict) -> str:
 def _informative(run: Run, said: Verdict) -> str:
     """What arrives at the step that matters, as a share of what there is at the loss."""
     facts = run.facts
-    word = f"at “{facts.tokens[facts.informative_steps[0]]}”" if facts and facts.informative_steps else "where it matters"
-    return _cell(f"gradient {markup(word)}", f"× {number(said.informative_grad)}")
+    word = (
+        f"at “{facts.tokens[facts.informative_steps[0]]}”" if facts and facts.informative_steps else "where it matters"
+    )
+    known = not math.isnan(said.informative_grad)
+    return _cell(f"gradient {markup(word)}", f"× {number(said.informative_grad)}" if known else "–")
 
 
 def _decay(said: Verdict) -> str:
-    return _cell("per step", f"× {number(said.decay, 3)}")
+    return _cell("per step", f"× {number(said.decay, 3)}" if math.isfinite(said.decay) else "–", kind=_RATE)
 
 
 def _half_life(said: Verdict) -> str:
     fades = math.isfinite(said.half_life_steps) and said.half_life_steps > 0
-    return _cell("half-life", f"{number(said.half_life_steps)} steps" if fades else "–")
+    return _cell("half-life", f"{number(said.half_life_steps)} steps" if fades else "–", kind=_RATE)
 
 
 def _success(said: Verdict) -> str:
@@ -95,6 +101,8 @@ def _state(run: Run, progress: Progress | None) -> str:
         return _cell(run.state, f"{done} of {steps} steps", _bar(share))
     if run.state == "queued":
         ahead = progress.queued_behind if progress else 0
-        return _cell("waiting", f"behind {ahead} other{'s' if ahead > 1 else ''}" if ahead else "next in line", _bar(0.0))
+        return _cell(
+            "waiting", f"behind {ahead} other{'s' if ahead > 1 else ''}" if ahead else "next in line", _bar(0.0)
+        )
     time_left = left(progress.seconds_left if progress else None)
     return _cell(f"training · {time_left}" if time_left else "training", f"step {done} of {steps}", _bar(share))

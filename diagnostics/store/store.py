@@ -119,10 +119,15 @@ class Store:
     # What can be changed
 
     def create(
-        self, specs: Sequence[Mapping[str, Any]], names: Sequence[str], comparison_name: str = ""
+        self,
+        specs: Sequence[Mapping[str, Any]],
+        names: Sequence[str],
+        comparison_name: str = "",
+        *,
+        comparison: str | None = None,
     ) -> tuple[str, list[str]]:
-        """Queue runs that belong together; returns the comparison's id and theirs."""
-        return self.catalog.insert(specs, names, comparison_name)
+        """Queue runs that belong together, or join ``comparison``; returns the comparison's id and theirs."""
+        return self.catalog.insert(specs, names, comparison_name, comparison=comparison)
 
     def rename(self, run_id: str, name: str) -> None:
         """Give a run another name."""

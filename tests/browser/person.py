@@ -14,6 +14,7 @@ Seen = TypeVar("Seen")
 def settled(page: Page) -> None:
     """Wait until the page's script has run."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=30_000)
+    page.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0", timeout=30_000)
 
 
 def come(page: Page, address: str) -> None:

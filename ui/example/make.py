@@ -28,7 +28,7 @@ def main() -> int:
     specs = [spec.changed(record_every=RECORD_EVERY) for spec in PRESETS[parser.parse_args().preset].specs()]
     with tempfile.TemporaryDirectory(prefix="gradreach-") as folder:
         store = Store.open(Path(folder))
-        comparison, run_ids = store.create([s.to_json() for s in specs], run_names(specs), comparison_name(specs))
+        _, run_ids = store.create([s.to_json() for s in specs], run_names(specs), comparison_name(specs))
         queue = Queue(store, idle_s=IDLE_S)
         while any(queue.progress(run_id).state not in ENDED for run_id in run_ids):
             time.sleep(1.0)
