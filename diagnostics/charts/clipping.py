@@ -63,15 +63,15 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         if run.records.rows("step")
     )
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
-    reduced = "" if block == 1 else f" · each point the largest of {block} steps"
+    points = "every step" if block == 1 else f"each point the largest of up to {block} steps"
     origin = Origin(
         "clipping",
         ids(runs),
-        f"Norm of the gradient of all parameters, l2 · solid: pre-clip, dashed: post-clip · every step{reduced}",
+        f"Norm of the gradient of all parameters, l2 · solid: pre-clip, dashed: post-clip · {points}",
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
             "unit": "l2",
-            "reduction": f"largest of blocks of {block} steps",
+            "reduction": f"largest of blocks of up to {block} steps",
             "clip": "pre-clip and post-clip",
             "clipped_share": {run.id: _json_share(run) for run in runs},
         },

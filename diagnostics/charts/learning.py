@@ -73,7 +73,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     # Without a closed form it is not a number, and there is no line to draw.
     chance_loss = tuple(sorted({fact.chance_loss for fact in facts if math.isfinite(fact.chance_loss)}))
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
-    reduced = "" if block == 1 else f", mean of {block} steps"
+    reduced = "" if block == 1 else f", mean of up to {block} steps"
     origin = Origin(
         "learning",
         ids(runs),
@@ -81,7 +81,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
             "unit": f"{loss_name}; success as a share",
-            "reduction": f"mean over the batch; mean of blocks of {block} steps",
+            "reduction": f"mean over the batch; mean of blocks of up to {block} steps",
             "clip": "not a gradient",
         },
     )

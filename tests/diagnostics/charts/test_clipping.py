@@ -93,3 +93,11 @@ def test_any_number_of_runs_has_room(count: int) -> None:
 def test_before_the_first_step_it_waits() -> None:
     prepared = clipping.prepare([run_of(np.empty((0, 9)), facts=FACTS, loss=np.empty(0))])
     assert "Waiting" in clipping.draw(prepared).layout.annotations[0].text
+
+
+def test_the_caption_claims_no_more_than_holds_for_every_run() -> None:
+    runs = [run_of(powers(0.9, 8), facts=facts_of(9, 6), pre=np.ones(n), loss=np.ones(n)) for n in (100, 1500)]
+    assert "every step" in clipping.prepare(runs[:1]).origin.caption
+    both = clipping.prepare(runs).origin.caption
+    assert "largest of up to 3 steps" in both
+    assert "every step" not in both

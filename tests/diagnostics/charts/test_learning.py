@@ -28,7 +28,7 @@ def test_many_steps_become_means_of_blocks_and_the_caption_says_so() -> None:
     prepared = learning.prepare([run_of(powers(0.9, 8, 2), facts=FACTS, loss=loss)])
     assert len(prepared.curves[0].loss) == 500
     assert prepared.curves[0].loss[7] == pytest.approx(loss[21:24].mean())
-    assert "mean of 3 steps" in prepared.origin.caption
+    assert "mean of up to 3 steps" in prepared.origin.caption
 
 
 @pytest.mark.parametrize(("value", "kind"), [(np.nan, NAN), (np.inf, INFINITE), (-np.inf, INFINITE)])
