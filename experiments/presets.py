@@ -76,7 +76,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "relu": Preset(
         "ReLU is no cure",
-        "Over four steps back ReLU's gradient grows where tanh's shrinks; over forty it fades faster, to exactly zero.",
+        "Over four steps back ReLU's gradient grows where tanh's shrinks; over forty it fades even faster than tanh's.",
         _relu_is_no_cure,
     ),
     "short-long": Preset(
