@@ -50,7 +50,8 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. ``loss`` and ``success`` are the last measured on the held-out set."""
+    """How a run ended. ``steps_done`` counts the recorded training steps, also the one that diverged; ``loss`` and
+    ``success`` are the last measured on the held-out set."""
 
     state: Literal["finished", "diverged", "stopped"]
     steps_done: int
@@ -74,10 +75,10 @@ def train(spec: RunSpec, recorder: Recorder) -> Outcome:
     for step in range(spec.steps):
         columns, detail = trainer.step(step)
         rows.add(columns)
-        if detail:
-            state, done = "diverged", step
-            break
         done = step + 1
+        if detail:
+            state = "diverged"
+            break
         stop = recorder.stop_requested()
         if done % trainer.eval_every == 0 or done == spec.steps or stop:
             rows.add(trainer.measure(done))

@@ -213,10 +213,10 @@ def test_divergence_is_a_result_and_everything_before_is_kept(wiring: str) -> No
     spec = wild(steps=200, wiring=wiring, record_every=50)
     outcome, records, verdict = trained(spec)
     assert outcome.state == "diverged"
-    assert outcome.detail.startswith(f"diverged at step {outcome.steps_done}: ")
-    assert records["step"].tolist() == list(range(outcome.steps_done + 1))
+    assert records["step"].tolist() == list(range(outcome.steps_done)), "the diverged step is recorded and counted"
+    assert outcome.detail.startswith(f"diverged at step {outcome.steps_done - 1}: ")
     assert np.isfinite(records["loss"][:-1]).all()
-    assert records["profile_step"][-1] == outcome.steps_done
+    assert records["profile_step"][-1] == outcome.steps_done - 1
     assert not np.isfinite(records["state_grad"][-1]).all()
     assert verdict.kind == "diverged"
 
