@@ -60,7 +60,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "closed-gate": Preset(
         "A closed gate forgets too",
-        "An LSTM whose forget gate starts at bias 0 or 1 is all but blind to the country, like tanh; at bias 3 it sees it.",
+        "An LSTM whose forget gate starts at bias 0 or 1 is all but blind to the country; at bias 3 it sees it.",
         _closed_gate,
     ),
     "vanishing": Preset(
