@@ -6,6 +6,8 @@ import html
 import math
 import re
 
+from diagnostics.measures import numbers
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|$~:^&\"'])")
 
 
@@ -30,8 +32,8 @@ def filename(text: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1 in per cent; a dash where there is none."""
-    return f"{100 * share:.0f} %" if math.isfinite(share) else "–"
+    """A share of 0 to 1 in per cent, as the sentences say it; a dash where there is none."""
+    return numbers.percent(share) if math.isfinite(share) else "–"
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -38,7 +38,7 @@ FIGURES: Mapping[str, Figure] = {
             key="ribbon",
             title="Which words can the network still learn from?",
             how_to_read=(
-                "Each cell is a word; its colour says how much of the gradient at the blank arrives there: amber is "
+                "Each cell is a word; its colour says how much of the gradient at the loss arrives there: amber is "
                 "as much as at the loss, dark is almost nothing, pale yellow is ten times as much or more. The ringed "
                 "word holds the answer: where it is dark, the network cannot learn from it. Hatched cells with ▽ "
                 "receive exactly 0."
