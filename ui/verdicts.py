@@ -64,7 +64,7 @@ def _bar(share: float, tick: float = math.nan) -> str:
 def _reach(said: Verdict) -> str:
     if said.reach is None:
         return _cell("reach", "–", _bar(math.nan))
-    words = f"all {said.of} steps" if said.reach == said.of else f"{said.reach} of {said.of} steps"
+    words = f"all {said.of} steps" if said.never_below else f"{said.reach} of {said.of} steps"
     return _cell("reach", words, _bar(said.reach / said.of if said.of else 1.0))
 
 

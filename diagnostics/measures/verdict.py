@@ -26,6 +26,8 @@ class Verdict:
     """Steps back from the loss after which the gradient is first below 1 % of its value there; ``of`` if never."""
     of: int
     """Steps from the loss back to the first timestep."""
+    never_below: bool
+    """Whether the gradient is nowhere below 1 %: a reach of ``of`` may also be a fall at the very first timestep."""
     decay: float
     """Fitted factor per step back."""
     half_life_steps: float
@@ -63,6 +65,7 @@ def verdict(run: Run) -> Verdict:
         kind=kind,
         reach=found.reach if found else None,
         of=found.of if found else 0,
+        never_below=found.never_below if found else False,
         decay=found.decay if found else math.nan,
         half_life_steps=found.half_life_steps if found else math.nan,
         informative_grad=found.informative_grad if found else math.nan,

@@ -134,6 +134,14 @@ def test_a_value_that_is_not_a_number_at_the_end_is_not_said_to_fall() -> None:
     assert "never falls below 1 %" in found.sentence
 
 
+def test_a_fall_at_the_very_first_timestep_is_not_never_below() -> None:
+    falls = judge(0.01 ** (1 / 43.5))
+    assert (falls.reach, falls.of, falls.never_below) == (44, 44, False)
+    assert "only after 44 of 44 steps" in falls.sentence
+    stays = judge(0.01 ** (1 / 44.5))
+    assert (stays.reach, stays.of, stays.never_below) == (44, 44, True)
+
+
 def test_which_profile_the_numbers_are_of_is_said() -> None:
     plain = run_of(powers(0.99, 44), facts=FACTS)
     assert "layer" not in verdict(plain).sentence
