@@ -100,7 +100,7 @@ def describe(prepared: Prepared) -> str:
     if prepared.ratio.size and prepared.informative:
         column = int(np.argmin(np.abs(prepared.timesteps - min(prepared.informative))))
         first, last = (received(float(prepared.ratio[row, column])) for row in (0, -1))
-        said.append(f"{prepared.word} receives {first} in the first profile and {last} in the last")
+        said.append(f"{prepared.word} receives {first} in the first row and {last} in the last")
     return spoken([prepared.title, prepared.origin.caption, *said])
 
 
