@@ -12,6 +12,7 @@ from diagnostics.records import Run
 from diagnostics.store import Store
 from experiments.queue import Queue
 from experiments.spec import RunSpec
+from models.cells import CELLS
 from tests.diagnostics.charts.samples import story
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def told(store: Store) -> tuple[str, list[str]]:
     """The newcomer's comparison, finished: its id, and those of its runs (tanh, ReLU, GRU, LSTM)."""
     runs = story(count=20)
     specs = [RunSpec.make(cell=run.spec["cell"], gap=40, steps=500).to_json() for run in runs]
-    comparison, run_ids = store.create(specs, [run.name for run in runs], "The story")
+    comparison, run_ids = store.create(specs, [CELLS[run.spec["cell"]].title for run in runs], "The story")
     for run_id, run in zip(run_ids, runs, strict=True):
         write(store, run_id, run)
     return comparison, run_ids
@@ -68,5 +69,7 @@ def words(app: AppTest) -> str:
     """Every sentence on the page."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success", "html")
     return "\n".join(
-        str(getattr(element, "value", None) or getattr(element.proto, "body", "")) for kind in kinds for element in app.get(kind)
+        str(getattr(element, "value", None) or getattr(element.proto, "body", ""))
+        for kind in kinds
+        for element in app.get(kind)
     )

@@ -1,0 +1,58 @@
+"""Settings, and the addresses that carry them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.presets import PRESETS
+from experiments.spec import FIELDS, Refusal, RunSpec
+from ui import address
+from ui.settings import RUNS_AT_MOST, Settings, comparison_name, run_names, settings_of
+
+TEXT = st.text(max_size=30) | st.sampled_from(
+    ["nan", "inf", "1e999", "-1", "0", "norm:", "norm:nan", "value:1", "9" * 99]
+)
+
+
+@given(st.dictionaries(st.sampled_from([*FIELDS, "nothing"]), TEXT))
+def test_no_address_is_an_error_and_what_is_read_is_written_and_read_the_same(params: dict[str, str]) -> None:
+    settings, said = address.read(params)
+    assert all(sentence.endswith(".") for sentence in said)
+    assert address.read(address.write(settings)) == (settings, [])
+    with suppress(Refusal):
+        assert settings.specs()
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_preset_goes_through_the_address_unchanged(name: str) -> None:
+    specs = PRESETS[name].specs()
+    settings = settings_of(specs)
+    again, said = address.read(address.write(settings))
+    assert (again, said) == (settings, [])
+    assert {spec.digest() for spec in again.specs()} == {spec.digest() for spec in specs}
+
+
+def test_a_gate_bias_is_not_asked_of_cells_without_a_gate() -> None:
+    settings = Settings().with_axis("cell", ["tanh", "lstm"]).with_axis("gate_bias", [0.0, 3.0])
+    assert [(spec.cell, spec.gate_bias) for spec in settings.specs()] == [("tanh", None), ("lstm", 0.0), ("lstm", 3.0)]
+
+
+def test_too_many_runs_are_refused_in_a_sentence() -> None:
+    settings = Settings().with_axis("seed", range(RUNS_AT_MOST))
+    with pytest.raises(Refusal, match=f"at most {RUNS_AT_MOST} runs, but got {4 * RUNS_AT_MOST}"):
+        settings.specs()
+    with pytest.raises(Refusal, match="cell must have at least one value"):
+        Settings().with_axis("cell", []).specs()
+
+
+def test_names_tell_the_runs_of_a_comparison_apart() -> None:
+    specs = [RunSpec.make(cell="lstm", gate_bias=b, gap=g) for b in (0.0, 1.0) for g in (4, 40)]
+    names = run_names(specs)
+    assert len(set(names)) == 4
+    assert all(name.startswith("LSTM · ") and "seed" not in name for name in names)
+    assert comparison_name(specs).startswith("France … French · gap 4, 40")
+    assert run_names([RunSpec.make(cell="gru")]) == ["GRU"]
