@@ -42,7 +42,9 @@ COLUMNS: Mapping[str, Column] = {
     "loss": Column("step", "f8", (), "loss", "training loss of the step's batch, before its update"),
     "grad_norm_pre": Column("step", "f8", (), "l2", "norm of the whole parameter gradient before clipping, in float64"),
     "grad_norm_post": Column("step", "f8", (), "l2", "norm of the whole parameter gradient after clipping, in float64"),
-    "clip_factor": Column("step", "f8", (), "ratio", "post-clip norm divided by pre-clip norm; 1 where not clipped"),
+    "clip_factor": Column(
+        "step", "f8", (), "ratio", "post-clip norm divided by pre-clip norm; 1 where not clipped, nan where post is"
+    ),
     "nan_count": Column("step", "i8", (), "entries", "parameter gradient entries that are nan, before clipping"),
     "inf_count": Column("step", "i8", (), "entries", "parameter gradient entries that are infinite, before clipping"),
     "zero_count": Column("step", "i8", (), "entries", "parameter gradient entries that are exactly 0, before clipping"),
