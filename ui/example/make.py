@@ -15,7 +15,7 @@ from models.cells import CELLS
 from ui.example.recorded import FOLDER
 from ui.settings import comparison_name, run_names
 
-RECORD_EVERY = 15
+RECORD_EVERY = 6
 """Fine enough to watch the gradient come and go, and the files stay below a megabyte together."""
 
 IDLE_S = 5.0
