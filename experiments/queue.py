@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostics.store import RunRow, Store
+from experiments.naming import comparison_name, run_names
 from experiments.pool import Pool, default_slots
 from experiments.spec import RunSpec
 
@@ -54,8 +55,12 @@ class Queue:
         self._looked_s = 0.0
 
     def submit(self, specs: Sequence[RunSpec], name: str = "") -> tuple[str, list[str]]:
-        """Queue runs as one comparison, see that there are workers for them, and return its id and theirs."""
-        created = self.store.create([spec.to_json() for spec in specs], [spec.label() for spec in specs], name)
+        """Queue runs as one comparison, see that there are workers for them, and return its id and theirs.
+
+        Without a ``name`` the comparison is called after what its runs have in common.
+        """
+        asked = [spec.to_json() for spec in specs]
+        created = self.store.create(asked, run_names(specs), name or comparison_name(specs))
         self.ensure_workers()
         return created
 

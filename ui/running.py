@@ -8,9 +8,9 @@ import streamlit as st
 
 from diagnostics.store import RunRow, StoreError
 from experiments.cost import amount, duration
+from experiments.naming import comparison_name, run_names
 from experiments.spec import RunSpec, predict
 from ui import address, places
-from ui.settings import comparison_name, run_names
 from ui.words import markdown
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from experiments.spec import FIELDS, Refusal, RunSpec
 from models.cells import CELLS
-from tasks import TASKS
 
 AXES = ("gap", "cell", "clip", "gate_bias", "seed")
 """The fields of which several values may be compared."""
@@ -92,18 +91,3 @@ def _asked(spec: RunSpec) -> dict[str, Value]:
         if RunSpec.from_json(without) == spec:
             fields = without
     return fields
-
-
-def run_names(specs: Sequence[RunSpec]) -> list[str]:
-    """A short name per run: its cell, and what tells it from the others of the comparison."""
-    parts = [[*spec.label().split(" · "), f"gap {spec.gap}"] for spec in specs]
-    shared = set.intersection(*map(set, parts))
-    return [" · ".join([cell, *(part for part in rest if part not in shared)]) for cell, *rest in parts]
-
-
-def comparison_name(specs: Sequence[RunSpec]) -> str:
-    """What a comparison is called: its task, its gap, and what its runs have in common."""
-    gaps = ", ".join(dict.fromkeys(str(spec.gap) for spec in specs))
-    labels = [spec.label().split(" · ")[1:] for spec in specs]
-    shared = [part for part in labels[0] if all(part in label for label in labels)]
-    return " · ".join([TASKS[specs[0].task].title, f"gap {gaps}", *shared])

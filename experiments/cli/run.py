@@ -22,6 +22,7 @@ from diagnostics.strict_json import loads
 from experiments.cli.parser import SEVERAL, settings
 from experiments.cli.words import open_store, plain, print_json, share, table
 from experiments.cost import duration
+from experiments.naming import run_names
 from experiments.queue import Progress, Queue
 from experiments.spec import Refusal, RunSpec, expand, predict
 
@@ -132,7 +133,7 @@ def _bars(specs: Mapping[str, RunSpec], stack: contextlib.ExitStack) -> dict[str
     """A bar per run on a terminal; none elsewhere, nor where they would not fit."""
     if not sys.stderr.isatty() or len(specs) > BARS_AT_MOST:
         return {}
-    labels = {run_id: spec.label() for run_id, spec in specs.items()}
+    labels = dict(zip(specs, run_names(list(specs.values())), strict=True))
     width = max(map(len, labels.values()))
     return {
         run_id: stack.enter_context(

@@ -31,7 +31,7 @@ def test_submitted_runs_are_trained_in_order_by_no_more_workers_than_allowed(sto
     assert {row.state for row in rows.values()} == {"finished"}
     assert [row.comparison_name for row in rows.values()] == ["three seeds"] * 3
     assert [rows[run_id].started_s for run_id in ids] == sorted(rows[run_id].started_s for run_id in ids)
-    assert rows[ids[1]].name == RunSpec.make(steps=10, seed=1).label()
+    assert rows[ids[1]].name == "tanh · seed 1"
     assert RunSpec.from_json(rows[ids[1]].spec) == RunSpec.make(steps=10, seed=1)
     progress = queue.progress(ids[0])
     assert (progress.steps_done, progress.steps, progress.seconds_left, progress.loss) == (10, 10, 0.0, 0.5)

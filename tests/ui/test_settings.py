@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.presets import PRESETS
-from experiments.spec import FIELDS, Refusal, RunSpec
+from experiments.spec import FIELDS, Refusal
 from ui import address
-from ui.settings import RUNS_AT_MOST, Settings, comparison_name, run_names, settings_of
+from ui.settings import RUNS_AT_MOST, Settings, settings_of
 
 TEXT = st.text(max_size=30) | st.sampled_from(
     ["nan", "inf", "1e999", "-1", "0", "norm:", "norm:nan", "value:1", "9" * 99]
@@ -47,12 +47,3 @@ def test_too_many_runs_are_refused_in_a_sentence() -> None:
         settings.specs()
     with pytest.raises(Refusal, match="cell must have at least one value"):
         Settings().with_axis("cell", []).specs()
-
-
-def test_names_tell_the_runs_of_a_comparison_apart() -> None:
-    specs = [RunSpec.make(cell="lstm", gate_bias=b, gap=g) for b in (0.0, 1.0) for g in (4, 40)]
-    names = run_names(specs)
-    assert len(set(names)) == 4
-    assert all(name.startswith("LSTM · ") and "seed" not in name for name in names)
-    assert comparison_name(specs).startswith("France … French · gap 4, 40")
-    assert run_names([RunSpec.make(cell="gru")]) == ["GRU"]

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from diagnostics.store import ENDED, Store
+from experiments.naming import comparison_name, run_names
 from experiments.presets import PRESETS
 from experiments.queue import Queue
 from models.cells import CELLS
 from ui.example.recorded import FOLDER
-from ui.settings import comparison_name, run_names
 
 RECORD_EVERY = 6
 """Fine enough to watch the gradient come and go, and the files stay below a megabyte together."""

@@ -55,6 +55,8 @@ def test_the_last_two_lines_are_the_last_runs_verdict_and_id(
         ("value:0.1", 1),
     ]
     assert "4 runs in comparison" in said.err
+    assert newest.comparison_name == "France … French · gap 5"  # as the page would call it
+    assert newest.name == "tanh · clip value 0.1 · seed 1"
 
 
 def test_divergence_is_a_finding_and_its_numbers_are_words(trained: Said, say: Callable[..., Said]) -> None:
