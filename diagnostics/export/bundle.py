@@ -34,9 +34,11 @@ from diagnostics.version import VERSION as RELEASE
 __all__ = ["BundleError", "ImportResult", "bundle_bytes", "read_bundle", "write_bundle"]
 
 
-def bundle_bytes(
-    store: Store, run_ids: Sequence[str], *, title: str = "", images: Sequence[Format] = ("svg",)
-) -> bytes:
+IMAGES: tuple[Format, ...] = ("png", "svg")
+"""The images of a bundle, wherever it is made: one to paste anywhere, one to scale."""
+
+
+def bundle_bytes(store: Store, run_ids: Sequence[str], *, title: str = "", images: Sequence[Format] = IMAGES) -> bytes:
     """The bundle of these runs, in memory; see :func:`write_bundle`."""
     file = io.BytesIO()
     write_bundle(store, run_ids, file, title=title, images=images)
@@ -44,7 +46,7 @@ def bundle_bytes(
 
 
 def write_bundle(
-    store: Store, run_ids: Sequence[str], file: BinaryIO, *, title: str = "", images: Sequence[Format] = ("svg",)
+    store: Store, run_ids: Sequence[str], file: BinaryIO, *, title: str = "", images: Sequence[Format] = IMAGES
 ) -> None:
     """Write the runs' bundle into ``file``, which must be seekable.
 

@@ -28,6 +28,8 @@ TIMEOUT_S = 60.0
 WIDTH, HEIGHT = 1200, 700
 """Size in CSS pixels of a figure whose layout names none."""
 
+PNG_SCALE = 2.0
+
 _CONVERTER = Path(__file__).with_name("converter.py")
 _NO_CHROME = (
     "PNG, SVG and PDF from the server need a Chrome or Chromium, and none was found: install Chromium "
@@ -50,7 +52,7 @@ def unavailable() -> str:
     return "" if path and Path(path).is_file() else _NO_CHROME
 
 
-def to_png(figure: Any, *, width: int | None = None, height: int | None = None, scale: float = 2.0) -> bytes:
+def to_png(figure: Any, *, width: int | None = None, height: int | None = None, scale: float = PNG_SCALE) -> bytes:
     """The figure as PNG; ``scale`` is pixels per CSS pixel. Raises ``ExportUnavailable``."""
     return to_image(figure, "png", width=width, height=height, scale=scale)
 
@@ -71,12 +73,13 @@ def to_image(
     *,
     width: int | None = None,
     height: int | None = None,
-    scale: float = 1.0,
+    scale: float | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> bytes:
     """A plotly figure as an image.
 
-    ``width`` and ``height`` are CSS pixels; None takes the figure's own, else 1200 × 700. The figure is not changed.
+    ``width`` and ``height`` are CSS pixels; None takes the figure's own, else 1200 × 700. ``scale`` is pixels per CSS
+    pixel; None takes two for PNG, as everywhere, and one for what scales by itself. The figure is not changed.
     Raises ``ExportUnavailable`` where no browser is found or the browser fails twice.
     """
     if image_format not in FORMATS:
@@ -89,7 +92,7 @@ def to_image(
         "format": image_format,
         "width": width or layout.get("width") or WIDTH,
         "height": height or layout.get("height") or HEIGHT,
-        "scale": scale,
+        "scale": scale or (PNG_SCALE if image_format == "png" else 1.0),
     }
     request = json.dumps({"figure": content, "options": options}).encode() + b"\n"
     return _CONVERTERS.convert(request, timeout_s)

@@ -84,9 +84,7 @@ def _files(
     ids = [row.id for row in rows]
     stem = ids[0] if len(ids) == 1 else rows[0].comparison
     if form == "bundle":
-        return Path(asked.to or f"{stem}.zip"), [
-            ("", lambda file: write_bundle(store, ids, file, images=("svg", "png")))
-        ]
+        return Path(asked.to or f"{stem}.zip"), [("", lambda file: write_bundle(store, ids, file))]
     runs = [store.read(run_id) for run_id in ids]
     if form == "report":
         page = lambda file: file.write(report_html(runs, title=rows[0].comparison_name).encode())  # noqa: E731

@@ -166,7 +166,7 @@ def test_images_are_added_where_they_can_be_drawn_and_noted_where_not(
 ) -> None:
     monkeypatch.setattr(bundle, "unavailable", lambda: "")
     monkeypatch.setattr(bundle, "to_image", lambda figure, image_format: f"an {image_format}".encode())
-    files = unzipped(bundle_bytes(store, ids, images=("svg", "png")))
+    files = unzipped(bundle_bytes(store, ids))
     assert b"<h2>Verdicts</h2>" in files["report.html"]
     assert files["figures/ribbon.svg"] == b"an svg"
     assert files["figures/ribbon.png"] == b"an png"

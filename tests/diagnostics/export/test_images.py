@@ -18,7 +18,7 @@ needs_chrome = pytest.mark.skipif(bool(images.unavailable()), reason="no Chrome 
 
 @needs_chrome
 def test_png_svg_and_pdf_have_their_signatures_and_sizes() -> None:
-    png = images.to_png(FIGURE, width=400, height=300, scale=2)
+    png = images.to_image(FIGURE, "png", width=400, height=300)
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     assert (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) == (800, 600)
     svg = images.to_svg(FIGURE).decode()
