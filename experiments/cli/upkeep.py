@@ -39,5 +39,6 @@ def doctor_command(asked: argparse.Namespace) -> int:
         for finding in findings:
             print(plain(finding.sentence))
         if not findings:
-            print(f"Checked {len(store.runs(include_deleted=True))} runs in {plain(store.path)}: nothing found.")
+            runs = len(store.runs(include_deleted=True))
+            print(f"Checked {runs} run{'s' * (runs != 1)} in {plain(store.path)}: no faults found.")
     return 1 if findings else 0

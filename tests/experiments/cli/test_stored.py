@@ -191,7 +191,7 @@ def test_deleting_can_be_undone_until_it_is_for_good(
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"purged": [first]}
     assert [row.id for row in Store.open(tmp_path / "mine").runs(include_deleted=True)] == [second]
     assert main(["doctor", *store]) == 0
-    assert "Checked 1 runs" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"Checked 1 run in {tmp_path / 'mine'}: no faults found.\n"
 
 
 def test_the_doctor_names_what_is_broken(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
