@@ -55,18 +55,26 @@ class FieldInfo:
     choices: tuple[str, ...]
     default: Any
 
+    def said(self, value: object) -> str:
+        """A value with its unit, in the singular where it is one."""
+        unit = self.unit.removesuffix("s") if value == 1 else self.unit
+        return f"{value} {unit}".rstrip()
+
 
 def _shown(value: object) -> str:
     text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an integer above 10**30"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _got(value: object) -> str:
+    """What was given, as every refusal ends. None and null are words of Python and JSON, not of people."""
+    return "but nothing was given" if value is None else f"but got {_shown(value)}"
+
+
 def _one_of(value: object, choices: Sequence[str]) -> str:
     """The rule that ``value`` breaks by not being among ``choices``, with the nearest choice where one is near."""
     near = difflib.get_close_matches(value.lower(), choices, 1) if isinstance(value, str) else []
-    return f"must be one of {', '.join(choices)}, but got {_shown(value)}" + (
-        f" (did you mean {near[0]!r}?)" if near else ""
-    )
+    return f"must be one of {', '.join(choices)}, {_got(value)}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
 _LONGEST = max(LONGEST, *(info.overhead(info.max_gap) for info in TASKS.values()))
@@ -90,11 +98,12 @@ def _choice(value: object, info: ValidationInfo) -> str:
 def _wiring(value: object) -> str | None:
     # Which wirings a task allows is a rule across fields, below; here only that it is a word at all.
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"must be a word, but got {_shown(value)}")
+        raise ValueError(f"must be a word, {_got(value)}")
     return value
 
 
 def _number(text: str) -> float | None:
+    """The finite number that ``text`` is; None where it is none."""
     try:
         number = float(text)
     except ValueError:
@@ -109,8 +118,10 @@ def _clip(value: object) -> str:
     if kind not in ("norm", "value"):
         raise ValueError(_one_of(value, CLIPS))
     number = _number(threshold)
-    if number is None or not 1e-12 <= number <= 1e12:
-        raise ValueError(f"must have a threshold between 1e-12 and 1e12, but got {_shown(value)}")
+    if number is None:
+        raise ValueError(f"must have a number as its threshold, such as {kind}:1.0, {_got(value)}")
+    if not 1e-12 <= number <= 1e12:
+        raise ValueError(f"must have a threshold between 1e-12 and 1e12, {_got(value)}")
     return f"{kind}:{number!r}"
 
 
@@ -121,8 +132,10 @@ def _init(value: object) -> str:
     if kind != "scaled":
         raise ValueError(_one_of(value, INITS))
     number = _number(factor)
-    if number is None or not 0 < number <= 100:
-        raise ValueError(f"must have a factor above 0 and at most 100, but got {_shown(value)}")
+    if number is None:
+        raise ValueError(f"must have a number as its factor, such as scaled:2, {_got(value)}")
+    if not 0 < number <= 100:
+        raise ValueError(f"must have a factor above 0 and at most 100, {_got(value)}")
     return f"scaled:{number!r}"
 
 
@@ -130,9 +143,9 @@ def _gate_bias(value: object) -> float | str | None:
     if value is None or value == "chrono":
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"must be a finite number or chrono, but got {_shown(value)}")
+        raise ValueError(f"must be a finite number or chrono, {_got(value)}")
     if not -20 <= value <= 20:
-        raise ValueError(f"must be between -20 and 20, but got {_shown(value)}")
+        raise ValueError(f"must be between -20 and 20, {_got(value)}")
     return float(value)
 
 
@@ -284,7 +297,7 @@ class RunSpec(BaseModel):
         if self.layers > 1:
             parts.append(f"{self.layers} layers")
         if self.init != "torch":
-            parts.append(self.init.replace(":", " "))
+            parts.append(f"init {self.init.replace(':', ' ')}")
         if self.gate_bias is not None and self.gate_bias != _default_gate_bias(self):
             bias = self.gate_bias if isinstance(self.gate_bias, str) else f"{self.gate_bias:+g}"
             parts.append(f"{cell.memory_gate} bias {bias}")
@@ -331,12 +344,12 @@ def _sentences(error: ValidationError) -> list[str]:
     for finding in error.errors(include_url=False):
         name = str(finding["loc"][0]) if finding["loc"] else ""
         context = finding.get("ctx", {})
-        got = f"but got {_shown(finding['input'])}"
+        got = _got(finding["input"])
         match finding["type"]:
             case "extra_forbidden":
                 near = difflib.get_close_matches(name, list(FIELDS), 1)
                 hint = f" (did you mean {near[0]!r}?)" if near else ""
-                said.append(f"a setting must be one of {', '.join(FIELDS)}, but got {_shown(name)}{hint}")
+                said.append(f"a setting must be one of {', '.join(FIELDS)}, {_got(name)}{hint}")
             case "greater_than_equal":
                 said.append(f"{name} must be at least {context['ge']}, {got}")
             case "less_than_equal":

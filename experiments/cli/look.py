@@ -84,7 +84,7 @@ def _print_run(row: RunRow, run: Run, judged: Verdict) -> None:
         told.append(("detail", row.detail))
     if run.facts:
         told += [("sample", " ".join(run.facts.tokens)), ("answer", run.facts.answer)]
-    asked_for = [(name, f"{run.spec[name]} {FIELDS[name].unit}") for name in FIELDS if run.spec.get(name) is not None]
+    asked_for = [(name, FIELDS[name].said(run.spec[name])) for name in FIELDS if run.spec.get(name) is not None]
     width = max(len(key) for key, _ in told + asked_for)
     for key, value in [*told, ("", ""), *asked_for]:
         print(f"{key:{width}}  {plain(value)}".rstrip())

@@ -26,7 +26,9 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"hidden": True}, "hidden must be a whole number, but got True"),
     ({"hidden": 2.5}, "hidden must be a whole number, but got 2.5"),
     ({"cell": "lsmt"}, f"{CELL_RULE}, but got 'lsmt' (did you mean 'lstm'?)"),
-    ({"cell": None}, f"{CELL_RULE}, but got None"),
+    ({"hidden": None}, "hidden must be a whole number, but nothing was given"),
+    ({"learning_rate": None}, "learning_rate must be a number, but nothing was given"),
+    ({"cell": None}, f"{CELL_RULE}, but nothing was given"),
     ({"learning_rate": float("nan")}, "learning_rate must be a finite number, but got nan"),
     ({"learning_rate": float("inf")}, "learning_rate must be a finite number, but got inf"),
     ({"learning_rate": 0.0}, "learning_rate must be at least 1e-09, but got 0.0"),
@@ -39,11 +41,13 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"batch": 10**6}, "batch must be at most 1024, but got 1000000"),
     ({"layers": 1000}, "layers must be at most 8, but got 1000"),
     ({"seed": -1}, "seed must be at least 0, but got -1"),
-    ({"clip": "norm:nan"}, "clip must have a threshold between 1e-12 and 1e12, but got 'norm:nan'"),
+    ({"clip": "norm:abc"}, "clip must have a number as its threshold, such as norm:1.0, but got 'norm:abc'"),
+    ({"clip": "value:nan"}, "clip must have a number as its threshold, such as value:1.0, but got 'value:nan'"),
     ({"clip": "norm:0"}, "clip must have a threshold between 1e-12 and 1e12, but got 'norm:0'"),
-    ({"clip": "norm"}, "clip must have a threshold between 1e-12 and 1e12, but got 'norm'"),
+    ({"clip": "norm"}, "clip must have a number as its threshold, such as norm:1.0, but got 'norm'"),
     ({"clip": "always"}, "clip must be one of none, norm:THRESHOLD, value:THRESHOLD, but got 'always'"),
     ({"init": "scaled:-2"}, "init must have a factor above 0 and at most 100, but got 'scaled:-2'"),
+    ({"init": "scaled:two"}, "init must have a number as its factor, such as scaled:2, but got 'scaled:two'"),
     ({"init": "ortho"}, f"{INIT_RULE}, but got 'ortho' (did you mean 'orthogonal'?)"),
     ({"gate_bias": 1.0}, "gate_bias must be left out for the cell tanh (only gru, lstm have a gate), but got 1.0"),
     ({"cell": "lstm", "gate_bias": 99.0}, "gate_bias must be between -20 and 20, but got 99.0"),
@@ -158,7 +162,7 @@ def test_a_spec_cannot_be_changed_in_place() -> None:
 def test_the_label_says_what_is_not_as_usual() -> None:
     assert RunSpec.make(cell="gru").label() == "GRU · clip norm 1 · seed 0"
     odd = RunSpec.make(cell="lstm", gate_bias=0.0, layers=2, init="scaled:1.5", clip="none", seed=3)
-    assert odd.label() == "LSTM · 2 layers · scaled 1.5 · forget bias +0 · no clipping · seed 3"
+    assert odd.label() == "LSTM · 2 layers · init scaled 1.5 · forget bias +0 · no clipping · seed 3"
     assert "update bias +2.5" in RunSpec.make(cell="gru", gate_bias=2.5).label()
 
 
@@ -194,6 +198,12 @@ def test_fields_are_read_off_the_model() -> None:
             over = RunSpec.from_json
             with pytest.raises(Refusal, match=f"{name} must be at most {field.maximum}"):
                 over({name: int(field.maximum) + 1})
+
+
+def test_a_value_is_said_with_its_unit() -> None:
+    assert FIELDS["layers"].said(1) == "1 layer"
+    assert FIELDS["record_every"].said(2) == "2 training steps"
+    assert FIELDS["seed"].said(1) == "1"
 
 
 def test_a_prediction_grows_with_every_size() -> None:
