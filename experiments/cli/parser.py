@@ -91,7 +91,8 @@ def _everywhere(first: bool = False) -> _Parser:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Several cells, clips or seeds make one run for each combination. The last two lines printed are the last\n"
-        "run's verdict and its id. Ctrl-C stops the runs and keeps what they recorded; a second Ctrl-C leaves at once."
+        "run's verdict and its id. Ctrl-C stops the runs and keeps what they recorded; a second Ctrl-C leaves.\n"
+        "With --json a verdict's kind is null where there is no gradient to judge: the run never began, or failed."
     )
     start = parser.add_argument_group("where to start from")
     start.add_argument("--preset", metavar="KEY", help="a prepared comparison; an unknown one lists them")
