@@ -15,7 +15,10 @@ _OFTEN_CLIPPED = 0.5
 
 
 def advice(evidence: Evidence | None, spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return up to three short sentences. ``spec`` is the run's spec as JSON; what it lacks is not spoken of."""
+    """Return up to three short instructions, each beginning with its verb.
+
+    ``spec`` is the run's spec as JSON; what it lacks is not spoken of.
+    """
     if evidence is None or evidence.kind is None:
         return ()
     said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
@@ -37,7 +40,7 @@ def bias_for(distance: int) -> float:
 
 def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.solved:
-        return ["It is solved at this distance: choose a longer gap to see where learning ends."]
+        return ["Choose a longer gap to see where learning ends: at this distance it is solved."]
     cell = spec.get("cell")
     if cell in _GATES:
         said = [_gate(e, spec)]
@@ -48,13 +51,14 @@ def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         ]
         if cell == "sigmoid":
             said.append(
-                "A sigmoid's slope is at most ¼, so each step back shrinks the gradient unless the weights are large."
+                "Compare it with tanh: a sigmoid's slope is at most ¼, so each step back shrinks the gradient unless "
+                "the weights are large."
             )
         elif cell in ("tanh", "relu", "identity") and spec.get("init") == "torch":
             start = "an identity" if cell == "relu" else "an orthogonal"
-            said.append(f"Or start from {start} recurrent matrix, which neither shrinks nor stretches a state.")
+            said.append(f"Start from {start} recurrent matrix, which by itself neither shrinks nor stretches a state.")
     if math.isfinite(e.clipped) and spec.get("clip") != "none":
-        said.append("Clipping shortens a gradient that is too long; it cannot bring back one that has faded.")
+        said.append("Leave clipping aside: it shortens a gradient that is too long and cannot bring back a faded one.")
     return said
 
 
@@ -64,43 +68,54 @@ def _gate(e: Evidence, spec: Mapping[str, Any]) -> str:
         scale = time_scale(float(bias))
         if scale < e.distance:
             return (
-                f"The {gate} gate starts with bias {number(float(bias))}, a time scale of {steps(scale)} against "
-                f"{e.distance} to bridge: try {number(bias_for(e.distance))}, or chrono."
+                f"Try a {gate} gate bias of {number(bias_for(e.distance))}, or chrono: it starts with "
+                f"{number(float(bias))}, a time scale of {steps(scale)} against {e.distance} to bridge."
             )
         return (
-            f"The {gate} gate started open long enough ({steps(scale)}), so training closed it or the other gates "
-            "shrink the gradient: try a lower learning rate or another seed."
+            f"Try a lower learning rate or another seed: the {gate} gate started open long enough ({steps(scale)}), "
+            "so training closed it or the other gates shrink the gradient."
         )
     return f"Try a constant {gate} gate bias of {number(bias_for(e.distance))}, a time scale of {steps(e.distance)}."
 
 
 def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.solved:
-        return ["Solved: choose a longer gap, or an unopened gate, to find where it ends."]
+        gate = _GATES.get(str(spec.get("cell")))
+        closed = f", or a {gate} gate that starts closed (a lower gate bias)," if gate else ""
+        return [f"Choose a longer gap{closed} to find where it ends: this one is solved."]
+    if e.edge:
+        return _vanishing(e, spec)
     if math.isnan(e.success):
         return []
     if e.state in ("queued", "running"):
-        return ["The gradient arrives; give it the remaining steps before changing anything."]
-    said = [f"The gradient arrives, so what is missing may be time: try more than {e.steps_done} training steps."]
+        return ["Give it the remaining steps before changing anything: the gradient arrives."]
+    said = [f"Try more than {e.steps_done} training steps: the gradient arrives, so what is missing may be time."]
     if e.clipped >= _OFTEN_CLIPPED:
-        said.append(_often_clipped(e))
-    said.append(f"Or compare other learning rates{_rate(spec)}.")
+        said.append(
+            f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
+            "most updates are made from a shortened gradient."
+        )
+    said.append(f"Compare other learning rates{_rate(spec)}.")
     return said
 
 
 def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     said = []
     if spec.get("clip") == "none":
-        said.append("Compare it with clipping by norm: that bounds the weights' gradient, not the growth through time.")
+        said.append(
+            f"Compare it with clipping by norm{_threshold(e)}: that bounds the weights' gradient, not the growth "
+            "through time."
+        )
     elif e.clipped > 0:
         said.append(
-            f"Clipping engaged on {percent(e.clipped)} of the steps: it bounds the weights' gradient, not this growth."
+            f"Look beyond clipping: it engaged on {percent(e.clipped)} of the steps and bounds the weights' gradient, "
+            "not this growth."
         )
     if spec.get("cell") in _GATES:
-        said.append("A lower learning rate or a smaller initialisation keeps the recurrent weights from stretching.")
+        said.append("Try a lower learning rate or a smaller initialisation, so that no recurrent weight stretches.")
     else:
         said.append(
-            "The recurrent matrix stretches states: try an orthogonal or a smaller one (scaled:0.5), or a gated cell."
+            "Try an orthogonal or a smaller recurrent matrix (scaled:0.5), or a gated cell: this one stretches."
         )
     return said
 
@@ -108,30 +123,33 @@ def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.diverged_step == 0:
         return [
-            "It broke before the first update, so no learning rate and no clipping helps: begin with smaller weights."
+            "Begin with smaller weights: it broke before the first update, where neither learning rate nor clipping "
+            "has any say."
         ]
-    rate = spec.get("learning_rate")
-    lower = f"Try a learning rate of {number(float(rate) / 10)} instead of {number(float(rate))}." if rate else ""
-    said = [lower] if lower else []
-    if spec.get("clip") == "none":
-        said.append("Compare it with clipping by norm, which bounds the gradient that an update is made from.")
-    elif math.isfinite(e.clipped):
+    rate, clip = spec.get("learning_rate"), spec.get("clip")
+    said = []
+    if clip == "none":
         said.append(
-            f"Clipping ({spec.get('clip')}) engaged on {percent(e.clipped)} of the steps and did not prevent it: "
-            "the growth may be in the forward pass, which no clipping touches."
+            f"Try clipping by norm{_threshold(e)}: it bounds the gradient that an update is made from, not its growth "
+            "through time."
+        )
+    if rate:
+        said.append(f"Try a learning rate of {number(float(rate) / 10)} instead of {number(float(rate))}.")
+    if clip not in (None, "none") and math.isfinite(e.clipped):
+        said.append(
+            f"Look at the forward pass, which no clipping touches: clipping ({clip}) engaged on {percent(e.clipped)} "
+            "of the steps and did not prevent this."
         )
     if spec.get("cell") in ("relu", "identity"):
-        said.append(
-            "Nothing bounds this cell's state: start from a smaller or an identity matrix, or take a gated cell."
-        )
+        said.append("Start from a smaller recurrent matrix, or take a gated cell: nothing bounds this cell's state.")
     return said
 
 
-def _often_clipped(e: Evidence) -> str:
-    return (
-        f"Clipping engaged on {percent(e.clipped)} of the steps, so most updates are made from a gradient that the "
-        "threshold has shortened: compare a higher one, or none."
-    )
+def _threshold(e: Evidence) -> str:
+    """Name a threshold of the run's own scale."""
+    if math.isnan(e.typical_norm):
+        return ""
+    return f" at {number(e.typical_norm)} (this run's median norm) or lower"
 
 
 def _rate(spec: Mapping[str, Any]) -> str:

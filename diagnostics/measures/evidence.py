@@ -56,6 +56,8 @@ class Evidence:
     at_end: bool
     success: float
     chance: float
+    typical_norm: float
+    """Median of the finite norms of the whole parameter gradient, l2, pre-clip; nan where there are none."""
     clipped: float
     """Share of training steps on which clipping changed the gradient; nan where there are none."""
     diverged_step: int | None
@@ -70,6 +72,11 @@ class Evidence:
     def solved(self) -> bool:
         """Whether the last measured success is that of a solved task."""
         return self.success >= SOLVED_SUCCESS
+
+    @property
+    def edge(self) -> bool:
+        """Whether the profile first falls below 1 % exactly at the informative step: the reach is the distance."""
+        return self.kind == "reaches" and self.reach == self.distance > 0 and not self.never_below
 
     @property
     def near_chance(self) -> bool:
@@ -110,6 +117,7 @@ def gather(run: Run) -> Evidence | None:
         at_end=typical.at_end,
         success=float(success[-1]) if len(success) else math.nan,
         chance=facts.chance_success,
+        typical_norm=_typical_norm(records),
         clipped=clipped_share(records["clip_factor"]) if "clip_factor" in records else math.nan,
         diverged_step=diverged,
         steps_done=records.rows("step"),
@@ -147,3 +155,9 @@ def _diverged_step(records: Records) -> int | None:
         return None
     broken = np.flatnonzero(~np.isfinite(records["loss"]))
     return int(records["step"][broken[0]]) if broken.size else None
+
+
+def _typical_norm(records: Records) -> float:
+    norms = records["grad_norm_pre"] if "grad_norm_pre" in records else np.empty(0)
+    usable = norms[np.isfinite(norms) & (norms > 0)]
+    return float(np.median(usable)) if usable.size else math.nan

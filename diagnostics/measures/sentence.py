@@ -7,13 +7,14 @@ import math
 from diagnostics.measures.evidence import Evidence
 from diagnostics.measures.numbers import number, percent, rate, steps
 
-HEADLINES = {
-    "vanishing": "Vanishing",
-    "exploding": "Exploding",
-    "reaches": "Reaches",
-    "diverged": "Diverged",
-    None: "No verdict yet",
-}
+_HEADLINES = {"vanishing": "Vanishing", "exploding": "Exploding", "reaches": "Reaches", "diverged": "Diverged"}
+
+
+def headline(evidence: Evidence | None, state: str) -> str:
+    """Return one to three words for a badge; ``state`` is the run's, and says whether a verdict may still come."""
+    if evidence is None or evidence.kind is None:
+        return "No verdict yet" if state in ("queued", "running") else "No verdict"
+    return "Edge of reach" if evidence.edge else _HEADLINES[evidence.kind]
 
 
 def sentence(evidence: Evidence | None) -> str:
@@ -47,8 +48,8 @@ def _nothing(evidence: Evidence | None) -> str:
 def _vanishing(e: Evidence) -> str:
     solved = " The task is solved all the same: more may have arrived while it was being learned." if e.solved else ""
     return (
-        f"Vanishing: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}, "
-        f"so {_arrives(e)}{_success(e)}.{solved}"
+        f"Vanishing: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}; "
+        f"{_arrives(e)}{_success(e)}.{solved}"
     )
 
 
@@ -56,6 +57,11 @@ def _reaches(e: Evidence) -> str:
     if e.distance == 0:
         return (
             f"Reaches: {name_word(e.word)} is read at the step of the loss itself, with no way to travel{_success(e)}."
+        )
+    if e.edge:
+        return (
+            "Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at the step that "
+            f"matters{_rate(e)}; {_arrives(e)}{_success(e)}.{' The task is solved all the same.' if e.solved else ''}"
         )
     if e.never_below:
         how = f"the gradient never falls below 1 % of its value at the loss in {steps(e.of)}"
@@ -66,7 +72,7 @@ def _reaches(e: Evidence) -> str:
         honest = " Reaches does not mean learned: success is not yet far above chance."
     elif not e.solved and math.isfinite(e.success):
         honest = " Reaches does not mean learned: the task is not solved yet."
-    return f"Reaches: {how}{_rate(e)}, so {_arrives(e)}{_success(e)}.{honest}"
+    return f"Reaches: {how}{_rate(e)}; {_arrives(e)}{_success(e)}.{honest}"
 
 
 def _exploding(e: Evidence) -> str:
@@ -86,7 +92,7 @@ def _diverged(e: Evidence) -> str:
         peak = "infinite" if math.isinf(e.peak) else f"{number(e.peak)} times its value at the loss"
         before = f"the gradient rose to {peak} {steps(e.peak_lag)} back{_rate(e)}"
     else:
-        before = f"the gradient {_rate(e).strip(' ()') or 'did not grow'} on its way back"
+        before = f"the gradient did not grow on its way back{_rate(e)}"
     return f"Diverged: {_when(e)}; in the last profiles before that {before}{_success(e)}."
 
 
@@ -102,7 +108,8 @@ def _rate(e: Evidence) -> str:
     if math.isnan(e.decay):
         return ""
     half = f", half-life {steps(e.half_life_steps)}" if math.isfinite(e.half_life_steps) else ""
-    return f" (× {rate(e.decay)} per step{half})"
+    fitted = "fitted" if e.zeros or e.non_finite else f"fitted over {'all ' if e.of > 1 else ''}{steps(e.of)}"
+    return f" (× {rate(e.decay)} per step{half}, {fitted})"
 
 
 def _arrives(e: Evidence) -> str:
@@ -130,15 +137,15 @@ def _success(e: Evidence) -> str:
 
 def _left_out(e: Evidence) -> str:
     """Say what the profile is of, what the fit left out, and where it is not from the end: numbers have a source."""
-    said = []
+    said, timesteps = [], f"of the {e.of + 1} timesteps"
     if e.layers > 1:
         said.append(f" Read from the top layer of {e.layers}.")
     if e.last_answer:
         said.append(" Read from the last answer's loss alone.")
     if e.zeros:
-        said.append(f" At {steps(e.zeros)} the gradient is exactly 0; the fitted rate leaves those out.")
+        said.append(f" At {e.zeros} {timesteps} the gradient is exactly 0; the fitted rate leaves those out.")
     if e.non_finite:
-        said.append(f" At {steps(e.non_finite)} it is infinite or not a number; the fitted rate leaves those out.")
+        said.append(f" At {e.non_finite} {timesteps} it is infinite or not a number; the fitted rate leaves those out.")
     if not e.at_end and e.used_steps is not None:
         said.append(
             " At the last profiles the gradient at the loss is exactly 0 or not finite, so this is read from "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from diagnostics.measures.advice import advice
 from diagnostics.measures.evidence import Kind, gather
-from diagnostics.measures.sentence import HEADLINES, sentence
+from diagnostics.measures.sentence import headline, sentence
 from diagnostics.records import Run
 
 
@@ -39,7 +39,7 @@ class Verdict:
     """The success of knowing nothing."""
     sentence: str
     advice: tuple[str, ...]
-    """What to try, at most three short sentences."""
+    """What to try: at most three short instructions, each beginning with its verb."""
     headline: str
     """One to three words for a badge."""
 
@@ -60,7 +60,6 @@ def verdict(run: Run) -> Verdict:
     """Judge a run from its own records, at any moment: while it is queued, running, and after its end."""
     found = gather(run)
     kind = found.kind if found else None
-    ended_unjudged = kind is None and run.state not in ("queued", "running")
     return Verdict(
         kind=kind,
         reach=found.reach if found else None,
@@ -73,7 +72,7 @@ def verdict(run: Run) -> Verdict:
         chance=found.chance if found else math.nan,
         sentence=sentence(found),
         advice=advice(found, run.spec),
-        headline="No verdict" if ended_unjudged else HEADLINES[kind],
+        headline=headline(found, run.state),
     )
 
 
