@@ -10,7 +10,7 @@ import streamlit as st
 from diagnostics.store import StoreError
 from ui import figures, look, places
 from ui.reading import Reading, read
-from ui.verdicts import verdicts
+from ui.verdicts import in_words, unstarted, verdicts
 from ui.words import listed, markdown
 
 if TYPE_CHECKING:
@@ -64,18 +64,18 @@ def example_view(runs: Sequence[Run]) -> None:
         st.info("Choose cells and a gap at the left and press **Run**: what the networks do will be shown here.")
         return
     cells = listed([run.name for run in runs])
-    st.info(
-        f"Recorded example: {cells} at gap {runs[0].spec['gap']}. Press **Run** at the left to train your own.",
-        icon=":material/play_circle:",
+    st.caption(
+        f":material/play_circle: **Recorded example**: {markdown(cells)} at gap {runs[0].spec['gap']}. "
+        "Press **Run** at the left to train your own."
     )
     view(Reading(tuple(runs), (), tuple((run.id, 0) for run in runs)), {}, "example")
 
 
 def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
-    """Verdicts, then the figures, the story first: the sentence, the profile, and how it came about."""
+    """The strip of verdicts, then the figures, the story first: the sentence, the profile, and how it came about."""
     # Each part has a place of its own, also while it is empty: what comes and goes must not move the figures' nodes.
-    words, stops, steps = st.container(), st.container(), st.container()
-    words.html(verdicts(reading.runs, progress, look.theme()))
+    strip, stops, ribbon, steps = st.container(), st.container(), st.container(), st.container()
+    strip.html(verdicts(reading.runs, progress, look.theme()))
     if progress:
         with stops:
             _stop_buttons(reading.runs, list(progress))
@@ -83,13 +83,18 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
         at_step = _step_control(reading, scope)
     st.session_state.setdefault(CHOSEN, {})["at_step"] = at_step
     version = reading.version
-    figures.show("ribbon", reading.runs, version, scope, at_step)
+    with ribbon:
+        figures.show("ribbon", reading.runs, version, scope, at_step)
+    with st.container(horizontal=True, key="profile-and-words"):
+        with st.container():
+            figures.show("profile", reading.runs, version, scope, at_step)
+        with st.container():
+            st.html(in_words(reading.runs, look.theme()))
     with st.container(horizontal=True, key="side-by-side"):
-        for key in ("profile", "learning"):
+        for key in ("learning", "clipping"):
             with st.container():
-                figures.show(key, reading.runs, version, scope, at_step)
+                figures.show(key, reading.runs, version, scope)
     _heatmaps(reading, scope)
-    figures.show("clipping", reading.runs, version, scope)
     figures.forget_others(scope)
 
 
@@ -97,8 +102,9 @@ def _heatmaps(reading: Reading, scope: str) -> None:
     versions = dict(reading.version)
     with st.container(horizontal=True, key="side-by-side-heatmaps"):
         for run in reading.runs:
-            with st.container():
-                figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
+            if not unstarted(run):
+                with st.container():
+                    figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
 
 
 def _stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
@@ -125,12 +131,13 @@ def _step_control(reading: Reading, scope: str) -> int | None:
     if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
         return None
     key, following = f"step-{scope}", f"live-{scope}"
-    newest = min(reading.newest_step, last)
     live = reading.live and st.session_state.setdefault(following, True)
     if live or key not in st.session_state:
-        st.session_state[key] = newest
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        chosen = st.slider("Training step shown in the sentence and the profile", 0, last, key=key, disabled=live)
+        st.session_state[key] = min(reading.training_step, last)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="step-control"):
+        chosen = st.slider(
+            "Training step shown in the sentence above and the profile below", 0, last, key=key, disabled=live
+        )
         if reading.live:
             st.toggle("Live", key=following, help="Follow the newest recorded step.")
-    return None if live or chosen >= newest else int(chosen)
+    return None if live or chosen >= reading.newest_step else int(chosen)

@@ -34,7 +34,16 @@ class Reading:
     @property
     def newest_step(self) -> int:
         """The last training step whose profile was recorded in any run, 0 before the first."""
-        return max((int(r.records["profile_step"][-1]) for r in self.runs if r.records.rows("profile")), default=0)
+        return max(map(_newest, self.runs), default=0)
+
+    @property
+    def training_step(self) -> int:
+        """The newest step of the runs in training; where none is, that of all runs."""
+        return max((_newest(run) for run in self.runs if run.state == "running"), default=self.newest_step)
+
+
+def _newest(run: Run) -> int:
+    return int(run.records["profile_step"][-1]) if run.records.rows("profile") else 0
 
 
 def read(store: Store, run_ids: Sequence[str]) -> Reading:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from diagnostics.charts.palette import THEMES, styles
+from diagnostics.measures import numbers
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.store import ENDED
 from ui.words import left, markup, number, percent
@@ -25,30 +26,49 @@ _BADGES: Mapping[str | None, tuple[str, str, str]] = {
 """A mark beside the colour, for whoever cannot tell the colours: in light and in dark, 4.5:1 with the page."""
 
 _RATE = "verdict-rate"
-"""The class of what a narrow page leaves to the sentence."""
+"""The class of what a narrow page leaves to the words below."""
+
+Theme = Literal["light", "dark"]
 
 
-def verdicts(runs: Sequence[Run], progress: Mapping[str, Progress], theme: Literal["light", "dark"]) -> str:
-    """The list of verdicts as HTML."""
-    lines = THEMES[theme].lines
-    items = [
-        _item(run, verdict(run), progress.get(run.id), lines[style.colour], theme)
-        for run, style in zip(runs, styles(runs), strict=True)
-    ]
-    return f'<ul class="verdicts">{"".join(items)}</ul>'
+def verdicts(runs: Sequence[Run], progress: Mapping[str, Progress], theme: Theme) -> str:
+    """The strip as HTML: a row of numbers per run, the columns aligned."""
+    rows = (_row(run, verdict(run), progress.get(run.id), line, theme) for run, line in _lines(runs, theme))
+    return f'<ul class="verdicts">{"".join(rows)}</ul>'
 
 
-def _item(run: Run, said: Verdict, progress: Progress | None, line: str, theme: str) -> str:
+def in_words(runs: Sequence[Run], theme: Theme) -> str:
+    """What each verdict means and what to try next, a paragraph per run, as HTML."""
+    said = (
+        f'<p style="--line:{line}"><strong>{markup(run.name)}</strong> {markup(_sentence(run, verdict(run)))}</p>'
+        for run, line in _lines(runs, theme)
+    )
+    return f'<section class="in-words"><h3>In words, and what to try</h3>{"".join(said)}</section>'
+
+
+def unstarted(run: Run) -> bool:
+    """Whether the run ended before it made a step: there is nothing of it to draw, and there never will be."""
+    return run.state in ENDED and not run.records.rows("step") and not run.records.rows("profile")
+
+
+def _lines(runs: Sequence[Run], theme: Theme) -> list[tuple[Run, str]]:
+    """Each run with the colour that its lines have in the figures."""
+    return [(run, THEMES[theme].lines[style.colour]) for run, style in zip(runs, styles(runs), strict=True)]
+
+
+def _sentence(run: Run, said: Verdict) -> str:
+    if unstarted(run):
+        return f"{run.state.capitalize()} before its first step: there is nothing to judge."
+    return " ".join([said.sentence, *said.advice[:1]])
+
+
+def _row(run: Run, said: Verdict, progress: Progress | None, line: str, theme: Theme) -> str:
     mark, light, dark = _BADGES[said.kind]
     colour = light if theme == "light" else dark
     badge = f'<span class="verdict-badge" style="color:{colour}">{mark} {markup(said.headline)}</span>'
     cells = (_reach(said), _informative(run, said), _decay(said), _half_life(said), _success(said))
-    advice = f" <b>Try:</b> {markup(said.advice[0].removeprefix('Try '))}" if said.advice else ""
-    return (
-        f'<li style="--line:{line}"><div class="verdict-head">'
-        f'<span class="verdict-name">{markup(run.name)}</span>{badge}{"".join(cells)}{_state(run, progress)}</div>'
-        f'<p class="verdict-words">{markup(said.sentence)}{advice}</p></li>'
-    )
+    name = f'<span class="verdict-name" title="{markup(run.name)}">{markup(run.name)}</span>'
+    return f'<li class="verdict-row" style="--line:{line}">{name}{badge}{"".join(cells)}{_state(run, progress)}</li>'
 
 
 def _cell(label: str, value: str, bar: str = "", kind: str = "") -> str:
@@ -64,32 +84,43 @@ def _bar(share: float, tick: float = math.nan) -> str:
 def _reach(said: Verdict) -> str:
     if said.reach is None:
         return _cell("reach", "–", _bar(math.nan))
-    words = f"all {said.of} steps" if said.never_below else f"{said.reach} of {said.of} steps"
-    return _cell("reach", words, _bar(said.reach / said.of if said.of else 1.0))
+    words = f"all {said.of}" if said.never_below else f"{said.reach} of {said.of}"
+    return _cell("reach", f"{words}{_long(' steps')}", _bar(said.reach / said.of if said.of else 1.0))
+
+
+def _long(text: str) -> str:
+    """Words that a narrow page does without."""
+    return f'<span class="verdict-long">{text}</span>'
+
+
+def _short(text: str) -> str:
+    """Words that stand only on a narrow page."""
+    return f'<span class="verdict-short">{text}</span>'
 
 
 def _informative(run: Run, said: Verdict) -> str:
     """What arrives at the step that matters, as a share of what there is at the loss."""
     facts = run.facts
-    word = (
-        f"at “{facts.tokens[facts.informative_steps[0]]}”" if facts and facts.informative_steps else "where it matters"
-    )
+    word = "at the word"
+    if facts and facts.informative_steps:
+        word = f"at “{facts.tokens[facts.informative_steps[0]]}”"
     known = not math.isnan(said.informative_grad)
-    return _cell(f"gradient {markup(word)}", f"× {number(said.informative_grad)}" if known else "–")
+    return _cell(f"{_long('gradient ')}{markup(word)}", f"× {number(said.informative_grad)}" if known else "–")
 
 
 def _decay(said: Verdict) -> str:
-    return _cell("per step", f"× {number(said.decay, 3)}" if math.isfinite(said.decay) else "–", kind=_RATE)
+    return _cell("per step", f"× {numbers.rate(said.decay)}" if math.isfinite(said.decay) else "–", kind=_RATE)
 
 
 def _half_life(said: Verdict) -> str:
     fades = math.isfinite(said.half_life_steps) and said.half_life_steps > 0
-    return _cell("half-life", f"{number(said.half_life_steps)} steps" if fades else "–", kind=_RATE)
+    return _cell("half-life", numbers.steps(said.half_life_steps) if fades else "–", kind=_RATE)
 
 
 def _success(said: Verdict) -> str:
-    words = f"{percent(said.success)} <q>chance {percent(said.chance)}</q>"
-    return _cell("success", words, _bar(said.success, said.chance))
+    chance = f" <q>{_long('chance ')}{percent(said.chance)}</q>" if math.isfinite(said.chance) else ""
+    words = f"{percent(said.success)}{chance}" if math.isfinite(said.success) else "–"
+    return _cell(f"success{_short(' · chance')}", words, _bar(said.success, said.chance))
 
 
 def _state(run: Run, progress: Progress | None) -> str:
@@ -97,8 +128,10 @@ def _state(run: Run, progress: Progress | None) -> str:
     steps = int(run.spec.get("steps", 0))
     done = run.records.rows("step") or (progress.steps_done if progress else 0)
     share = done / steps if steps else math.nan
+    if unstarted(run):
+        return _cell(run.state, f"before {_long('its ')}first step", _bar(0.0))
     if run.state in ENDED:
-        return _cell(run.state, f"{done} of {steps} steps", _bar(share))
+        return _cell(run.state, f"{done} of {steps}{_long(' steps')}", _bar(share))
     if run.state == "queued":
         ahead = progress.queued_behind if progress else 0
         return _cell(

@@ -37,12 +37,12 @@ def percent(share: float) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number in a few digits; a dash where there is none."""
+    """A number in a few digits, as the sentences say it; a dash where there is none."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}g}".replace("-", "−")
+    return numbers.number(value, digits)
 
 
 def left(seconds: float | None) -> str:
