@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -22,11 +22,12 @@ from experiments.cost import Cost, predict, unaffordable
 from models.cells import CELLS
 from tasks import LONGEST, TASKS
 
-__all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "expand", "predict"]
+__all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "checked", "expand", "predict"]
 
 INITS = ("torch", "orthogonal", "identity", "scaled:F")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
+CLIP_LEAST, CLIP_MOST = 1e-12, 1e12
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_GATE_BIAS = "chrono"
 """A gate remembers only if it starts open: at gap 40 a forget bias of 1 (3.7 steps of memory) learns nothing in time.
@@ -304,6 +305,21 @@ class RunSpec(BaseModel):
         kind, threshold = self.clip_rule
         parts.append("no clipping" if kind == "none" else f"clip {kind} {threshold:g}")
         return " · ".join([*parts, f"seed {self.seed}"])
+
+
+_GRAMMARS: Mapping[str, Callable[[object], Any]] = {"clip": _clip, "init": _init, "gate_bias": _gate_bias}
+
+
+def checked(name: str, value: object) -> Any:
+    """A value of ``clip``, ``init`` or ``gate_bias`` as a spec holds it, or ``Refusal``.
+
+    By the rules of that field alone: whether it goes with the other fields (a gate bias with the cell) only the whole
+    spec can say.
+    """
+    try:
+        return _GRAMMARS[name](value)
+    except ValueError as error:
+        raise Refusal(f"{name} {error}") from None
 
 
 def _task_rules(spec: RunSpec) -> list[str]:

@@ -32,6 +32,8 @@ class TaskInfo:
     own_length: bool
     overhead: Callable[[int], int]
     overhead_text: str
+    gap_meaning: str
+    """What the gap is in this task, in one sentence."""
     build: Callable[[int, int, Wiring], Task]
 
 
@@ -52,6 +54,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=True,
             overhead=cloze.overhead,
             overhead_text="gap + 5",
+            gap_meaning="How many words after the country the blank stands, where its language is asked for.",
             build=france.build,
         ),
         TaskInfo(
@@ -65,6 +68,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=True,
             overhead=cloze.overhead,
             overhead_text="gap + 5",
+            gap_meaning="How many words after the thing the blank stands, where its place is asked for.",
             build=clouds.build,
         ),
         TaskInfo(
@@ -78,6 +82,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=False,
             overhead=copying.overhead,
             overhead_text="gap + 20",
+            gap_meaning="How many timesteps are waited between the last of the ten symbols and saying them again.",
             build=copying.Copy,
         ),
         TaskInfo(
@@ -91,6 +96,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=False,
             overhead=adding.overhead,
             overhead_text="gap",
+            gap_meaning="How many numbers the sequence has; the two marked ones lie somewhere in it.",
             build=adding.Adding,
         ),
         TaskInfo(
@@ -104,6 +110,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=False,
             overhead=temporal_order.overhead,
             overhead_text="gap",
+            gap_meaning="How long the sequence is; the symbols come well before its end, where it is answered.",
             build=temporal_order.build_two,
         ),
         TaskInfo(
@@ -117,6 +124,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=False,
             overhead=temporal_order.overhead,
             overhead_text="gap",
+            gap_meaning="How long the sequence is; the symbols come well before its end, where it is answered.",
             build=temporal_order.build_three,
         ),
         TaskInfo(
@@ -130,6 +138,7 @@ TASKS: Mapping[str, TaskInfo] = {
             own_length=False,
             overhead=delayed_recall.overhead,
             overhead_text="gap + 1",
+            gap_meaning="How many timesteps after a symbol it is asked for.",
             build=delayed_recall.DelayedRecall,
         ),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from experiments.spec import FIELDS, RunSpec
+from experiments.spec import FIELDS, checked
 from tasks import TASKS
 from ui.settings import AXES, Settings, Value
 from ui.words import shown
@@ -32,9 +32,9 @@ def parse(name: str, text: str) -> Value:
         return _within(name, _real(name, text))
     if info.kind == "choice":
         if text not in info.choices:
-            raise ValueError(f"{name} must be one of {', '.join(info.choices)}, but got {_quoted(text)}")
+            raise ValueError(f"{name} must be one of {', '.join(info.choices)}, but got {quoted(text)}")
         return text
-    return getattr(RunSpec.from_json({name: text}), name)  # clipping and initialisation have a grammar of their own
+    return checked(name, text)  # clipping, initialisation and a gate bias in a word have a grammar of their own
 
 
 def parse_list(name: str, text: str) -> tuple[Value, ...]:
@@ -98,7 +98,7 @@ def _whole(name: str, text: str) -> int:
     try:
         return int(text[:CHARACTERS_AT_MOST])
     except ValueError:
-        raise ValueError(f"{name} must be a whole number, but got {_quoted(text)}") from None
+        raise ValueError(f"{name} must be a whole number, but got {quoted(text)}") from None
 
 
 def _real(name: str, text: str) -> float:
@@ -108,7 +108,7 @@ def _real(name: str, text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         or_chrono = " or chrono" if name == "gate_bias" else ""
-        raise ValueError(f"{name} must be a finite number{or_chrono}, but got {_quoted(text)}")
+        raise ValueError(f"{name} must be a finite number{or_chrono}, but got {quoted(text)}")
     return number
 
 
@@ -122,7 +122,8 @@ def _within(name: str, number: float) -> float:
     return number
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """What somebody typed, as a sentence can carry it."""
     cut = shown(text)
     return repr(cut if len(cut) <= CHARACTERS_AT_MOST else cut[: CHARACTERS_AT_MOST - 1] + "…")
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import streamlit as st
 
-from experiments.spec import FIELDS, FieldInfo
+from diagnostics.measures import numbers
+from experiments.spec import CLIP_LEAST, CLIP_MOST, DEFAULT_GATE_BIAS, FIELDS, FieldInfo
 from models.cells import CELLS
 from tasks import TASKS
-from ui.address import parse, parse_list
+from ui.address import parse, parse_list, quoted
 from ui.settings import AXES, Settings, Value
-from ui.words import markdown
+from ui.words import listed, markdown
 
 SETTINGS = "settings"
 """The session's settings, kept while another page is shown."""
@@ -65,11 +66,13 @@ def controls() -> tuple[Settings, list[str]]:
     more = st.expander("More", key="more")
     with more:
         gaps = _list("gap", "Compare several gaps", said, widget="gaps", placeholder="for example 5, 40")
-        axes["gate_bias"] = _list("gate_bias", "Gate bias", said, placeholder="LSTM 3, GRU 2") or (None,)
+        axes["gate_bias"] = _list("gate_bias", "Gate bias", said, placeholder=f"left empty: {DEFAULT_GATE_BIAS}") or (
+            None,
+        )
         axes["seed"] = _list("seed", "Seeds", said, help_="Several, separated by commas, are compared.")
-        others = {"task": task} | {name: _field(FIELDS[name], task) for name in MORE}
-    with slider:
-        axes["gap"] = gaps or (_gap(task),)
+        others = {"task": task} | {name: _field(FIELDS[name], task, said) for name in MORE}
+    with slider.container():
+        axes["gap"] = _several_gaps(gaps, task) if gaps else (_gap(task),)
     settings = Settings({name: axes[name] for name in AXES}).with_others(**others)
     st.session_state[SETTINGS] = settings
     return settings, said
@@ -92,8 +95,20 @@ def _gap(task: str) -> int:
     now = min(max(st.session_state[key("gap")], limits.min_gap), limits.max_gap)
     st.session_state[key("gap")] = now
     options = sorted({now, *(gap for gap in GAPS if limits.min_gap <= gap <= limits.max_gap)})
-    info = FIELDS["gap"]
-    return int(st.select_slider("Gap, in timesteps", options, key=key("gap"), help=info.help))
+    return int(st.select_slider("Gap, in timesteps", options, key=key("gap"), help=TASKS[task].gap_meaning))
+
+
+def _several_gaps(gaps: tuple[Value, ...], task: str) -> tuple[Value, ...]:
+    """In the slider's place, what is compared instead of one gap, and the way back."""
+    st.session_state[key("gap")] = st.session_state[key("gap")]  # a widget that is not shown would forget
+    said = listed([str(gap) for gap in gaps])
+    st.markdown(f"Gap, in timesteps: **{said}**", help=TASKS[task].gap_meaning)
+    st.button("Back to one gap", icon=":material/undo:", key="one-gap", on_click=_one_gap)
+    return gaps
+
+
+def _one_gap() -> None:
+    st.session_state[key("gaps")] = ""
 
 
 def _usual_gap() -> None:
@@ -129,10 +144,21 @@ def _clipping(said: list[str]) -> tuple[str, ...]:
 
 def _thresholds(kind: str, text: str, said: list[str]) -> list[str]:
     try:
-        return [parse("clip", f"{kind}:{part.strip()}") for part in text.split(",")]
+        return [_threshold(kind, part.strip()) for part in text.split(",")]
     except ValueError as error:
         said.append(f"{error}.")
         return []
+
+
+def _threshold(kind: str, text: str) -> str:
+    rule = f"the threshold {CLIP_KINDS[kind]} must be a number"
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{rule}, but got {quoted(text) if text else 'none'}") from None
+    if not CLIP_LEAST <= number <= CLIP_MOST:  # nan is in no range
+        raise ValueError(f"{rule} from {CLIP_LEAST:g} to {CLIP_MOST:g}, but got {quoted(text)}")
+    return str(parse("clip", f"{kind}:{text}"))
 
 
 def _list(
@@ -150,13 +176,16 @@ def _list(
         return ()
 
 
-def _field(info: FieldInfo, task: str) -> Value:
+def _field(info: FieldInfo, task: str, said: list[str]) -> Value:
     """The widget that a field's kind asks for. Limits are not enforced here: the spec refuses, in a sentence."""
     shared: dict[str, Any] = {"key": key(info.name), "help": _help(info)}
-    if info.kind == "int":
-        return st.number_input(info.label, step=1, value=None, placeholder="as needed", **shared)
-    if info.kind == "float":
-        return st.number_input(info.label, format="%g", step=0.001, value=None, **shared)
+    if info.kind in ("int", "float"):
+        form: dict[str, Any] = {"step": 1} if info.kind == "int" else {"step": 0.001, "format": "%g"}
+        empty = "as needed" if info.default is None else f"usually {info.default:g}"
+        value = st.number_input(info.label, value=None, placeholder=empty, **form, **shared)
+        if value is None and info.default is not None:
+            said.append(f"{info.label} is empty: fill it in (under More; usually {info.default:g}).")
+        return value
     if info.name == "init":
         choices = [choice.replace(":F", ":1.5") for choice in info.choices]
         return st.selectbox(info.label, choices, accept_new_options=True, **shared)
@@ -170,5 +199,8 @@ def _field(info: FieldInfo, task: str) -> Value:
 def _help(info: FieldInfo) -> str:
     limits = ""
     if info.minimum is not None and info.maximum is not None:
-        limits = f" From {info.minimum:g} to {info.maximum:g}{' ' + info.unit if info.unit else ''}."
+        low, high = (
+            f"{bound:,.0f}" if info.kind == "int" else numbers.number(bound) for bound in (info.minimum, info.maximum)
+        )
+        limits = f" From {low} to {high}{' ' + info.unit if info.unit else ''}."
     return markdown(info.help + limits)

@@ -32,7 +32,7 @@ def run_buttons(specs: Sequence[RunSpec], refusal: str, shown: Sequence[RunRow])
     costs = [predict(spec) for spec in specs]
     seconds = sum(cost.seconds for cost in costs)
     disk = sum(cost.disk_bytes for cost in costs)
-    st.caption(f"Predicted: about {duration(seconds)} of computing, at most {amount(disk)} on disk.")
+    st.caption(f"Predicted: about {duration(seconds)} if this machine is idle, at most {amount(disk)} on disk.")
     known = [dict(row.spec) for row in shown]  # as stored: a spec of another version is known, but never equal
     fresh = [spec for spec in specs if spec.to_json() not in known]
     if shown and fresh:

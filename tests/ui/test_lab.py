@@ -152,3 +152,30 @@ def test_the_address_opens_the_same_settings_again(open_app: Open) -> None:
     again = open_app(**address)
     assert again.button(key="preset-exploding").icon == ":material/check:"
     assert dict(again.query_params) == address
+
+
+def test_chrono_can_be_typed_as_a_gate_bias(open_app: Open) -> None:
+    app = open_app(cell="lstm")
+    app.text_input(key="control_gate_bias").set_value("chrono, 3").run()
+    assert not app.button(key="run").disabled
+    assert app.button(key="run").label == "Run 2 networks"
+
+
+def test_several_gaps_stand_where_the_gap_was_and_lead_back_to_one(open_app: Open) -> None:
+    app = open_app(gap="5,40")
+    assert "**5 and 40**" in words(app)
+    app.button(key="one-gap").click().run()
+    assert not app.exception
+    assert app.select_slider(key="control_gap").value == 5
+    assert app.button(key="run").label == "Run 4 networks"
+
+
+def test_what_cannot_be_read_in_a_field_is_answered_in_words(open_app: Open) -> None:
+    app = open_app()
+    app.number_input(key="control_hidden").set_value(None).run()
+    assert "Hidden size is empty" in words(app)
+    assert app.button(key="run").disabled
+    app.number_input(key="control_hidden").set_value(32).run()
+    for text, rest in (("much", ", but got 'much'"), ("-1", " from 1e-12 to 1e+12, but got '-1'")):
+        app.text_input(key="control_norm").set_value(text).run()
+        assert f"the threshold by norm must be a number{rest}" in words(app).replace("\\", "")

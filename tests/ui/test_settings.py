@@ -47,3 +47,20 @@ def test_too_many_runs_are_refused_in_a_sentence() -> None:
         settings.specs()
     with pytest.raises(Refusal, match="cell must have at least one value"):
         Settings().with_axis("cell", []).specs()
+
+
+@pytest.mark.parametrize(("text", "values"), [("chrono", ("chrono",)), ("chrono, 0,3", ("chrono", 0.0, 3.0))])
+def test_a_gate_bias_in_the_address_goes_with_the_cells_that_have_a_gate(text: str, values: tuple) -> None:
+    settings, said = address.read({"cell": "tanh,lstm", "gate_bias": text})
+    assert (settings.axes["gate_bias"], said) == (values, [])
+    assert [spec.cell for spec in settings.specs()] == ["tanh", *["lstm"] * len(values)]
+    without, said = address.read({"cell": "tanh", "gate_bias": text})
+    assert said == []
+    with pytest.raises(Refusal, match="gate_bias must be left out for the cell tanh"):
+        without.specs()
+
+
+@pytest.mark.parametrize("text", ["LSTM 3", "nan", "21", "Chrono!"])
+def test_a_gate_bias_that_is_none_is_refused_by_its_own_rule(text: str) -> None:
+    with pytest.raises(ValueError, match="gate_bias must be"):
+        address.parse("gate_bias", text)
