@@ -42,16 +42,26 @@ class Drawing:
 
 
 def drawings(runs: Sequence[Run], theme: Literal["light", "dark"] = "light") -> list[Drawing]:
-    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run."""
-    drawn = []
+    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run.
+
+    A run without a gradient profile has no figure of its own; where no run has recorded a step there is none at all.
+    """
+    drawn: list[Drawing] = []
+    if not any(run.records.rows("step") for run in runs):
+        return drawn
     for key, info in FIGURES.items():
         if not info.per_run:
             drawn.append(_drawing(key, key, info.title, runs, theme))
             continue
-        for run in runs:
+        for run in filter(profiled, runs):
             own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
             drawn.append(_drawing(key, own, f"{info.title} — {run.name or run.id}", [run], theme))
     return drawn
+
+
+def profiled(run: Run) -> bool:
+    """Whether the run has recorded a gradient profile, without which there is nothing of it alone to draw."""
+    return run.records.rows("profile") > 0
 
 
 def _drawing(figure_key: str, key: str, title: str, runs: Sequence[Run], theme: Literal["light", "dark"]) -> Drawing:

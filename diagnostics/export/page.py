@@ -82,7 +82,8 @@ addEventListener("afterprint", () => draw(prefersDark.matches));
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --text: #1c2430; --quiet: #556070;
-  --line: #d9dee5; --mark: #ffe08a; }
+  --line: #d9dee5; --mark: #ffe08a;
+  --more: color-mix(in srgb, var(--quiet) 55%, transparent); }
 @media (prefers-color-scheme: dark) {
   :root { --page: #171c25; --card: #0e1117; --text: #e8ecf1; --quiet: #a3afbd; --line: #344050; --mark: #6b5310; }
 }
@@ -101,13 +102,18 @@ mark { background: var(--mark); color: inherit; padding: 0 .2em; border-radius: 
 figcaption { margin-top: .5rem; max-width: 52rem; }
 .plot { width: 100%; min-width: 42rem; }
 .scroll { overflow-x: auto; }
+.card.scroll { background: linear-gradient(90deg, var(--card) 50%, transparent) left / 3rem 100% no-repeat local,
+    linear-gradient(270deg, var(--card) 50%, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(90deg, var(--more), transparent) left / .6rem 100% no-repeat,
+    linear-gradient(270deg, var(--more), transparent) right / .6rem 100% no-repeat, var(--card); }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; overflow-wrap: break-word; }
 th, td { text-align: left; vertical-align: top; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line);
   max-width: 22rem; font-variant-numeric: tabular-nums; }
 tbody tr:last-child > * { border-bottom: 0; }
 td { white-space: nowrap; }
+@media (min-width: 60rem) { .wrapping td:nth-child(n + 3) { white-space: normal; } }
 thead th { color: var(--quiet); font-weight: 600; }
-tbody th { font-weight: 600; min-width: 9rem; }
+tbody th { font-weight: 600; min-width: 9rem; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .3rem 2rem; margin: 0; }
 dl > div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--line); }
 dt { color: var(--quiet); white-space: nowrap; }

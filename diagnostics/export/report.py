@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from diagnostics.export.gallery import Drawing, drawings
+from diagnostics.export.gallery import Drawing, drawings, profiled
 from diagnostics.export.page import document, escape, plot
 from diagnostics.export.summary import final_loss
 from diagnostics.measures.numbers import number, percent
@@ -47,6 +47,7 @@ def report_html(
         _numbers(runs, judged),
         "<h2>Figures</h2>",
         *(_figure(drawing) for drawing in drawn),
+        *_undrawn(runs),
         *_specs(runs),
         *_sample(runs),
         *_provenance(runs),
@@ -92,6 +93,16 @@ def _figure(drawing: Drawing) -> str:
     )
 
 
+def _undrawn(runs: Sequence[Run]) -> Iterable[str]:
+    """Which runs the figures lack, so that nobody looks for them."""
+    names = [run.name or run.id for run in runs if not profiled(run)]
+    if names:
+        yield (
+            f'<p class="quiet">Without a figure of {"its" if len(names) == 1 else "their"} own, because no gradient '
+            f"was recorded: {escape(', '.join(names))}.</p>"
+        )
+
+
 def _specs(runs: Sequence[Run]) -> Iterable[str]:
     yield "<h2>What was run</h2>"
     yield from _compared(runs, [run.spec for run in runs])
@@ -106,7 +117,7 @@ def _compared(runs: Sequence[Run], facts: Sequence[Mapping[str, Any]]) -> Iterab
         rows = [
             [run.name or run.id, run.id, *(_shown(t, n) for n in differ)] for run, t in zip(runs, facts, strict=True)
         ]
-        yield _table(["run", "id", *map(_words, differ)], rows)
+        yield _table(["run", "id", *map(_words, differ)], rows, wrapping=True)
     common = "".join(
         f"<div><dt>{escape(_words(name))}</dt><dd>{escape(_shown(facts[0], name))}</dd></div>"
         for name in names
@@ -140,7 +151,10 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
 
 def _provenance(runs: Sequence[Run]) -> Iterable[str]:
     yield "<h2>Where the numbers come from</h2>"
-    yield from _compared(runs, [{"run id": run.id, **run.versions} if len(runs) == 1 else run.versions for run in runs])
+    begun = [run for run in runs if run.versions]
+    yield from _compared(begun, [{"run id": r.id, **r.versions} if len(runs) == 1 else r.versions for r in begun])
+    if missing := [run.name or run.id for run in runs if not run.versions]:
+        yield f'<p class="quiet">Never begun, so without versions: {escape(", ".join(missing))}.</p>'
     yield (
         '<p class="quiet">State gradients are per-sample l2 norms of the total derivative of the loss, measured before '
         "clipping, with the mean over the batch undone; lines are medians over the batch. Norms are computed in "
@@ -148,7 +162,8 @@ def _provenance(runs: Sequence[Run]) -> Iterable[str]:
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, wrapping: bool = False) -> str:
+    """A table in a card; ``wrapping`` where its cells hold words, which may take several lines as numbers may not."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     lines = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
@@ -156,7 +171,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
     label = escape(f"Table: {', '.join(header)}")
     return (
-        f'<div class="card scroll" tabindex="0" role="region" aria-label="{label}">'
+        f'<div class="card scroll{" wrapping" * wrapping}" tabindex="0" role="region" aria-label="{label}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 

@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,15 @@ def test_the_words_and_numbers_are_there(runs: list[Run]) -> None:
 
 def test_a_run_that_recorded_nothing_is_reported(runs: list[Run]) -> None:
     empty = Run("r-3", "waiting", "queued", {"cell": "lstm"}, None, Records.empty())
-    assert "waiting" in report_html([empty, *runs])
-    assert "waiting" in report_html([empty])
+    page = Elements(report_html([empty, *runs]))
+    assert not [a for _, a in page.tags if "r-3" in (a.get("data-figure") or "")]
+    words = " ".join(page.words)
+    assert "Without a figure of its own, because no gradient was recorded: waiting." in words
+    assert "Never begun, so without versions: waiting." in words
+    assert words.count("What differs") == 1  # the versions are those of the runs that have any
+    alone = Elements(report_html([empty]))
+    assert "waiting — No verdict" in "".join(alone.words)
+    assert not alone.scripts
 
 
 def test_a_report_of_nothing_is_refused() -> None:
@@ -163,6 +171,27 @@ def test_the_report_breaks_no_rule_of_accessibility(
     found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
     assert not [(v["id"], v["nodes"][0]["html"][:200]) for v in found]
     page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_table_of_the_report_is_cut_off_on_a_screen_of_1440(
+    browser: Any, runs: list[Run], tmp_path: Path, scheme: str
+) -> None:
+    versions = {
+        "gradreach": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "torch": "2.13.0+cpu", "threads": "1",
+        "platform": "Linux-6.18.44-fc-v595-x86_64-with-glibc2.36", "processor": "x86_64", "device": "cpu",
+    }  # fmt: skip
+    others = {name: f"{said}1" for name, said in versions.items()}
+    differing = [replace(run, versions=said) for run, said in zip(runs, (versions, others), strict=True)]
+    path = tmp_path / "report.html"
+    path.write_text(report_html(differing), encoding="utf-8")
+    for width in (1440, 390):
+        page, _ = opened(browser, path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        cut = page.locator(".card.scroll").evaluate_all("all => all.filter(e => e.scrollWidth > e.clientWidth).length")
+        assert (cut == 0) == (width == 1440)  # on a phone tables scroll in their cards
+        page.close()
 
 
 @pytest.mark.browser
