@@ -30,7 +30,7 @@ CELLS: Mapping[str, Cell] = {
         Cell("tanh", "tanh", "rnn", 1, None, "h = tanh(W h + U x + b), the plain recurrent network"),
         Cell("sigmoid", "sigmoid", "rnn", 1, None, "h = σ(W h + U x + b); a slope of at most ¼: gradients fade fast"),
         Cell("relu", "ReLU", "rnn", 1, None, "h = max(0, W h + U x + b); no upper limit: much explodes, units die"),
-        Cell("identity", "identity", "rnn", 1, None, "h = W h + U x + b: a linear network, in closed form"),
+        Cell("identity", "identity", "rnn", 1, None, "h = W h + U x + b, linear; the closed forms hold exactly"),
         Cell("gru", "GRU", "gru", 3, "update", "a gated state: h = (1 − z) n + z h, with update gate z"),
         Cell("lstm", "LSTM", "lstm", 4, "forget", "a gated memory: c = f c + i g, with forget gate f"),
     )

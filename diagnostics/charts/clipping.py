@@ -14,7 +14,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.numbers import number, percent
@@ -52,6 +52,8 @@ class Prepared(NamedTuple):
     panels: tuple[Panel, ...]
     decades: tuple[tuple[int, int], ...]
     """The decades of each panel's axis: the same for all, unless they lie too far apart to be read together."""
+    nothing: str
+    """Why there is no panel, where there is none."""
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
@@ -78,7 +80,8 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     )
     shared = _decades(panels)
     apart = shared[1] - shared[0] > _MOST_SHARED
-    return Prepared(origin, panels, tuple(_decades([panel]) if apart else shared for panel in panels))
+    decades = tuple(_decades([panel]) if apart else shared for panel in panels)
+    return Prepared(origin, panels, decades, absent(runs, "training step"))
 
 
 def _json_share(run: Run) -> float | None:
@@ -155,7 +158,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw a panel per run, one below the other up to six, in two columns above that."""
     look = frame(theme, size)
     if not prepared.panels:
-        return waiting(look, prepared.origin, TITLE, "Waiting for the first training step…")
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
     columns = 1 if len(prepared.panels) <= 6 else 2
     rows = -(-len(prepared.panels) // columns)
     height = rows * (_PANEL_PX + _HEAD_PX[columns])

@@ -14,7 +14,19 @@ from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.rails import MARKS
 from diagnostics.charts.scale import colour_axis
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios, received, subject
+from diagnostics.charts.series import (
+    INFINITE,
+    MEANINGS,
+    NAN,
+    VALUE,
+    ZERO,
+    absent,
+    kinds,
+    log10,
+    ratios,
+    received,
+    subject,
+)
 from diagnostics.measures.numbers import percent
 from diagnostics.measures.profile import bands_by_lag
 from diagnostics.measures.sentence import name_word
@@ -22,6 +34,7 @@ from diagnostics.records import Array, Run
 
 MOST_ROWS, MOST_COLUMNS = 400, 600
 _PLOT_PX = 300
+_WHAT = "gradient profile"
 _TITLE = "Every timestep, through training"
 
 
@@ -41,6 +54,8 @@ class Prepared(NamedTuple):
     loss_step: int
     informative: tuple[int, ...]
     word: str
+    nothing: str
+    """Why there is no row, where there is none."""
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
@@ -52,8 +67,8 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     facts = run.facts
     if facts is None or not run.records.rows("profile"):
         origin = Origin("heatmap", ids(runs), "State gradient by training step and timestep", {})
-        nothing = np.empty(0)
-        return Prepared(origin, title, np.empty((0, 0)), nothing, nothing, (1, 1), 0, (), "")
+        none = np.empty(0)
+        return Prepared(origin, title, np.empty((0, 0)), none, none, (1, 1), 0, (), "", absent(runs, _WHAT))
     median = bands_by_lag(run.records, facts.loss_step).median
     # An exact zero is one whatever it is compared with; elsewhere nothing can be divided by a zero at the loss.
     ratio = np.where(median == 0, 0.0, ratios(median, median[:, :1]))[:, ::-1]
@@ -68,7 +83,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
             "training_steps": [int(recorded[0]), int(recorded[-1])],
             "profiles": len(recorded),
             "unit": "ratio of l2 norms",
-            "reduction": f"median over the batch, then median of blocks of {block[0]} profiles × {block[1]} timesteps",
+            "reduction": f"median over the batch{_reduced(block, ', then median of blocks of ')}",
             "clip": "pre-clip",
         },
     )
@@ -82,16 +97,23 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         loss_step=facts.loss_step,
         informative=facts.informative_steps,
         word=safe(name_word(short(facts.tokens[facts.loss_step - facts.distance], 18))),
+        nothing=absent(runs, _WHAT),
     )
 
 
 def _caption(gradient: str, recorded: Array, block: tuple[int, int]) -> str:
-    parts = [f"{size} {what}" for size, what in zip(block, ("profiles", "timesteps"), strict=True) if size > 1]
-    reduced = f" · each cell the median of {' × '.join(parts)}" if parts else ""
+    recorded_at = f"{len(recorded)} profiles, training steps {recorded[0]} to {recorded[-1]}"
+    if len(recorded) == 1:
+        recorded_at = f"1 profile, training step {recorded[0]}"
     return (
         f"{gradient} ÷ its value at the loss of the same training step · median over the batch · pre-clip · "
-        f"{len(recorded)} profiles, training steps {recorded[0]} to {recorded[-1]}{reduced}"
+        f"{recorded_at}{_reduced(block, ' · each cell the median of ')}"
     )
+
+
+def _reduced(block: tuple[int, int], begin: str) -> str:
+    parts = [f"{size} {what}" for size, what in zip(block, ("profiles", "timesteps"), strict=True) if size > 1]
+    return begin + " × ".join(parts) if parts else ""
 
 
 def describe(prepared: Prepared) -> str:
@@ -108,7 +130,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw training upwards and time to the right, with the loss at the right edge."""
     look = frame(theme, size)
     if not prepared.ratio.size:
-        return waiting(look, prepared.origin, prepared.title, "Waiting for the first gradient profile…")
+        return waiting(look, prepared.origin, prepared.title, prepared.nothing)
     figure = new_figure(look, prepared.origin, prepared.title, _PLOT_PX, above_px=26)
     steps = prepared.training_steps.astype(np.float64)
     figure.add_heatmap(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import unescape
+from typing import Any
 
 from diagnostics.records import Run
 
 NAME_LENGTH = 44
+_VALUE_LENGTH = 16
 
 
 def safe(text: str) -> str:
@@ -30,11 +32,35 @@ def short(text: str, length: int = NAME_LENGTH) -> str:
 
 
 def run_labels(runs: Sequence[Run], length: int = NAME_LENGTH) -> tuple[str, ...]:
-    """Return a short, safe label per run, no two alike: runs that would read the same carry their id as well."""
+    """Return a short, safe label per run, no two alike.
+
+    Runs that would read the same carry what sets their specs apart as well, and their id where nothing does.
+    """
     names = [short(run.name.strip() or run.id, length) for run in runs]
+    told = list(names)
+    for name in set(names):
+        alike = [i for i, other in enumerate(names) if other == name]
+        if len(alike) > 1:
+            for i, words in zip(alike, _apart([runs[i].spec for i in alike]), strict=True):
+                told[i] = " · ".join([name, *words])
     return tuple(
-        safe(name if names.count(name) == 1 else f"{name} ({run.id})") for name, run in zip(names, runs, strict=True)
+        safe(label if told.count(label) == 1 else f"{label} ({run.id})") for label, run in zip(told, runs, strict=True)
     )
+
+
+def _apart(specs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return per spec the values that tell it from the others, from as few of their fields as it takes."""
+    found: list[list[str]] = [[] for _ in specs]
+    for key in dict.fromkeys(key for spec in specs for key in spec):
+        more = [[*words, _said(key, spec.get(key))] for words, spec in zip(found, specs, strict=True)]
+        if len({tuple(words) for words in more}) > len({tuple(words) for words in found}):
+            found = more
+    return found
+
+
+def _said(key: str, value: Any) -> str:
+    words = f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+    return f"{key.replace('_', ' ')} {short(words.replace(':', ' '), _VALUE_LENGTH)}"
 
 
 _NARROW = set("iljtfr.,:;'!|()[]·“”‘’ I1")

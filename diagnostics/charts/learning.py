@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.blocks import block_edges, block_mean, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe, spoken
+from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import MEANINGS, VALUE, kinds
+from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, percent
 from diagnostics.records import Array, Records, Run
@@ -22,6 +22,8 @@ from diagnostics.records import Array, Records, Run
 TITLE = "Does it learn? Loss and success"
 MOST_POINTS = 600
 _PLOT_PX = 430
+_TITLE_CHARACTERS = 24.0
+"""How many average characters of an axis title fit along one panel; two lines fit beside it."""
 _RAIL = (0.95, 1.0)
 _LOG_FROM = 20.0
 """The loss axis turns logarithmic where a loss is this many times that of knowing nothing."""
@@ -55,6 +57,11 @@ class Prepared(NamedTuple):
     loss_name: str
     success_name: str
     log_loss: bool
+    loss_title: str
+    """The loss axis's title: the unit alone, for the caption has the loss's whole name."""
+    success_title: str
+    nothing: str
+    """Why there is no curve, where there is none."""
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
@@ -77,7 +84,8 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     origin = Origin(
         "learning",
         ids(runs),
-        f"Thin: training loss of each step's batch{reduced} · thick: the held-out set · dotted: knowing nothing",
+        f"Thin: training loss of each step's batch{reduced} · thick: the held-out set · dotted: knowing nothing"
+        + (f" · loss: {safe(loss_name)}" if loss_name != "loss" else ""),
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
             "unit": f"{loss_name}; success as a share",
@@ -85,19 +93,35 @@ def prepare(runs: Sequence[Run]) -> Prepared:
             "clip": "not a gradient",
         },
     )
+    success_name = _common([fact.success_name for fact in facts], "success")
     return Prepared(
         origin,
         curves,
         chance_loss,
         tuple(sorted({fact.chance_success for fact in facts})),
         safe(loss_name),
-        safe(_common([fact.success_name for fact in facts], "success")),
+        safe(success_name),
         _needs_log(curves, chance_loss),
+        _axis_title(_unit(loss_name)),
+        _axis_title(success_name),
+        absent(runs, "training step"),
     )
 
 
 def _common(names: Sequence[str], otherwise: str) -> str:
     return names[0] if len(set(names)) == 1 else otherwise
+
+
+def _unit(loss_name: str) -> str:
+    """Return ``loss (nats)`` for a loss whose name gives its unit in brackets, else the loss and its name."""
+    _, bracket, rest = loss_name.partition("(")
+    if bracket and ")" in rest:
+        return f"loss ({rest.partition(')')[0]})"
+    return "loss" if loss_name == "loss" else f"loss, {loss_name}"
+
+
+def _axis_title(text: str) -> str:
+    return wrap(safe(short(text, int(1.6 * _TITLE_CHARACTERS))), _TITLE_CHARACTERS)
 
 
 def _curve(records: Records, label: str, style: Style) -> Curve:
@@ -140,7 +164,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw loss above and success below, sharing the axis of training steps."""
     look = frame(theme, size)
     if not prepared.curves:
-        return waiting(look, prepared.origin, TITLE, "Waiting for the first training step…")
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
     figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [curve.label for curve in prepared.curves])
     for curve in prepared.curves:
         _loss(figure, look, curve, prepared.loss_name)
@@ -150,12 +174,12 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     figure.update_layout(
         xaxis={"title": {"text": "training step"}, "anchor": "y2"},
         yaxis={
-            "title": {"text": f"loss, {prepared.loss_name}" if prepared.loss_name != "loss" else "loss"},
+            "title": {"text": prepared.loss_title},
             "domain": [0.5, _RAIL[0] - 0.02 if broken else 1],
             **_loss_axis(prepared),
         },
         yaxis2={
-            "title": {"text": prepared.success_name},
+            "title": {"text": prepared.success_title},
             "domain": [0, 0.42],
             "range": [-0.03, 1.05],
             "tickformat": ".0%",

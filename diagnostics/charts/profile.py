@@ -13,7 +13,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
-from diagnostics.charts.series import VALUE, Snapshot, kinds, ratios, received, snapshot, subject
+from diagnostics.charts.series import VALUE, Snapshot, absent, kinds, moment, ratios, received, snapshot, subject
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, steps
 from diagnostics.measures.reach import REACH_THRESHOLD, reach
@@ -51,26 +51,31 @@ class Prepared(NamedTuple):
     lines: tuple[Line, ...]
     decades: tuple[int, int]
     normalised: bool
+    nothing: str
+    """Why there is no line, where there is none."""
 
 
 def prepare(runs: Sequence[Run], at_step: int | None = None, normalise: bool = True) -> Prepared:
     """Take each run's profile nearest to training step ``at_step``, the newest where None.
+
+    The newest of a run that has ended is its newest with a gradient to show.
 
     With ``normalise`` every value is divided by the run's median at the loss, so that runs with losses of different
     size compare; without, values are l2 norms. A profile without a finite positive value at the loss cannot be
     divided: all its values are then not a number, and say so.
     """
     labels, looks = run_labels(runs), styles(runs)
-    lines = []
+    lines, shown, steps = [], [], {}
     for run, label, style in zip(runs, labels, looks, strict=True):
         shot = snapshot(run, at_step)
         if run.facts is not None and shot is not None:
             lines.append(_line(run, label, style, shot, normalise))
-    steps = {run.id: shot.training_step for run in runs if (shot := snapshot(run, at_step)) is not None}
+            shown.append((label, shot))
+            steps[run.id] = shot.training_step
     origin = Origin(
         "profile",
         ids(runs),
-        _caption(subject(runs), sorted(set(steps.values())), normalise),
+        _caption(subject(runs), moment(shown), normalise),
         {
             "training_steps": steps,
             "unit": "ratio of l2 norms" if normalise else "l2",
@@ -78,7 +83,7 @@ def prepare(runs: Sequence[Run], at_step: int | None = None, normalise: bool = T
             "clip": "pre-clip",
         },
     )
-    return Prepared(origin, tuple(lines), _decades(lines), normalise)
+    return Prepared(origin, tuple(lines), _decades(lines), normalise, absent(runs, "gradient profile"))
 
 
 def _line(run: Run, label: str, style: Style, shot: Snapshot, normalise: bool) -> Line:
@@ -102,10 +107,9 @@ def _line(run: Run, label: str, style: Style, shot: Snapshot, normalise: bool) -
     )
 
 
-def _caption(gradient: str, when: Sequence[int], normalise: bool) -> str:
+def _caption(gradient: str, at: str, normalise: bool) -> str:
     quantity = f"{gradient} ÷ its value at the loss" if normalise else f"{gradient}, l2 norm"
-    at = f"training step {when[0]}" if len(when) == 1 else f"training steps {when[0]} to {when[-1]}" if when else ""
-    return f"{quantity} · median and 5–95 % band over the batch · pre-clip · {at}".rstrip(" ·")
+    return f"{quantity} · median and 5–95 % band over the batch · pre-clip · {at}"
 
 
 def _decades(lines: Sequence[Line]) -> tuple[int, int]:
@@ -138,7 +142,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw the profiles with time running to the right: the first timestep left, the loss at the right edge."""
     look = frame(theme, size)
     if not prepared.lines:
-        return waiting(look, prepared.origin, TITLE, "Waiting for the first gradient profile…")
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
     places = _places(prepared)
     above = 30 + _ROW_PX * max(row for *_, row in places)
     figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines], above_px=above)

@@ -15,7 +15,23 @@ from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.layout import Layout, Place, Strip, arrange
 from diagnostics.charts.palette import ThemeName, gradient_colour, text_on
 from diagnostics.charts.scale import colour_axis
-from diagnostics.charts.series import MEANINGS, NAN, SYMBOLS, VALUE, kinds, log10, ratios, received, snapshot, subject
+from diagnostics.charts.series import (
+    MEANINGS,
+    NAN,
+    SYMBOLS,
+    UNDERWAY,
+    VALUE,
+    Snapshot,
+    absent,
+    ending,
+    kinds,
+    log10,
+    moment,
+    ratios,
+    received,
+    snapshot,
+    subject,
+)
 from diagnostics.measures.numbers import number
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
@@ -53,38 +69,42 @@ class Prepared(NamedTuple):
     origin: Origin
     ribbons: tuple[Ribbon, ...]
     columns: float
+    nothing: str
+    """Why there is no ribbon, where there is none."""
 
 
 def prepare(runs: Sequence[Run], at_step: int | None = None, columns: float = COLUMNS) -> Prepared:
     """Lay out each run's example sentence and look up the gradient that reaches every word of it.
 
-    ``at_step`` picks the profile recorded nearest to that training step, the newest where None; ``columns`` is the
-    width of a line in average characters. Runs that have not said their task yet are left out.
+    ``at_step`` picks the profile recorded nearest to that training step, the newest where None (of a run that has
+    ended the newest with a gradient to show); ``columns`` is the width of a line in average characters. Runs that have
+    not said their task yet are left out.
     """
     labels = run_labels(runs)
     told = [(run, label) for run, label in zip(runs, labels, strict=True) if run.facts is not None]
-    shown = [(run.id, snapshot(run, at_step)) for run, _ in told]
-    steps = {run_id: shot.training_step for run_id, shot in shown if shot is not None}
-    origin = Origin("ribbon", ids(runs), _caption(subject(runs), steps), {"training_steps": steps, **_PROVENANCE})
-    return Prepared(origin, tuple(_ribbon(run, label, at_step, columns) for run, label in told), columns)
+    ribbons, shown, steps = [], [], {}
+    for run, label in told:
+        shot = snapshot(run, at_step)
+        ribbons.append(_ribbon(run, label, shot, columns))
+        if shot is not None:
+            shown.append((label, shot))
+            steps[run.id] = shot.training_step
+    caption = (
+        f"{subject(runs)} at each word ÷ its value at the loss · median over the batch · pre-clip · {moment(shown)}"
+    )
+    origin = Origin("ribbon", ids(runs), caption, {"training_steps": steps, **_PROVENANCE})
+    nothing = absent(runs, "gradient profile", waiting="Waiting for the first run to say its sentence…")
+    return Prepared(origin, tuple(ribbons), columns, nothing)
 
 
 _PROVENANCE = {"unit": "ratio of l2 norms", "reduction": "median over the batch", "clip": "pre-clip"}
 
 
-def _caption(gradient: str, steps: dict[str, int]) -> str:
-    when = sorted(set(steps.values()))
-    at = "no training step yet" if not when else f"training step {when[0]}"
-    at = at if len(when) < 2 else f"training steps {when[0]} to {when[-1]}"
-    return f"{gradient} at each word ÷ its value at the loss · median over the batch · pre-clip · {at}"
-
-
-def _ribbon(run: Run, label: str, at_step: int | None, columns: float) -> Ribbon:
+def _ribbon(run: Run, label: str, shot: Snapshot | None, columns: float) -> Ribbon:
     facts = run.facts
     assert facts is not None
     T = len(facts.tokens)
     lag = facts.loss_step - np.arange(T)
-    shot = snapshot(run, at_step)
     gradient, ratio, kind = np.full(T, np.nan), np.full(T, np.nan), np.full(T, -1, dtype=np.int8)
     if shot is not None:
         before = slice(0, facts.loss_step + 1)
@@ -96,7 +116,7 @@ def _ribbon(run: Run, label: str, at_step: int | None, columns: float) -> Ribbon
     step = facts.loss_step - facts.distance
     return Ribbon(
         label=label,
-        remark="waiting for the first profile" if shot is None else _remark(facts, gradient[step], ratio[step]),
+        remark=_absent(run) if shot is None else _remark(facts, gradient[step], ratio[step]),
         tokens=tuple(safe(token) for token in facts.tokens),
         answer=safe(facts.answer),
         layout=arrange(facts.tokens, facts.answer, facts.informative_steps, columns),
@@ -106,6 +126,10 @@ def _ribbon(run: Run, label: str, at_step: int | None, columns: float) -> Ribbon
         kind=kind,
         informative=np.isin(np.arange(T), facts.informative_steps),
     )
+
+
+def _absent(run: Run) -> str:
+    return "waiting for the first profile" if run.state in UNDERWAY else f"{ending(run)} before its first profile"
 
 
 def _remark(facts: TaskFacts, gradient: float, ratio: float) -> str:
@@ -125,7 +149,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw the ribbons below one another, with one colour bar for all."""
     look = frame(theme, size)
     if not prepared.ribbons:
-        return waiting(look, prepared.origin, TITLE, "Waiting for the first run to say its sentence…")
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
     height = sum(_HEADER + ribbon.layout.lines + _GAP for ribbon in prepared.ribbons)
     figure = new_figure(look, prepared.origin, TITLE, plot_px=_UNIT_PX * height)
     top, notes = 0.0, []

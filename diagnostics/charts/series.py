@@ -15,6 +15,10 @@ from diagnostics.records import Array, Run
 VALUE, ZERO, INFINITE, NAN = 0, 1, 2, 3
 """What a number is: drawable on a log axis, exactly 0, infinite, or not a number."""
 SYMBOLS = {ZERO: "▽", INFINITE: "▲", NAN: "✕"}
+UNDERWAY = ("queued", "running")
+"""The states of a run that may still record something."""
+_BRIEFLY = {ZERO: "exactly 0", INFINITE: "infinite", NAN: "nan"}
+_MOST_NOTES = 2
 MEANINGS = {ZERO: "exactly 0", INFINITE: "infinite", NAN: "not a number"}
 
 
@@ -34,6 +38,8 @@ class Snapshot(NamedTuple):
     p05: Array
     median: Array
     p95: Array
+    note: str = ""
+    """Why this is not the newest profile although the newest was asked for; empty where it is."""
 
     @property
     def at_loss(self) -> float:
@@ -58,18 +64,64 @@ def subject(runs: Sequence[Run]) -> str:
 
 
 def snapshot(run: Run, at_step: int | None) -> Snapshot | None:
-    """Return the profile recorded nearest to training step ``at_step`` (the newest where None), or None.
+    """Return the profile recorded nearest to training step ``at_step``, the newest where None; None where none is.
 
-    Of two equally near the earlier one is taken; None where no profile has been recorded.
+    Of two equally near the earlier one is taken. The newest of a run that has ended is its last with a finite positive
+    gradient at the loss, where it has one: a broken run's later profiles hold nothing but nan.
     """
     if run.facts is None or "profile_step" not in run.records or not len(run.records["profile_step"]):
         return None
     recorded = run.records["profile_step"]
-    row = len(recorded) - 1 if at_step is None else int(np.argmin(np.abs(recorded - at_step)))
+    if at_step is not None:
+        row, note = int(np.argmin(np.abs(recorded - at_step))), ""
+    else:
+        row, note = _newest(run, run.facts.loss_step)
     band = bands_by_lag(run.records, run.facts.loss_step, slice(row, row + 1))
     if not len(band.median):
         return None
-    return Snapshot(int(recorded[row]), band.p05[0], band.median[0], band.p95[0])
+    return Snapshot(int(recorded[row]), band.p05[0], band.median[0], band.p95[0], note)
+
+
+def _newest(run: Run, loss_step: int) -> tuple[int, str]:
+    """Return the row of the newest profile that is worth looking at, and why it is not the last one."""
+    recorded = run.records["profile_step"]
+    last = len(recorded) - 1
+    at_loss = bands_by_lag(run.records, loss_step).median[:, 0]
+    usable = np.flatnonzero(np.isfinite(at_loss) & (at_loss > 0))
+    if run.state in UNDERWAY or not usable.size or usable[-1] == last:
+        return last, ""
+    row = int(usable[-1])
+    then = int(kinds(at_loss[row + 1 : row + 2])[0])
+    which = "the last with a gradient at the loss above 0" if then == ZERO else "the last with a finite gradient"
+    return row, f"{which}; {_BRIEFLY[then]} from step {recorded[row + 1]}"
+
+
+def moment(shown: Sequence[tuple[str, Snapshot]]) -> str:
+    """Say which training steps the profiles of runs, each with its label, are from, and why where not the newest."""
+    when = sorted({shot.training_step for _, shot in shown})
+    if not when:
+        return "no training step yet"
+    noted = [(label, shot) for label, shot in shown if shot.note]
+    at = f"training step {when[0]}" if len(when) == 1 else f"training steps {when[0]} to {when[-1]}"
+    if len(shown) == len(noted) == 1:
+        return f"{at}, {noted[0][1].note}"
+    if len(noted) > _MOST_NOTES:
+        return f"{at}, of {len(noted)} runs the last with a gradient at the loss that is finite and above 0"
+    return "; ".join([at, *(f"{label} at step {shot.training_step}, {shot.note}" for label, shot in noted)])
+
+
+def absent(runs: Sequence[Run], what: str, waiting: str = "") -> str:
+    """Say why there is nothing to draw: the first ``what`` is still to come, or the runs ended before it."""
+    if not runs or any(run.state in UNDERWAY for run in runs):
+        return waiting or f"Waiting for the first {what}…"
+    if len(runs) > 1:
+        return f"These runs ended before their first {what}."
+    return f"This run {ending(runs[0])} before its first {what}."
+
+
+def ending(run: Run) -> str:
+    """Return how a run ended, as a verb."""
+    return {"stopped": "was stopped", "interrupted": "was interrupted", "failed": "failed"}.get(run.state, "ended")
 
 
 def ratios(values: Array, at_loss: Array | float) -> Array:

@@ -91,7 +91,7 @@ def test_any_number_of_runs_has_room(count: int) -> None:
 
 
 def test_before_the_first_step_it_waits() -> None:
-    prepared = clipping.prepare([run_of(np.empty((0, 9)), facts=FACTS, loss=np.empty(0))])
+    prepared = clipping.prepare([run_of(np.empty((0, 9)), facts=FACTS, loss=np.empty(0), state="running")])
     assert "Waiting" in clipping.draw(prepared).layout.annotations[0].text
 
 

@@ -118,6 +118,13 @@ def test_no_runs_make_a_figure_that_says_so(figure: Figure) -> None:
     assert "Waiting" in figure.draw(figure.prepare([])).layout.annotations[0].text
 
 
+@ALL
+def test_a_run_that_was_stopped_before_it_recorded_anything_is_not_waited_for(figure: Figure) -> None:
+    bare = Run("r-1", "x", "stopped", {}, None, Records.empty())
+    said = figure.draw(figure.prepare([bare])).layout.annotations[0].text
+    assert said.startswith("This run was stopped before its first ")
+
+
 def values(node: object) -> list[np.ndarray]:
     """Every array of numbers in a figure's JSON, decoded as the browser would."""
     if isinstance(node, dict):

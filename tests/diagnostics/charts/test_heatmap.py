@@ -73,5 +73,11 @@ def test_one_profile_is_enough() -> None:
 
 
 def test_before_the_first_profile_it_waits() -> None:
-    figure = heatmap.draw(heatmap.prepare([run_of(np.empty((0, 45)), facts=FACTS, loss=np.empty(0))]))
+    figure = heatmap.draw(heatmap.prepare([run_of(np.empty((0, 45)), facts=FACTS, loss=np.empty(0), state="running")]))
     assert "Waiting" in figure.layout.annotations[0].text
+
+
+def test_one_profile_is_counted_as_one() -> None:
+    caption = heatmap.prepare([run_of(powers(0.9, 44, 1), facts=FACTS)]).origin
+    assert caption.caption.endswith("1 profile, training step 0")
+    assert caption.facts["reduction"] == "median over the batch"

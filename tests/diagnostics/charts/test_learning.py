@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from diagnostics.charts import learning
+from diagnostics.charts.labels import text_width
 from diagnostics.charts.series import INFINITE, NAN, VALUE
 from tests.diagnostics.charts.samples import facts_of, france_facts, powers, run_of
 
@@ -73,5 +74,26 @@ def test_knowing_nothing_has_no_line_where_it_has_no_closed_form() -> None:
 
 
 def test_before_the_first_step_it_waits() -> None:
-    prepared = learning.prepare([run_of(np.empty((0, 9)), facts=FACTS, loss=np.empty(0))])
+    prepared = learning.prepare([run_of(np.empty((0, 9)), facts=FACTS, loss=np.empty(0), state="running")])
     assert "Waiting" in learning.draw(prepared).layout.annotations[0].text
+
+
+@pytest.mark.parametrize(
+    ("loss_name", "title"),
+    [
+        ("cross-entropy (nats), mean over every next word", "loss (nats)"),
+        ("cross-entropy (nats)", "loss (nats)"),
+        ("mean squared error", "loss, mean squared error"),
+        ("a loss of somebody's own with a name that has no end", None),
+        ("loss", "loss"),
+    ],
+)
+def test_axis_titles_fit_their_panel_and_the_caption_has_the_whole_name(loss_name: str, title: str | None) -> None:
+    facts = replace(FACTS, loss_name=loss_name, success_name="share of symbols recalled within a tolerance of 0.1")
+    prepared = learning.prepare([run_of(powers(0.9, 8, 2), facts=facts)])
+    assert title in (None, prepared.loss_title)
+    for said in (prepared.loss_title, prepared.success_title):
+        lines = said.split("<br>")
+        assert len(lines) <= 2
+        assert all(text_width(line) <= 24 for line in lines)
+    assert loss_name == "loss" or f"loss: {loss_name}" in prepared.origin.caption

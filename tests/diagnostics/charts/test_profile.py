@@ -94,3 +94,12 @@ def test_it_is_said_in_words() -> None:
     assert "stays above 1 % for all 44 steps" in profile.describe(profile.prepare([run_of(powers(1, 44), facts=FACTS)]))
     dead = run_of(np.zeros((2, 45)), facts=FACTS)
     assert "the gradient at the loss is 0" in profile.describe(profile.prepare([dead]))
+
+
+def test_the_explosion_of_a_run_that_broke_is_seen() -> None:
+    recorded = powers(1.3, 44, 20)
+    recorded[14:] = np.nan
+    prepared = profile.prepare([run_of(recorded, facts=facts_of(45, 40), state="diverged", steps=20)])
+    np.testing.assert_allclose(prepared.lines[0].median, 1.3 ** np.arange(45), rtol=1e-12)
+    assert prepared.origin.facts["training_steps"] == {"r-000001": 13}
+    assert prepared.origin.caption.endswith("training step 13, the last with a finite gradient; nan from step 14")

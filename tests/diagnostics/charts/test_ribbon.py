@@ -80,6 +80,20 @@ def test_a_run_without_profiles_shows_its_sentence_waiting() -> None:
     ribbon.draw(prepared)
 
 
+def test_a_run_that_was_stopped_before_its_first_profile_says_so() -> None:
+    prepared = ribbon.prepare([run_of(np.empty((0, K + 1)), facts=FACTS, loss=np.empty(0), state="stopped")])
+    assert prepared.ribbons[0].remark == "was stopped before its first profile"
+
+
+def test_the_explosion_of_a_run_that_broke_is_seen() -> None:
+    profile = powers(1.3, K, 20)
+    profile[14:] = np.nan
+    prepared = ribbon.prepare([run_of(profile, facts=FACTS, state="diverged", steps=20)])
+    assert (prepared.ribbons[0].kind == VALUE).all()
+    assert prepared.ribbons[0].remark.endswith("times the gradient at the loss")
+    assert prepared.origin.caption.endswith("training step 13, the last with a finite gradient; nan from step 14")
+
+
 def test_runs_that_have_said_nothing_make_an_informative_empty_figure() -> None:
     prepared = ribbon.prepare([Run("r-1", "x", "queued", {}, None, Records.empty())])
     figure = ribbon.draw(prepared)
