@@ -70,8 +70,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "exploding": Preset(
         "Exploding, and clipping it",
-        "A linear network's gradient grows until training breaks; clipped at 1 the same network learns, and at 0.1 "
-        "it learns more slowly.",
+        "Without a nonlinearity the gradient grows on its way back until training breaks; clipped at 1 the same "
+        "network learns, and at 0.1 more slowly.",
         _exploding,
     ),
     "relu": Preset(

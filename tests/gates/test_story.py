@@ -68,6 +68,9 @@ def test_preset_vanishing() -> None:
 def test_preset_exploding_and_clipping_it() -> None:
     without, clipped, tightly = ended("exploding")
     assert without[0].state == without[2].kind == "diverged"
+    # The explosion is in the last profile with a finite gradient, which is what the figures then show.
+    assert without[2].decay > 1
+    assert without[2].informative_grad > 100 > clipped[2].informative_grad > tightly[2].informative_grad
     assert clipped[0].success > 0.9
     assert 0.2 < tightly[0].success < clipped[0].success
     assert np.nanmax(without[1]["grad_norm_pre"]) > 100 * np.max(without[1]["grad_norm_pre"][:1])
