@@ -60,6 +60,8 @@ class Catalog:
         with reading(path) as connection:
             self.version = version_of(connection, path, FORMAT)
         self.newer = self.version > FORMAT.version
+        self.damaged: Mapping[bytes, str] = {}
+        """What is wrong with the lines that the last listing had to leave out, by the ids of their runs."""
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -78,7 +80,10 @@ class Catalog:
     def rows(
         self, *, comparison: str | None = None, include_deleted: bool = False, active: bool = False
     ) -> list[RunRow]:
-        """The runs, newest first; with ``active`` only those that are queued or running."""
+        """The runs, newest first; with ``active`` only those that are queued or running.
+
+        A damaged line is left out, and told of in ``damaged``: it is no reason to hide the others.
+        """
         where, values = ["1"], []
         if comparison is not None:
             where.append("run.comparison = ?")
@@ -87,9 +92,17 @@ class Catalog:
             where.append("NOT run.deleted")
         if active:
             where.append("run.state IN ('queued', 'running')")
+        rows, faults = [], dict[bytes, str]()
         with reading(self.path) as connection:
-            found = connection.execute(f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY run.number DESC", values)
-            return [row_of(values) for values in found]
+            connection.text_factory = bytes  # text that is none then spoils its own line alone
+            for line in connection.execute(f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY run.number DESC", values):
+                try:
+                    rows.append(row_of(line))
+                except StoreError as error:
+                    faults[line[0]] = str(error)
+        whole = comparison is None and not active
+        self.damaged = faults if whole else {**self.damaged, **faults}
+        return rows
 
     def row(self, run_id: str) -> RunRow:
         """One run; raises ``StoreError`` where there is none of this id."""
@@ -98,9 +111,7 @@ class Catalog:
 
     def queued(self) -> list[str]:
         """The ids of the runs that wait, the oldest first."""
-        with reading(self.path) as connection:
-            found = connection.execute("SELECT id FROM run WHERE state = 'queued' AND NOT deleted ORDER BY number")
-            return [row[0] for row in found]
+        return [row.id for row in reversed(self.rows(active=True)) if row.state == "queued"]
 
     def ids(self) -> list[str]:
         """The ids of all runs, deleted ones too, the oldest first."""
@@ -110,6 +121,7 @@ class Catalog:
     def comparisons(self) -> list[ComparisonRow]:
         """The comparisons that still have a run, newest first."""
         with reading(self.path) as connection:
+            connection.text_factory = _readable
             found = connection.execute(
                 "SELECT c.id, c.name, c.created_s, count(*) FROM comparison c JOIN run ON run.comparison = c.id"
                 " WHERE NOT run.deleted GROUP BY c.id ORDER BY c.created_s DESC, c.id DESC"
@@ -140,8 +152,8 @@ class Catalog:
             if comparison is None:
                 comparison = f"c-{to_base32(number)}"
                 connection.execute("INSERT INTO comparison VALUES (?, ?, ?)", (comparison, title, now))
-            elif connection.execute("SELECT 1 FROM comparison WHERE id = ?", (comparison,)).fetchone() is None:
-                raise StoreError(f"there is no comparison {comparison!r} in {self.path.parent}")
+            else:
+                _still_there(connection, comparison)
             ids = [f"r-{to_base32(number + i)}" for i in range(len(specs))]
             for run_id, name, text, spec in zip(ids, cleaned, texts, specs, strict=True):
                 values = {
@@ -212,15 +224,30 @@ class Catalog:
         return list(run_ids)
 
 
-_SELECT = f"SELECT {COLUMNS} FROM run JOIN comparison ON comparison.id = run.comparison"
+_SELECT = f"SELECT {COLUMNS} FROM run LEFT JOIN comparison ON comparison.id = run.comparison"
 
 
 def fetch(connection: sqlite3.Connection, run_id: str) -> RunRow:
     """The run ``run_id``; raises ``StoreError`` where there is none."""
+    connection.text_factory = bytes  # see ``Catalog.rows``
     found = connection.execute(f"{_SELECT} WHERE run.id = ?", (run_id,)).fetchone()
+    connection.text_factory = str
     if found is None:
         raise StoreError(f"there is no run {run_id!r} in this store")
     return row_of(found)
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+def _still_there(connection: sqlite3.Connection, comparison: str) -> None:
+    """Raise ``StoreError`` where runs could not join the comparison."""
+    found = connection.execute("SELECT min(deleted) FROM run WHERE comparison = ?", (comparison,)).fetchone()[0]
+    if found is None:
+        raise StoreError(f"there is no comparison {comparison!r} in this store")
+    if found:
+        raise StoreError(f"comparison {comparison} has been deleted: restore one of its runs before adding to it")
 
 
 def _create(path: Path) -> None:

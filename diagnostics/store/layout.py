@@ -44,22 +44,23 @@ class Layout:
 
     def run_file(self, run_id: str) -> Path:
         """The file of a run."""
-        return self.runs / f"{_checked(run_id)}.sqlite"
+        return self.runs / f"{checked(run_id)}.sqlite"
 
     def run_lock(self, run_id: str) -> Path:
         """The lock that a run's writer holds."""
-        return self.locks / f"{_checked(run_id)}.lock"
+        return self.locks / f"{checked(run_id)}.lock"
 
     def reserve(self, run_id: str) -> Path:
         """Space that a run keeps so that it can say how it ended on a full disk."""
-        return self.locks / f"{_checked(run_id)}.reserve"
+        return self.locks / f"{checked(run_id)}.reserve"
 
     def slot_lock(self, slot: int) -> Path:
         """The lock that the worker in place ``slot`` holds."""
         return self.locks / f"slot-{slot}.lock"
 
 
-def _checked(run_id: str) -> str:
+def checked(run_id: str) -> str:
+    """``run_id``, where it looks like one; else a ``StoreError``."""
     if not _ID.fullmatch(run_id):
         raise StoreError(f"run id must look like r-1a2b3c4, but got {run_id!r}")
     return run_id

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostics.store.errors import StoreError
+from diagnostics.store.layout import checked
 from diagnostics.strict_json import loads
 
 STATES = ("queued", "running", "finished", "diverged", "stopped", "interrupted", "failed")
@@ -17,6 +18,9 @@ ENDED = STATES[2:]
 """A run enters as ``queued``, is ``running`` while a worker holds it, and stays in the state in which it ended."""
 
 NAME_LENGTH = 200
+LATEST_S = 1e11
+"""The year 5138: a later time is none, and no calendar could show it."""
+
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter can be taken for a digit, and text sorts as the numbers do."""
 
@@ -66,20 +70,38 @@ class ComparisonRow:
 
 
 def row_of(values: sqlite3.Row | tuple[Any, ...]) -> RunRow:
-    """A ``RunRow`` from the columns ``COLUMNS``; raises ``StoreError`` where the line is damaged."""
-    (run_id, name, comparison, comparison_name, state, spec, created, started, ended, done, steps, detail) = values[:12]
-    (loss, success, deleted, heartbeat, elapsed, stop) = values[12:]
+    """A ``RunRow`` from the columns ``COLUMNS``, also of undecoded text; raises ``StoreError`` on damage."""
+    shown = values[0].decode("utf-8", "replace") if isinstance(values[0], bytes) else values[0]
     try:
+        told = [value.decode() if isinstance(value, bytes) else value for value in values]
+        (run_id, name, comparison, comparison_name, state, spec, created, started, ended, done, steps, detail) = told[
+            :12
+        ]
+        (loss, success, deleted, heartbeat, elapsed, stop) = told[12:]
         asked = loads(spec)
-        if state not in STATES or not isinstance(asked, dict):
+        if state not in STATES:
             raise ValueError(f"state {state!r}")
+        if not isinstance(asked, dict):
+            raise ValueError("its spec is no object")
+        if comparison_name is None:
+            raise ValueError(f"there is no comparison {comparison!r}")
         return RunRow(
-            str(run_id), str(name), str(comparison), str(comparison_name), state, asked, float(created),
-            started, ended, int(done), int(steps), str(detail), from_text(loss), from_text(success), bool(deleted),
-            heartbeat, elapsed, bool(stop),
+            checked(str(run_id)), str(name), str(comparison), str(comparison_name), state, asked, _seconds(created),
+            _perhaps(started), _perhaps(ended), int(done), int(steps), str(detail), from_text(loss),
+            from_text(success), bool(deleted), _perhaps(heartbeat), _perhaps(elapsed), bool(stop),
         )  # fmt: skip
     except (TypeError, ValueError) as error:
-        raise StoreError(f"the catalog's line of run {run_id!r} is damaged ({error})") from error
+        raise StoreError(f"the catalog's line of run {shown!r} is damaged ({error})") from error
+
+
+def _seconds(number: Any) -> float:
+    if not 0 <= float(number) <= LATEST_S:
+        raise ValueError(f"a time of {number!r} seconds")
+    return float(number)
+
+
+def _perhaps(number: Any) -> float | None:
+    return None if number is None else _seconds(number)
 
 
 def to_text(number: float | None) -> str | None:

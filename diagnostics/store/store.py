@@ -25,7 +25,8 @@ DEFAULT_FOLDER = "runs"
 
 
 class Store:
-    """Runs on disk. ``read_only`` where nothing can be changed, with the reason as a sentence in ``notice``.
+    """Runs on disk. ``read_only`` where nothing can be changed, with the reason as a sentence in ``notice``, which also
+    says where a listing had to leave out a damaged line.
 
     Every method raises ``StoreError`` with one sentence where it cannot do what was asked. One object may be used from
     several threads, and any number of processes may open the same folder.
@@ -34,7 +35,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.layout = Layout(path)
-        self.notice = ""
+        self._reason = ""
         try:
             self.layout.make()
             writable = os.access(path, os.W_OK)
@@ -45,14 +46,14 @@ class Store:
                 raise StoreError(f"the store {path} cannot be made: {error.strerror or error}") from error
             writable = False
         if not writable:
-            self.notice = f"The store {path} cannot be written by this user, so it is open for reading only."
+            self._reason = f"The store {path} cannot be written by this user, so it is open for reading only."
         self.catalog = Catalog(self.layout.catalog)
         if self.catalog.newer:
-            self.notice = (
+            self._reason = (
                 f"The store {path} was written by a newer version of gradreach (format {self.catalog.version}), "
                 "so it is open for reading only."
             )
-        self.catalog.writable = not self.notice
+        self.catalog.writable = not self._reason
         self.workers = WorkerList(self.catalog)
 
     @classmethod
@@ -65,6 +66,14 @@ class Store:
     def read_only(self) -> bool:
         """Whether every change is refused."""
         return not self.catalog.writable
+
+    @property
+    def notice(self) -> str:
+        """What people should know before they trust or change what they see; empty where there is nothing."""
+        count = len(self.catalog.damaged)
+        lines = f"{count} lines of the catalog are" if count > 1 else "A line of the catalog is"
+        damage = f"{lines} damaged and not listed here: `python -m experiments doctor` says more." if count else ""
+        return " ".join(filter(None, [self._reason, damage]))
 
     # What there is
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,10 @@ from experiments.spec import FIELDS, Refusal
 
 def list_command(asked: argparse.Namespace) -> int:
     """Print the stored runs, newest first."""
-    rows = open_store(asked).runs(comparison=asked.comparison, include_deleted=asked.deleted)
+    store = open_store(asked)
+    rows = store.runs(comparison=asked.comparison, include_deleted=asked.deleted)
+    if store.notice:
+        print(plain(store.notice), file=sys.stderr)
     if asked.json:
         print_json({"runs": [_row_json(row) for row in rows]})
     elif not rows:

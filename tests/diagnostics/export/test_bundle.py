@@ -141,8 +141,7 @@ def test_a_spec_that_is_not_known_here_is_refused(made: bytes, other: Store) -> 
 
 def test_a_store_that_cannot_be_written_is_left_alone(made: bytes, other: Store) -> None:
     other.catalog.writable = False
-    other.notice = "The store is open for reading only."
-    refused(made, other, "open for reading only")
+    refused(made, other, "The store is open for reading only.")
 
 
 def test_a_run_that_goes_on_cannot_be_bundled_yet(store: Store) -> None:

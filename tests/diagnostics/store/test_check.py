@@ -99,6 +99,45 @@ def test_every_fault_is_listed_not_only_the_first(store, finished):
     assert finished not in "".join(f.run for f in store.check())
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("spec = '{\"cell\": '", "Expecting value"),
+        ("spec = '[]'", "its spec is no object"),
+        ("spec = CAST(x'7b22ff227d' AS TEXT)", "can't decode byte 0xff"),
+        ("name = CAST(x'ff' AS TEXT)", "can't decode byte 0xff"),
+        ("loss = 'many'", "could not convert string to float"),
+        ("created_s = 9e999", "a time of inf seconds"),
+        ("started_s = 'soon'", "could not convert string to float"),
+        ("steps = 'few'", "invalid literal for int"),
+        ("comparison = 'c-0000000'", "there is no comparison 'c-0000000'"),
+        ("id = '../../x', state = 'running'", "run id must look like r-1a2b3c4"),
+    ],
+)
+def test_a_damaged_line_of_the_catalog_does_not_hide_the_others(store, finished, damage, said):
+    _, (hurt, waiting) = store.create([{"n": 1}, {"n": 2}], ["hurt", "waiting"])
+    assert store.notice == ""
+    edit(store.layout.catalog, f"UPDATE run SET {damage} WHERE id = '{hurt}'")
+    assert [row.id for row in store.runs()] == [waiting, finished]
+    assert "A line of the catalog is damaged and not listed here: `python -m experiments doctor`" in store.notice
+    assert not store.read_only
+    assert said in sentences(store)
+    assert store.read(finished).records.rows("step") == 6
+    assert [row.id for row in store.active()] == [waiting]
+    with store.claim() as writer:  # not stopped by the line before it
+        assert writer.row.id == waiting
+        writer.finish("finished")
+
+
+def test_a_catalog_that_was_mended_is_not_called_damaged_any_more(store, finished):
+    edit(store.layout.catalog, "UPDATE run SET spec = 'no JSON'")
+    assert store.runs() == []
+    assert store.notice
+    edit(store.layout.catalog, "UPDATE run SET spec = '{}'")
+    assert [row.id for row in store.runs()] == [finished]
+    assert store.notice == ""
+
+
 def test_a_damaged_catalog_does_not_hide_the_files(store, finished):
     with store.layout.catalog.open("r+b") as file:
         file.seek(4096)

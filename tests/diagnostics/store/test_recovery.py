@@ -110,4 +110,4 @@ def test_a_damaged_line_of_the_catalog_is_named(store, finished):
         catalog.execute("UPDATE run SET spec = 'no json'")
         catalog.commit()
     with pytest.raises(StoreError, match=f"the catalog's line of run '{finished}' is damaged"):
-        store.runs()
+        store.row(finished)

@@ -67,6 +67,28 @@ def test_creating_is_all_or_nothing(store):
     assert store.comparisons() == []
 
 
+def test_runs_can_join_a_comparison_as_long_as_it_is_there(store):
+    comparison, (first,) = store.create([{}], ["one"], "together")
+    joined, (second,) = store.create([{}], ["two"], "not used", comparison=comparison)
+    assert joined == comparison
+    assert [(row.id, row.comparison_name) for row in store.runs(comparison=comparison)] == [
+        (second, "together"),
+        (first, "together"),
+    ]
+    assert [(c.id, c.runs) for c in store.comparisons()] == [(comparison, 2)]
+    with pytest.raises(StoreError, match="there is no comparison 'c-0000000' in this store"):
+        store.create([{}], ["x"], comparison="c-0000000")
+    store.delete([first])
+    _, (third,) = store.create([{}], ["three"], comparison=comparison)
+    store.delete([second, third])
+    with pytest.raises(StoreError, match=f"comparison {comparison} has been deleted: restore one of its runs before"):
+        store.create([{}], ["x"], comparison=comparison)
+    store.purge()
+    with pytest.raises(StoreError, match=f"there is no comparison '{comparison}'"):
+        store.create([{}], ["x"], comparison=comparison)
+    assert store.runs(include_deleted=True) == []
+
+
 def test_deleting_can_be_undone_until_it_is_purged(store, finished):
     store.delete([finished])
     assert store.runs() == []
