@@ -8,6 +8,9 @@ from diagnostics.store.rows import NAME_LENGTH
 from experiments.spec import FIELDS, RunSpec
 from tasks import TASKS
 
+SEPARATOR = " · "
+"""What stands between the parts of a name, as in ``RunSpec.label``."""
+
 GAPS_AT_MOST = 6
 """More gaps than these are named by the shortest and the longest."""
 
@@ -17,21 +20,22 @@ _UNSAID = ("length", "wiring", "hidden", "inputs", "embedding", "optimizer", "le
 
 def run_names(specs: Sequence[RunSpec]) -> list[str]:
     """A short name per run: its cell, and what tells it from the others of the comparison."""
-    parts = [_parts(spec) for spec in specs]
-    shared = set.intersection(*map(set, parts))
-    return [_fitting([cell, *(part for part in rest if part not in shared)]) for cell, *rest in parts]
+    said = [parts(spec) for spec in specs]
+    shared = set.intersection(*map(set, said))
+    return [_fitting([cell, *(part for part in rest if part not in shared)]) for cell, *rest in said]
 
 
 def comparison_name(specs: Sequence[RunSpec]) -> str:
     """What a comparison is called: its task, its gap, and what its runs have in common."""
     titles = ", ".join(dict.fromkeys(TASKS[spec.task].title for spec in specs))
-    labels = [spec.label().split(" · ")[1:] for spec in specs]
+    labels = [spec.label().split(SEPARATOR)[1:] for spec in specs]
     shared = [part for part in labels[0] if all(part in label for label in labels)]
     return _fitting([titles, f"gap {_gaps(specs)}", *shared])
 
 
-def _parts(spec: RunSpec) -> list[str]:
-    said = [*spec.label().split(" · "), f"gap {spec.gap}", TASKS[spec.task].title]
+def parts(spec: RunSpec) -> list[str]:
+    """Everything that the name of a run may say of it, the cell first."""
+    said = [*spec.label().split(SEPARATOR), f"gap {spec.gap}", TASKS[spec.task].title]
     values = {FIELDS[name].label.lower(): getattr(spec, name) for name in _UNSAID}
     return said + [f"{label} {_plain(value)}" for label, value in values.items() if value is not None]
 
@@ -45,6 +49,6 @@ def _gaps(specs: Sequence[RunSpec]) -> str:
     return ", ".join(map(str, gaps)) if len(gaps) <= GAPS_AT_MOST else f"{min(gaps)} to {max(gaps)}"
 
 
-def _fitting(parts: Sequence[str]) -> str:
-    name = " · ".join(parts)
+def _fitting(words: Sequence[str]) -> str:
+    name = SEPARATOR.join(words)
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"

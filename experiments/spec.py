@@ -121,7 +121,7 @@ def _clip(value: object) -> str:
     number = _number(threshold)
     if number is None:
         raise ValueError(f"must have a number as its threshold, such as {kind}:1.0, {_got(value)}")
-    if not 1e-12 <= number <= 1e12:
+    if not CLIP_LEAST <= number <= CLIP_MOST:
         raise ValueError(f"must have a threshold between 1e-12 and 1e12, {_got(value)}")
     return f"{kind}:{number!r}"
 

@@ -15,8 +15,11 @@ from ui.controls import SETTINGS, controls, fill, filled
 from ui.header import comparison_header
 from ui.live import example_view, live_view
 from ui.running import run_buttons
-from ui.settings import Settings, settings_of
+from ui.settings import Settings, asked_for, settings_of
 from ui.words import markdown
+
+FIRST = next(iter(PRESETS))
+"""The preset that a newcomer finds, of which the recorded example is."""
 
 
 def show() -> None:
@@ -31,20 +34,20 @@ def show() -> None:
         st.error(f"{markdown(str(error))}.", icon=":material/error:")
     with st.sidebar:
         settings, wrong = controls()
-        for sentence in said:
-            st.warning(markdown(sentence))
         specs, refusal = _specs(settings, wrong)
         rows = _rows(_comparison())
         run_buttons(specs, refusal, rows)
         look.projector_toggle()
     with presets:
-        _presets()
+        _presets(rows)
+        if said:
+            st.warning(" ".join(markdown(sentence) for sentence in said))
     _write_address(settings)
     _show(rows)
 
 
-def _presets() -> None:
-    """A button per preset, and what to look for in the one that the controls ask for."""
+def _presets(rows: Sequence[RunRow]) -> None:
+    """A button per preset, and what to look for in the one that the controls ask for, seen already or not."""
     now = st.session_state.get(SETTINGS)
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, preset in PRESETS.items():
@@ -52,7 +55,9 @@ def _presets() -> None:
             icon = ":material/check:" if chosen else None
             st.button(preset.title, key=f"preset-{name}", icon=icon, on_click=_choose, args=(name,))
     question = next((preset.question for name, preset in PRESETS.items() if _preset(name) == now), "")
-    st.caption(markdown(question) or "Your own choice; the buttons above bring back a prepared comparison.")
+    seen = asked_for([row.spec for row in rows]) if rows else _preset(FIRST)
+    lead = "" if now == seen else "Press **Run** and look: "
+    st.caption(lead + markdown(question) if question else "Your own choice; the buttons above bring a prepared one.")
 
 
 @cache
@@ -65,14 +70,17 @@ def _choose(name: str) -> None:
 
 
 def _fill() -> list[str]:
-    """Fill the controls of a new session from the address, and of one that comes back from what it had."""
+    """Fill the controls: as they were, else as the address asks, else as the comparison that it names was asked."""
     if SETTINGS in st.session_state:
         fill(st.session_state[SETTINGS])
         return []
     params = st.query_params.to_dict()
-    settings, said = address.read(params)
-    fill(settings if address.asks(params) else _preset(next(iter(PRESETS))))
-    return said
+    if address.asks(params):
+        settings, said = address.read(params)
+        fill(settings)
+        return said
+    fill(asked_for([row.spec for row in _rows(_comparison())]) or _preset(FIRST))
+    return []
 
 
 def _specs(settings: Settings, wrong: Sequence[str]) -> tuple[list[RunSpec], str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from diagnostics.store import ENDED, RunTail, Store, StoreError
+from ui.naming import together
 
 if TYPE_CHECKING:
     from diagnostics.records import Run
@@ -18,12 +19,12 @@ _TAILS = "tails"
 
 @dataclass(frozen=True)
 class Reading:
-    """What is known of some runs at one moment, in the order in which they were asked for."""
+    """What is known of some runs at one moment, in the order in which they were asked for, each named among them."""
 
     runs: tuple[Run, ...]
     faults: tuple[str, ...]
     """A sentence for each run that could not be read."""
-    version: tuple[tuple[str, int], ...]
+    version: tuple[tuple[str, Hashable], ...]
     """Changes exactly when there is something new to draw."""
 
     @property
@@ -51,11 +52,13 @@ def read(store: Store, run_ids: Sequence[str]) -> Reading:
     kept: dict[str, RunTail] = st.session_state.get(_TAILS, {})
     tails = {run_id: kept.get(run_id) or store.tail(run_id) for run_id in run_ids}
     st.session_state[_TAILS] = tails
-    runs, faults, version = [], [], []
+    runs, faults, versions = [], [], []
     for run_id, tail in tails.items():
         try:
             runs.append(tail.poll())
-            version.append((run_id, tail.version))
+            versions.append(tail.version)
         except StoreError as error:
             faults.append(f"Run {run_id} cannot be shown: {error}.")
-    return Reading(tuple(runs), tuple(faults), tuple(version))
+    named = together(runs)
+    seen = tuple((run.id, (number, run.name)) for run, number in zip(named, versions, strict=True))
+    return Reading(named, tuple(faults), seen)

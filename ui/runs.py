@@ -9,15 +9,15 @@ import streamlit as st
 
 from diagnostics.store import RunRow, StoreError
 from ui import look, places
+from ui.address import COMPARISON
+from ui.controls import SETTINGS
 from ui.header import export_panel
 from ui.importing import import_outcome, import_panel
 from ui.live import live_view
+from ui.settings import asked_for
 from ui.shell import LAB
-from ui.table import chosen, filtered
+from ui.table import CHOSEN_RUNS, FIRST_RUNS, chosen, filtered
 from ui.words import markdown
-
-RUNS = "runs"
-"""The query parameter that names the chosen runs, and where the session keeps them."""
 
 _DELETED = "deleted"
 
@@ -51,16 +51,16 @@ def show() -> None:
 
 
 def _pick(rows: Sequence[RunRow], passing: Sequence[RunRow]) -> list[RunRow]:
-    before = st.session_state.get(RUNS)
+    before = st.session_state.get(CHOSEN_RUNS)
     if before is None:
-        before = st.query_params.get(RUNS, "").split(",")
+        before = st.session_state[FIRST_RUNS] = st.query_params.get(CHOSEN_RUNS, "").split(",")
     if not passing:
         st.caption(f"None of the {len(rows)} runs passes the filters.")
         return []
     picked = chosen(passing, before)
     ids = [row.id for row in picked]
-    st.session_state[RUNS] = ids
-    params = ({RUNS: ",".join(ids)} if ids else {}) | (
+    st.session_state[CHOSEN_RUNS] = ids
+    params = ({CHOSEN_RUNS: ",".join(ids)} if ids else {}) | (
         {look.PROJECTOR: "1"} if st.session_state.get(look.PROJECTOR) else {}
     )
     if params != st.query_params.to_dict():
@@ -89,8 +89,11 @@ def _actions(picked: Sequence[RunRow]) -> None:
         )
         together = {row.comparison for row in picked}
         if st.button("Open in Lab", icon=":material/science:", disabled=len(together) != 1, key="open-in-lab"):
-            st.session_state["comparison"] = next(iter(together))
-            st.switch_page(LAB, query_params={"comparison": next(iter(together))})
+            comparison = next(iter(together))
+            st.session_state[COMPARISON] = comparison
+            if asked := asked_for([row.spec for row in places.store().runs(comparison=comparison)[::-1]]):
+                st.session_state[SETTINGS] = asked
+            st.switch_page(LAB, query_params={COMPARISON: comparison})
 
 
 def _rename(row: RunRow) -> None:
@@ -119,6 +122,7 @@ def _restore(run_ids: Sequence[str]) -> None:
         places.store().restore(run_ids)
     except StoreError as error:
         st.toast(f"{markdown(str(error))}.", icon=":material/error:")
+    st.session_state[CHOSEN_RUNS] = list(run_ids)  # as they were before the click that is undone
     st.session_state.pop(_DELETED, None)
 
 

@@ -83,6 +83,14 @@ def settings_of(specs: Sequence[RunSpec]) -> Settings:
     return Settings(axes).with_others(**{n: v[0] for n, v in seen.items() if n not in AXES})
 
 
+def asked_for(specs: Sequence[Mapping[str, Any]]) -> Settings | None:
+    """The settings of stored specs; None where there are none, or one that this version would not run."""
+    try:
+        return settings_of([RunSpec.from_json(spec) for spec in specs]) if specs else None
+    except Refusal:
+        return None
+
+
 def _asked(spec: RunSpec) -> dict[str, Value]:
     """The fields of a spec with what was derived taken out again."""
     fields = spec.to_json()

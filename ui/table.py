@@ -8,10 +8,18 @@ from typing import Any
 
 import streamlit as st
 
-from diagnostics.store import STATES, RunRow
+from diagnostics.measures.verdict import verdict
+from diagnostics.store import ENDED, STATES, RunRow, Store, StoreError
 from models.cells import CELLS
 from tasks import TASKS
+from ui import places
 from ui.words import shown
+
+CHOSEN_RUNS = "runs"
+"""The query parameter that names the chosen runs, and where the session keeps them."""
+
+FIRST_RUNS = "first-runs"
+"""The runs that a link or the Lab came with: they stand first, where they are seen."""
 
 
 def filtered(rows: Sequence[RunRow]) -> list[RunRow]:
@@ -33,6 +41,8 @@ def filtered(rows: Sequence[RunRow]) -> list[RunRow]:
 
 def chosen(rows: Sequence[RunRow], before: Sequence[str]) -> list[RunRow]:
     """Show ``rows`` and return those that are chosen; ``before`` are the ids that were chosen so far."""
+    first = st.session_state.get(FIRST_RUNS, ())
+    rows = sorted(rows, key=lambda row: row.id not in first)
     places = [index for index, row in enumerate(rows) if row.id in before]
     event = st.dataframe(
         {name: [_cell(row, name) for row in rows] for name in _COLUMNS},
@@ -45,16 +55,31 @@ def chosen(rows: Sequence[RunRow], before: Sequence[str]) -> list[RunRow]:
         selection_default={"selection": {"rows": places, "columns": [], "cells": []}},
         column_config={
             **{name: st.column_config.Column(name.capitalize()) for name in _COLUMNS},
-            "name": st.column_config.TextColumn("Name", width="medium", pinned=True),
-            "success": st.column_config.NumberColumn("Success", format="percent"),
+            "name": st.column_config.TextColumn("Name", width="medium", pinned=False),
+            "success": st.column_config.NumberColumn("Success", format="%.1f %%"),
             "loss": st.column_config.NumberColumn("Loss", format="%.3g"),
         },
+        placeholder="–",
         alt="Runs, newest first, with what was asked for and how they ended. Choose rows to see them together.",
     )
     return [rows[index] for index in event.selection.rows if index < len(rows)]
 
 
-_COLUMNS = ("name", "state", "cell", "task", "gap", "clip", "seed", "steps", "success", "loss", "started", "comparison")
+_COLUMNS = (
+    "name",
+    "verdict",
+    "state",
+    "cell",
+    "task",
+    "gap",
+    "clip",
+    "seed",
+    "steps",
+    "success",
+    "loss",
+    "started",
+    "comparison",
+)
 
 
 def _cell(row: RunRow, column: str) -> Any:
@@ -65,6 +90,10 @@ def _cell(row: RunRow, column: str) -> Any:
             return shown(row.comparison_name or row.comparison)
         case "steps":
             return f"{row.steps_done} of {row.steps}"
+        case "verdict":
+            return _verdict(places.store(), row)
+        case "success":
+            return None if row.success is None else 100 * row.success
         case "started":
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started_s or row.created_s))
         case "cell" | "task" | "gap" | "clip" | "seed":
@@ -72,3 +101,20 @@ def _cell(row: RunRow, column: str) -> Any:
             return value if column in ("gap", "seed") and isinstance(value, int) else shown(str(value))
         case _:
             return getattr(row, column)
+
+
+_VERDICTS: dict[tuple[str, str, int], str | None] = {}
+
+
+def _verdict(store: Store, row: RunRow) -> str | None:
+    """The headline of an ended run's verdict, read from its records once; None where there is none to give."""
+    if row.state not in ENDED:
+        return None
+    key = (row.id, row.state, row.steps_done)
+    if key not in _VERDICTS:
+        try:
+            said = verdict(store.read(row.id))
+        except StoreError:
+            return None  # the row is chosen to learn what is wrong with it
+        _VERDICTS[key] = said.headline if said.kind else None
+    return _VERDICTS[key]

@@ -7,7 +7,9 @@ import sqlite3
 import pytest
 
 from diagnostics.store import Store
+from experiments.naming import comparison_name, run_names
 from experiments.presets import PRESETS
+from experiments.spec import RunSpec
 from tests.ui.conftest import Open, words
 
 Told = tuple[str, list[str]]
@@ -179,3 +181,48 @@ def test_what_cannot_be_read_in_a_field_is_answered_in_words(open_app: Open) -> 
     for text, rest in (("much", ", but got 'much'"), ("-1", " from 1e-12 to 1e+12, but got '-1'")):
         app.text_input(key="control_norm").set_value(text).run()
         assert f"the threshold by norm must be a number{rest}" in words(app).replace("\\", "")
+
+
+def ticked(app) -> list[str]:
+    return [name for name in PRESETS if app.button(key=f"preset-{name}").icon]
+
+
+def test_a_link_to_a_comparison_brings_the_controls_to_what_was_run(open_app: Open, store: Store) -> None:
+    specs = [RunSpec.make(cell="sigmoid", gap=9, seed=seed).to_json() for seed in (4, 5)]
+    own, _ = store.create(specs, ["a", "b"], "Mine")
+    app = open_app(comparison=own)
+    assert app.select_slider(key="control_gap").value == 9
+    assert app.text_input(key="control_seed").value == "4, 5"
+    assert ticked(app) == []
+    vanishing, _ = store.create([spec.to_json() for spec in PRESETS["vanishing"].specs()], ["a", "b"], "Theirs")
+    app = open_app(comparison=vanishing)
+    assert ticked(app) == ["vanishing"]
+    assert "Press **Run** and look" not in words(app)
+    app = open_app(comparison=own, cell="tanh,sigmoid", gap="20", steps="200")
+    assert ticked(app) == ["vanishing"]
+    assert "Press **Run** and look" in words(app)  # it is about what Run would do, not about what is shown
+
+
+def test_runs_that_were_added_rename_the_comparison_and_its_runs_in_the_view(open_app: Open, store: Store) -> None:
+    specs = [RunSpec.make(cell="tanh", clip="none"), RunSpec.make(cell="gru", clip="none")]
+    names = [*run_names(specs), "Mine"]
+    specs.append(RunSpec.make(cell="lstm", clip="none"))
+    comparison, _ = store.create([s.to_json() for s in specs], names, comparison_name(specs))
+    said = words(open_app(comparison=comparison))
+    assert "France … French · gap 40 · no clipping · seed 0" in said.replace("\\", "")
+    app = open_app(comparison=comparison, cell="tanh")
+    app.button(key="add").click().run()
+    said = words(app).replace("\\", "")
+    assert "France … French · gap 40 · seed 0" in said
+    for name in ("tanh · no clipping<", "GRU · no clipping<", ">Mine<", "tanh · clip norm 1<"):
+        assert name in said
+
+
+def test_a_run_that_was_stopped_before_its_first_step_says_so_and_has_no_figure(open_app: Open, store: Store) -> None:
+    app = open_app(cell="tanh,gru")
+    app.button(key="run").click().run()
+    going = len(figures(app))
+    app.button(key=f"stop-{store.runs()[0].id}").click().run()
+    said = words(app)
+    assert "Stopped before its first step" in said
+    assert len(figures(app)) == going - 1

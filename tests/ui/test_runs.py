@@ -58,6 +58,14 @@ def test_delete_and_undo(runs, store: Store, told: Told) -> None:
     assert table(app) == ["LSTM", "GRU"]
     app.button(key="undo-delete").click().run()
     assert len(store.runs()) == 4
+    assert app.query_params["runs"] == ",".join(told[1][:2][::-1])
+
+
+def test_what_a_link_chose_stands_first_and_every_ended_run_has_its_verdict(runs, store: Store, told: Told) -> None:
+    store.create([dict(store.row(told[1][0]).spec)], ["waiting"])
+    app = runs(told[1][0])
+    assert table(app) == ["tanh", "waiting", "LSTM", "GRU", "ReLU"]
+    assert list(app.dataframe[0].value["verdict"].fillna("")) == ["Vanishing", "", "Reaches", "Reaches", "Vanishing"]
 
 
 def test_what_the_store_refuses_to_delete_is_said(runs, store: Store, told: Told) -> None:
