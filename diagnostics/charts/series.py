@@ -100,7 +100,7 @@ def moment(shown: Sequence[tuple[str, Snapshot]]) -> str:
     """Say which training steps the profiles of runs, each with its label, are from, and why where not the newest."""
     when = sorted({shot.training_step for _, shot in shown})
     if not when:
-        return "no training step yet"
+        return "no profile recorded"
     noted = [(label, shot) for label, shot in shown if shot.note]
     at = f"training step {when[0]}" if len(when) == 1 else f"training steps {when[0]} to {when[-1]}"
     if len(shown) == len(noted) == 1:

@@ -108,7 +108,7 @@ def test_of_several_runs_each_exception_is_named() -> None:
     assert moment([shots[0]] * 3) == (
         "training step 13, of 3 runs the last with a gradient at the loss that is finite and above 0"
     )
-    assert moment([]) == "no training step yet"
+    assert moment([]) == "no profile recorded"
 
 
 @pytest.mark.parametrize(
