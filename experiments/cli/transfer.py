@@ -111,6 +111,9 @@ def _text(parts: Iterable[str]) -> _Write:
 
 def _drawings(runs: Sequence[Run], figure: str | None) -> list[Drawing]:
     drawn = drawings(runs)
+    if not drawn:
+        ids = ", ".join(run.id for run in runs)
+        raise Refusal(f"RUN must be a run that has recorded a training step, but got {ids}.")
     if figure is None:
         return drawn
     # A figure that is drawn per run has a key per run; its common key asks for all of them.
@@ -139,7 +142,10 @@ def _write_all(target: Path, files: Sequence[tuple[str, _Write]], force: bool) -
 
 
 def _write(path: Path, write: _Write) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the name that was asked for
     try:
         with os.fdopen(handle, "w+b") as file:
             write(file)

@@ -48,6 +48,11 @@ def process(*arguments: str, variables: Mapping[str, str] | None = None, **optio
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("cli") / "store"
     yield path
+    end_workers(path)
+
+
+def end_workers(path: Path) -> None:
+    """End the workers of a store, which would wait for more to do."""
     for worker in Store.open(path).workers.rows():
         if worker.pid is not None and psutil.pid_exists(worker.pid):
             process = psutil.Process(worker.pid)

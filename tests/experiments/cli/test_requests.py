@@ -1,11 +1,14 @@
 """What can be asked, and how a request that makes no sense is refused: one sentence, status 2, nothing stored."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from diagnostics.store import Store
 from experiments import cli
 from experiments.cli.parser import SEVERAL, flag, parse, settings
 from experiments.cli.run import requested
@@ -152,3 +155,24 @@ def test_a_store_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "file").write_text("hello")
     assert cli.main(["list", "--store", str(tmp_path / "file")]) == 2
     assert "the store must be a folder" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_made_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["run"], ["run", "--json"], ["list"]):
+        assert cli.main([*arguments, "--store", "/dev/null/store"]) == 2
+        assert capsys.readouterr().err == "the store /dev/null/store cannot be made: Not a directory\n"
+
+
+def test_the_list_says_what_it_had_to_leave_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.open(tmp_path / "store")
+    store.create([{"steps": 1}, {"steps": 2}], ["hurt", "sound"])
+    with closing(sqlite3.connect(store.layout.catalog)) as catalog:
+        catalog.execute("UPDATE run SET spec = '{' WHERE name = 'hurt'")
+        catalog.commit()
+    assert cli.main(["list", "--store", str(store.path)]) == 0
+    said = capsys.readouterr()
+    assert "sound" in said.out
+    assert "hurt" not in said.out
+    assert said.err.startswith("A line of the catalog is damaged")
+    assert cli.main(["doctor", "--store", str(store.path)]) == 1
+    assert "the catalog's line of run" in capsys.readouterr().out

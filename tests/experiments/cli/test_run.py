@@ -13,7 +13,7 @@ import pytest
 
 from diagnostics.store import Store
 from experiments.cli import run as run_module
-from tests.experiments.cli.conftest import TINY, Said, process
+from tests.experiments.cli.conftest import ROOT, TINY, Said, end_workers, process
 
 KEYS = ["id", "cell", "seed", "clip", "state", "steps", "loss", "success", "chance", "verdict"]
 VERDICT_KEYS = ["kind", "reach", "of", "decay", "half_life_steps", "informative_grad", "sentence"]
@@ -125,3 +125,22 @@ def test_ctrl_c_stops_the_runs_and_keeps_what_they_recorded(trained: Said, folde
     assert row.state == "stopped"
     assert store.read(row.id).records.rows("step") > 0
     assert out.splitlines()[-1] == row.id
+
+
+def test_two_commands_at_once_on_a_store_that_is_not_there_yet_both_end_well(tmp_path: Path) -> None:
+    folder = tmp_path / "not there" / "a b ü"
+    place = os.path.relpath(folder, ROOT)  # where the commands are started
+    commands = [process("run", "--store", place, *TINY, "--seed", seeds, "--json") for seeds in "01"]
+    try:
+        for command, seed in zip(commands, (0, 1), strict=True):
+            out, err = command.communicate(timeout=120)
+            assert command.returncode == 0, err
+            (run,) = json.loads(out)["runs"]
+            assert (run["seed"], run["state"]) == (seed, "finished")
+        store = Store.open(folder)
+        assert sorted(row.spec["seed"] for row in store.runs()) == [0, 1]
+        assert store.check() == []
+    finally:
+        for command in commands:
+            command.kill()
+        end_workers(folder)

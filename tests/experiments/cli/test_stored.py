@@ -172,6 +172,30 @@ def test_an_image_is_drawn_where_it_can_be(
     assert say("export", *ids, "--figure", "profile", "--to", str(tmp_path / "other.png")).err == "No Chrome here.\n"
 
 
+def test_what_cannot_be_written_or_drawn_is_said(
+    say: Callable[..., Said],
+    ids: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from experiments.cli import main
+
+    def deny(dir: Path, **_: str) -> None:
+        raise PermissionError(13, "Permission denied", f"{dir}/.abcdefgh.part")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer.tempfile, "mkstemp", deny)
+        said = say("export", *ids, "--format", "report", "--to", str(tmp_path / "report.html"))
+    assert (said.status, said.err) == (1, f"{tmp_path / 'report.html'}: Permission denied\n")
+    store = Store.open(tmp_path / "mine")
+    _, (never,) = store.create([{"cell": "tanh"}], ["never begun"])
+    store.request_stop(never)
+    assert main(["export", never, "--format", "html", "--store", str(store.path), "--to", str(tmp_path / "x")]) == 2
+    assert capsys.readouterr().err == f"RUN must be a run that has recorded a training step, but got {never}.\n"
+    assert not (tmp_path / "x").exists()
+
+
 def test_deleting_can_be_undone_until_it_is_for_good(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
