@@ -118,7 +118,8 @@ def _within(name: str, number: float) -> float:
     high = 2**31 if info.maximum is None else info.maximum
     if not low <= number <= high:
         rule = f"at least {low:g}" if number < low else f"at most {high:g}"
-        raise ValueError(f"{name} must be {rule}, but got {number:g}")
+        got = str(number) if isinstance(number, int) and abs(number) < 10**15 else f"{number:g}"
+        raise ValueError(f"{name} must be {rule}, but got {got}")
     return number
 
 

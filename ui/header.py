@@ -20,10 +20,10 @@ from ui.words import markdown
 
 def comparison_header(rows: Sequence[RunRow]) -> None:
     """Name, export, and the way to the other runs."""
-    name, tools = st.columns([3, 2], vertical_alignment="center")
+    name, tools = st.columns(2, vertical_alignment="center")
     with name:
         st.subheader(markdown(title(rows)), anchor=False)
-    with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+    with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
         if (asked := asked_for([row.spec for row in rows])) is not None and asked != st.session_state.get(SETTINGS):
             st.button(
                 "Change and run again",

@@ -108,7 +108,7 @@ def _heatmaps(reading: Reading, scope: str) -> None:
 
 
 def _stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="stops"):
         if len(going) > 1:
             st.button("Stop all", key="stop-all", icon=":material/stop_circle:", on_click=_stop, args=(going,))
         for run in runs:

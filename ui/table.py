@@ -49,7 +49,7 @@ def chosen(rows: Sequence[RunRow], before: Sequence[str]) -> list[RunRow]:
         # A table with other rows is another table: the places that were chosen in the old one mean nothing in it.
         key=f"runs-{hash(tuple(row.id for row in rows))}",
         hide_index=True,
-        height=min(36 * len(rows) + 38, 430),
+        height=min(35 * (len(rows) + 1) + 3, 423),
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": places, "columns": [], "cells": []}},
@@ -68,15 +68,15 @@ def chosen(rows: Sequence[RunRow], before: Sequence[str]) -> list[RunRow]:
 _COLUMNS = (
     "name",
     "verdict",
+    "success",
     "state",
     "cell",
-    "task",
     "gap",
     "clip",
     "seed",
     "steps",
-    "success",
     "loss",
+    "task",
     "started",
     "comparison",
 )
@@ -96,9 +96,15 @@ def _cell(row: RunRow, column: str) -> Any:
             return None if row.success is None else 100 * row.success
         case "started":
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started_s or row.created_s))
-        case "cell" | "task" | "gap" | "clip" | "seed":
-            value = row.spec.get(column)
-            return value if column in ("gap", "seed") and isinstance(value, int) else shown(str(value))
+        case "cell" | "task":
+            known = CELLS if column == "cell" else TASKS
+            value = str(row.spec.get(column))
+            return known[value].title if value in known else shown(value)
+        case "clip":
+            kind, _, threshold = str(row.spec.get("clip")).partition(":")
+            return shown(f"{kind} {threshold.removesuffix('.0')}").strip() if threshold else "off"
+        case "gap" | "seed":
+            return number if isinstance(number := row.spec.get(column), int) else None
         case _:
             return getattr(row, column)
 

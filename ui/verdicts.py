@@ -129,13 +129,14 @@ def _state(run: Run, progress: Progress | None) -> str:
     done = run.records.rows("step") or (progress.steps_done if progress else 0)
     share = done / steps if steps else math.nan
     if unstarted(run):
-        return _cell(run.state, f"before {_long('its ')}first step", _bar(0.0))
+        return _cell(run.state, f"{_long('before its first step')}{_short(f'0 of {steps}')}", _bar(0.0))
     if run.state in ENDED:
         return _cell(run.state, f"{done} of {steps}{_long(' steps')}", _bar(share))
     if run.state == "queued":
         ahead = progress.queued_behind if progress else 0
-        return _cell(
-            "waiting", f"behind {ahead} other{'s' if ahead > 1 else ''}" if ahead else "next in line", _bar(0.0)
-        )
+        others = _long(" others" if ahead > 1 else " other")
+        return _cell("waiting", f"behind {ahead}{others}" if ahead else "next in line", _bar(0.0))
     time_left = left(progress.seconds_left if progress else None)
-    return _cell(f"training · {time_left}" if time_left else "training", f"step {done} of {steps}", _bar(share))
+    return _cell(
+        f"training · {time_left}" if time_left else "training", f"{_long('step ')}{done} of {steps}", _bar(share)
+    )
