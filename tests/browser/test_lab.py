@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from experiments.presets import PRESETS
@@ -22,6 +24,25 @@ def test_first_look_is_not_empty_and_asks_nobody_else(page: Page, server: str, e
     expect(page.get_by_text("Recorded example")).to_be_visible()
     figure(page, "ribbon", "example")
     assert errors == []
+
+
+@pytest.mark.parametrize(("size", "projector"), [((1440, 900), ""), ((1024, 768), ""), ((1024, 768), "?projector=1")])
+def test_the_verdicts_leave_room_for_the_picture(
+    page: Page, server: str, size: tuple[int, int], projector: str
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    come(page, f"{server}/{projector}")
+    top = figure(page, "ribbon", "example").evaluate("node => node.getBoundingClientRect().top")
+    cells = page.locator(".verdict-row").first.locator("> *").all()
+    boxes = [box for cell in cells if (box := cell.bounding_box()) is not None]
+    assert len(boxes) >= 6
+    for one, other in itertools.combinations(boxes, 2):
+        apart = one["x"] + one["width"] <= other["x"] + 1 or other["x"] + other["width"] <= one["x"] + 1
+        below = one["y"] + one["height"] <= other["y"] + 1 or other["y"] + other["height"] <= one["y"] + 1
+        assert apart or below, (one, other)
+    if not projector:
+        assert top < 0.65 * size[1], top
+        assert max(row.bounding_box()["height"] for row in page.locator(".verdict-row").all()) <= 48  # type: ignore[index]
 
 
 def test_a_preset_fills_the_controls_and_the_address(page: Page, server: str) -> None:
