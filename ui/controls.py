@@ -42,7 +42,9 @@ def fill(settings: Settings) -> None:
     state[key("gap")] = gaps[0]
     state[key("gaps")] = ", ".join(map(str, gaps)) if len(gaps) > 1 else ""
     state[key("seed")] = ", ".join(map(str, settings.axes["seed"]))
-    state[key("gate_bias")] = ", ".join("" if b is None else str(b) for b in settings.axes["gate_bias"])
+    biases = [DEFAULT_GATE_BIAS if b is None else b for b in settings.axes["gate_bias"]]
+    only_usual = settings.axes["gate_bias"] == (None,)
+    state[key("gate_bias")] = "" if only_usual else ", ".join(b if isinstance(b, str) else f"{b:g}" for b in biases)
     for name in MORE:
         state[key(name)] = settings.value(name)
     state[SETTINGS] = settings

@@ -20,7 +20,7 @@ from ui.words import markdown
 
 def comparison_header(rows: Sequence[RunRow]) -> None:
     """Name, export, and the way to the other runs."""
-    name, tools = st.columns(2, vertical_alignment="center")
+    name, tools = st.columns([4, 3], vertical_alignment="center")
     with name:
         st.subheader(markdown(title(rows)), anchor=False)
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
