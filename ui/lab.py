@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 
 import streamlit as st
@@ -26,12 +27,7 @@ def show() -> None:
     """Draw the page."""
     said = [] if filled() else _fill()
     presets = st.container()
-    try:
-        places.queue().ensure_workers(warm=1)
-        if notice := places.store().notice:
-            st.info(markdown(notice), icon=":material/lock:")
-    except StoreError as error:
-        st.error(f"{markdown(str(error))}.", icon=":material/error:")
+    _notice()
     with st.sidebar:
         settings, wrong = controls()
         specs, refusal = _specs(settings, wrong)
@@ -44,6 +40,18 @@ def show() -> None:
             st.warning(" ".join(markdown(sentence) for sentence in said))
     _write_address(settings)
     _show(rows)
+    with suppress(StoreError):  # which the notice above has told
+        # Last, because a worker that starts takes a processor from the page that is being drawn.
+        places.queue().ensure_workers(warm=1)
+
+
+def _notice() -> None:
+    """What is to be said of the store: that it is read-only, say, or that it cannot be read."""
+    try:
+        if notice := places.store().notice:
+            st.info(markdown(notice), icon=":material/lock:")
+    except StoreError as error:
+        st.error(f"{markdown(str(error))}.", icon=":material/error:")
 
 
 def _presets(rows: Sequence[RunRow]) -> None:

@@ -10,6 +10,7 @@ from diagnostics.measures.evidence import Evidence
 from diagnostics.measures.numbers import number, percent, steps
 
 _GATES = {"lstm": "forget", "gru": "update"}
+_A = {"forget": "a forget", "update": "an update"}
 _OFTEN_CLIPPED = 0.5
 """From this share of clipped steps on, most updates are made from a gradient that the threshold has shortened."""
 
@@ -81,7 +82,7 @@ def _gate(e: Evidence, spec: Mapping[str, Any]) -> str:
 def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.solved:
         gate = _GATES.get(str(spec.get("cell")))
-        closed = f", or a {gate} gate that starts closed (a lower gate bias)," if gate else ""
+        closed = f", or {_A[gate]} gate that starts closed (a lower gate bias)," if gate else ""
         return [f"Choose a longer gap{closed} to find where it ends: this one is solved."]
     if e.edge:
         return _vanishing(e, spec)

@@ -31,7 +31,7 @@ def test_clipping_is_never_said_to_set_the_size_of_an_update(clip: str, alpha: f
 
 
 def test_what_solved_a_task_is_told_of_its_gate_only_where_it_has_one() -> None:
-    for cell, gate in (("tanh", None), ("relu", None), ("identity", None), ("gru", "update"), ("lstm", "forget")):
+    for cell, gate in (("tanh", None), ("relu", None), ("identity", None), ("gru", "an update"), ("lstm", "a forget")):
         (said,) = judge(1.0, success=[1.0], spec={"cell": cell}).advice
         assert said.startswith("Choose a longer gap")
         assert ("gate" in said) == (gate is not None)
