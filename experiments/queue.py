@@ -81,10 +81,6 @@ class Queue:
             for row in waiting:
                 self.store.catalog.change(row.id, "queued", "failed", ended_s=time.time(), detail=trouble)
 
-    def reap(self) -> None:
-        """Call every run whose worker is gone ``interrupted``, and give waiting runs new workers."""
-        self.ensure_workers()
-
     def stop(self, run_id: str) -> None:
         """Stop a run: a queued one at once, a running one at its next step; an ended one stays as it is."""
         self.store.request_stop(run_id)

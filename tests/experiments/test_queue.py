@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,8 @@ def test_a_warm_worker_waits_and_is_used(store, acks):
     for _ in range(3):
         queue.ensure_workers(warm=1)
     assert [w.token for w in store.workers.rows()] == [worker.token]
-    began = time.monotonic()
     _, (run_id,) = queue.submit([RunSpec.make(steps=3)])
     wait_for(lambda: ended(queue, [run_id]))
-    assert time.monotonic() - began < 2
     assert (acks / run_id).read_text().startswith(f"pid {worker.pid}\n")
 
 

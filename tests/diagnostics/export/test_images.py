@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -55,10 +54,8 @@ def stand_in(tmp_path: Path, body: str) -> images._Converters:
 
 def test_a_converter_that_hangs_is_killed_and_tried_once_more(tmp_path: Path) -> None:
     converters = stand_in(tmp_path, "time.sleep(600)")
-    begun = time.monotonic()
     with pytest.raises(images.ExportUnavailable, match=r"did not answer within 0\.5 s"):
         converters.convert(b"{}\n", 0.5)
-    assert time.monotonic() - begun < 20
     assert (tmp_path / "starts").read_text() == "xx"
     assert converters._current is None
 
