@@ -1,0 +1,1 @@
+"""The loops over time, compiled for the processor: CPU, float32."""

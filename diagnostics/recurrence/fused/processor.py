@@ -1,0 +1,45 @@
+"""The processor that the kernels are compiled for, as LLVM knows it. Imports llvmlite, and not Numba."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+
+import llvmlite.binding as llvm
+
+
+@cache
+def _has() -> dict[str, bool]:
+    return dict(llvm.get_host_cpu_features())
+
+
+def lanes() -> int:
+    """How many float32 numbers a vector register holds: 16, 8 or 4."""
+    return 16 if _has().get("avx512f") else 8 if _has().get("avx2") else 4
+
+
+def name() -> str:
+    """What a person calls it, such as ``znver4 (AVX-512)``."""
+    instructions = {16: "AVX-512", 8: "AVX2"}.get(lanes()) or ("NEON" if _has().get("neon") else platform.machine())
+    return f"{llvm.get_host_cpu_name()} ({instructions})"
+
+
+@cache
+def target() -> llvm.TargetMachine:
+    """LLVM's code generator for this very processor, with the settings that Numba uses."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.get_process_triple()
+    return llvm.Target.from_triple(triple).create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="static" if triple.startswith(("x86", "i686")) else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+def identity() -> tuple[str, ...]:
+    """All that decides which machine code is right for it."""
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
