@@ -21,6 +21,7 @@ import tasks
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
+from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
 from models.initialise import initialise
@@ -131,7 +132,9 @@ class Trainer:
         self.facts_rng = np.random.default_rng(facts)
         self.network = build(spec, self.task, int(weights.generate_state(1, np.uint64)[0] >> 1)).to(self.device)
         self.flat = Flat(self.network)
-        self._optimizer = optimizer(spec, self.flat.parameters)
+        self._update_parameters = optimizer(
+            spec.optimizer, spec.learning_rate, self.flat.parameters, self.flat.gradient
+        )
         self._held_out = self.task.held_out(spec.seed, HELD_OUT)
         self._many = self.task.wiring == "many-to-many"
         assert spec.record_every is not None  # resolved by the spec
@@ -191,7 +194,7 @@ class Trainer:
     def _update(self, step: int, loss: float, clipped: Clipped) -> str:
         if not math.isfinite(loss):
             return f"diverged at step {step}: the loss is {loss:g}"
-        self._optimizer.step()
+        self._update_parameters()
         name = self.flat.first_non_finite()
         if name is None:
             return ""
@@ -238,13 +241,3 @@ def build(spec: RunSpec, task: Task, seed: int) -> Network:
     )
     initialise(network, spec.init, spec.gate_bias, task.length, torch.Generator().manual_seed(seed))
     return network
-
-
-def optimizer(spec: RunSpec, parameters: torch.nn.Parameter) -> torch.optim.Optimizer:
-    """The optimiser of a spec over the flat parameters; all of them act entry by entry, so nothing is mixed."""
-    rate = spec.learning_rate
-    if spec.optimizer == "adam":
-        return torch.optim.Adam([parameters], lr=rate)
-    if spec.optimizer == "rmsprop":
-        return torch.optim.RMSprop([parameters], lr=rate, alpha=0.9)
-    return torch.optim.SGD([parameters], lr=rate, momentum=0.9 if spec.optimizer == "momentum" else 0.0)
