@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+Lengths = Tensor | Sequence[int] | None
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -48,6 +50,37 @@ def check(
             raise ValueError(f"{name} must have the dtype of x, {_short(x.dtype)}, but got {_short(tensor.dtype)}")
         if tensor is not None and tensor.device != x.device:
             raise ValueError(f"{name} must be on the device of x, {x.device}, but got {tensor.device}")
+
+
+def check_lengths(lengths: Lengths, x: Tensor) -> Tensor | None:
+    """The lengths as int64 [B], a tensor of its own, or None.
+
+    Raises ``ValueError`` where they are not B whole numbers in 1…T, or a tensor that is not int64 on the CPU.
+    """
+    if lengths is None:
+        return None
+    T, B = x.shape[:2]
+    if isinstance(lengths, Tensor):
+        if lengths.dtype != torch.int64:
+            raise ValueError(f"lengths must be int64, but got {_short(lengths.dtype)}")
+        if lengths.device.type != "cpu":
+            raise ValueError(f"lengths must be on the device cpu, but got {lengths.device}")
+        if list(lengths.shape) != [B]:
+            raise ValueError(f"lengths must have the shape [B] = [{B}], but got {list(lengths.shape)}")
+        lengths = lengths.tolist()
+    whole = []
+    try:
+        for length in lengths:
+            whole.append(operator.index(length))
+    except TypeError:
+        got = repr(length) if isinstance(lengths, Sequence) else type(lengths).__name__
+        raise ValueError(f"lengths must be whole numbers, but got {got}") from None
+    if len(whole) != B:
+        raise ValueError(f"lengths must be B = {B} numbers, but got {len(whole)}")
+    wrong = [length for length in whole if not 1 <= length <= T]
+    if wrong:
+        raise ValueError(f"lengths must be in 1…T = 1…{T}, but got {wrong[0]}")
+    return torch.tensor(whole)
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -8,14 +8,23 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.recurrence import loops, products
-from diagnostics.recurrence.arguments import check
+from diagnostics.recurrence import paths, products
+from diagnostics.recurrence.arguments import Lengths, check, check_lengths
+from diagnostics.recurrence.lineup import Lineup
 from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
 
 
 def gru(
-    x: Tensor, h0: Tensor | None, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None
+    x: Tensor,
+    h0: Tensor | None,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    *,
+    lengths: Lengths = None,
+    reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Trace]:
     """Run a GRU over x and trace it.
 
@@ -29,18 +38,24 @@ def gru(
 
     Args: ``x`` [T,B,I]; ``h0`` [B,H], None for zeros; ``w_ih`` [3·H,I] and ``w_hh`` [3·H,H], blocks in the order r, z,
     n; ``b_ih`` and ``b_hh`` [3·H] or None. float32 or float64, on one device.
-    Returns: output [T,B,H], the final state h_n [B,H], and the trace, which the backward pass fills.
+    ``lengths``: how many of the T steps each sample has, int64 [B] on the CPU or a sequence of whole numbers, each in
+    1…T; None for all. The rest of a sample is padding: it is not read, and everything at it is zero: output, trace, and
+    the gradient of x. ``reverse`` walks from each sample's last step to its first, as torch.nn does in its second
+    direction: h_{t−1} above is then h_{t+1}, and output[t] still belongs to x[t].
+    Returns: output [T,B,H], the state h_n [B,H] after each sample's last step (reverse: its first), and the trace,
+    which the backward pass fills.
     Raises: ``ValueError`` where an argument does not fit; ``RuntimeError`` on differentiating twice.
     """
     check(3, x, {"h0": h0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
-    trace = Trace("gru")
+    trace = Trace("gru", check_lengths(lengths, x), reverse)
     output, h_n = _Gru.apply(trace, x, h0, w_ih, w_hh, b_ih, b_hh)
     trace.h = output.detach()
     return output, h_n, trace
 
 
 class _Gru(Function):
-    """Legend: m_t = W_hn h_{t−1} + b_hn, g_t = ∂L/∂h_t in total, δ the gradients at the pre-activations and at m.
+    """Legend: m_t = W_hn h_{t−1} + b_hn, g_t = ∂L/∂h_t in total, δ the gradients at the pre-activations and at m;
+    t−1 is the step walked before t, which in reverse is t+1.
 
     δ_n = (1−z)(1−n²) ⊙ g;  δ_m = r ⊙ δ_n;  δ_r = m r(1−r) ⊙ δ_n;  δ_z = (h_{t−1}−n) z(1−z) ⊙ g
     g_{t−1} = ∂⁺L/∂h_{t−1} + z ⊙ g + W_hrᵀ δ_r + W_hzᵀ δ_z + W_hnᵀ δ_m
@@ -64,36 +79,36 @@ class _Gru(Function):
             inside = b_hh[2 * H :]
             outside = torch.zeros_like(b_hh) if b_ih is None else b_ih.clone()
             outside[: 2 * H] += b_hh[: 2 * H]
-        states = products.states_from(x, h0, H)
-        memory, gates = x.new_empty(*x.shape[:2], H), x.new_empty(*x.shape[:2], 3 * H)
-        w_hh_t = w_hh.t().contiguous()
-        for block in products.blocks(gates):
-            products.of_inputs(x[block], w_ih, outside, gates[block])
-            loops.gru_forward(states[products.states_of(block)], gates[block], memory[block], w_hh_t, inside)
-        trace.gates = dict(zip("rzn", gates.split(H, 2), strict=True))
+        line, path = Lineup(x, trace.lengths, trace.reverse), paths.loops_for(x, "gru")
+        rows, states = line.steps(x), line.states(x, h0, H)
+        gates, memory = line.room(x, 3 * H), line.room(x, H)
+        path.gru_forward(rows, w_ih, w_hh, outside, inside, states, gates, memory, line.walk)
+        trace.gates = dict(zip("rzn", line.steps_back(gates).split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
-        ctx.trace = trace
-        ctx.save_for_backward(states, gates, memory, x, h0, w_ih, w_hh, b_ih, b_hh)
-        return states[1:].detach(), states[-1].clone()
+        ctx.trace, ctx.line, ctx.path = trace, line, path
+        ctx.save_for_backward(states, gates, memory, rows, x, h0, w_ih, w_hh, b_ih, b_hh)
+        return line.each(states).detach(), line.last(states)
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            states, gates, memory, *inputs = ctx.saved_tensors
-            x, _, w_ih, w_hh, *_ = inputs
-            H = w_hh.shape[1]
-            grad_h, delta = products.arriving(states, *arriving), gates.new_empty(*x.shape[:2], 4 * H)
+            states, gates, memory, x, *inputs = ctx.saved_tensors
+            _, _, w_ih, w_hh, *_ = inputs
+            line, path, H = ctx.line, ctx.path, w_hh.shape[1]
+            grad_h, delta = line.arriving(states, *arriving), line.room(x, 4 * H)
             w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
             _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
             sums = products.Sums((need_x, *need_parameters), x, w_ih, w_nrz, slice(H, None), slice(3 * H))
-            for block in reversed(products.blocks(gates)):
-                rows, change = products.states_of(block), delta[block]
-                loops.gru_backward(grad_h[rows], change, states[rows], gates[block], memory[block], w_nrz)
-                sums.add(block, change, states[block])
-            ctx.trace.record(StateGradients(grad_h[1:], None, delta[..., H:]))
-            h0 = grad_h[0].clone() if need_h0 else None
-            of_state = _torch_order(sums.w_hh), _torch_order(sums.b_hh)
-        return None, *only_once((sums.x, h0, sums.w_ih, of_state[0], sums.b_ih, of_state[1]), (*inputs, *arriving))
+            weights = path.backward_weights(w_nrz)
+            for block in line.walk.ordered(products.blocks(gates))[::-1]:
+                rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)
+                path.gru_backward(grad_h[rows], change, states[rows], gates[block], memory[block], weights, walk)
+                sums.add(block, change, line.before(states, block))
+            ctx.trace.record(StateGradients(line.each(grad_h), None, line.steps_back(delta[..., H:])))
+            of_x = None if sums.x is None else line.steps_back(sums.x)
+            h0 = line.first(grad_h) if need_h0 else None
+            gradients = of_x, h0, sums.w_ih, _torch_order(sums.w_hh), sums.b_ih, _torch_order(sums.b_hh)
+        return None, *only_once(gradients, (*inputs, *arriving))
 
 
 def _torch_order(blocks: Tensor | None) -> Tensor | None:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.recurrence import loops, products
-from diagnostics.recurrence.arguments import check, pair
+from diagnostics.recurrence import paths, products
+from diagnostics.recurrence.arguments import Lengths, check, check_lengths, pair
+from diagnostics.recurrence.lineup import Lineup
 from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
 
@@ -21,6 +22,9 @@ def lstm(
     w_hh: Tensor,
     b_ih: Tensor | None,
     b_hh: Tensor | None,
+    *,
+    lengths: Lengths = None,
+    reverse: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, Tensor], Trace]:
     """Run an LSTM over x and trace it.
 
@@ -33,19 +37,25 @@ def lstm(
     Args: ``x`` [T,B,I]; ``state`` (h0, c0) [B,H] each, None for zeros (the pair or one of it); ``w_ih`` [4·H,I] and
     ``w_hh`` [4·H,H], blocks in the order i, f, g, o; ``b_ih`` and ``b_hh`` [4·H] or None. float32 or float64, on one
     device.
-    Returns: output [T,B,H], the final state (h_n, c_n) [B,H] each, and the trace, which the backward pass fills.
+    ``lengths``: how many of the T steps each sample has, int64 [B] on the CPU or a sequence of whole numbers, each in
+    1…T; None for all. The rest of a sample is padding: it is not read, and everything at it is zero: output, trace, and
+    the gradient of x. ``reverse`` walks from each sample's last step to its first, as torch.nn does in its second
+    direction: t−1 above is then t+1, and output[t] still belongs to x[t].
+    Returns: output [T,B,H], the state (h_n, c_n) [B,H] each after each sample's last step (reverse: its first), and the
+    trace, which the backward pass fills.
     Raises: ``ValueError`` where an argument does not fit; ``RuntimeError`` on differentiating twice.
     """
     h0, c0 = pair(state)
     check(4, x, {"h0": h0, "c0": c0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
-    trace = Trace("lstm")
+    trace = Trace("lstm", check_lengths(lengths, x), reverse)
     output, h_n, c_n = _Lstm.apply(trace, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
     trace.h = output.detach()
     return output, (h_n, c_n), trace
 
 
 class _Lstm(Function):
-    """Legend: g^h_t = ∂L/∂h_t in total, g^c_t = ∂L/∂c_t by its direct path, ċ_t = ∂L/∂c_t in total, δ at the gates.
+    """Legend: g^h_t = ∂L/∂h_t in total, g^c_t = ∂L/∂c_t by its direct path, ċ_t = ∂L/∂c_t in total, δ at the gates;
+    t−1 is the step walked before t, which in reverse is t+1.
 
     ċ_t = g^c_t + o(1−tanh²c_t) ⊙ g^h_t;  g^c_{t−1} = f_t ⊙ ċ_t
     δ_i = g i(1−i) ⊙ ċ;  δ_f = c_{t−1} f(1−f) ⊙ ċ;  δ_g = i(1−g²) ⊙ ċ;  δ_o = tanh(c) o(1−o) ⊙ g^h
@@ -65,34 +75,34 @@ class _Lstm(Function):
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         H = w_hh.shape[1]
-        states, cells = products.states_from(x, h0, H), products.states_from(x, c0, H)
-        gates = x.new_empty(*x.shape[:2], 4 * H)
-        bias, w_hh_t = products.total(b_ih, b_hh), w_hh.t().contiguous()
-        for block in products.blocks(gates):
-            rows = products.states_of(block)
-            products.of_inputs(x[block], w_ih, bias, gates[block])
-            loops.lstm_forward(states[rows], cells[rows], gates[block], w_hh_t)
-        trace.c, trace.gates = cells[1:], dict(zip("ifgo", gates.split(H, 2), strict=True))
+        line, path = Lineup(x, trace.lengths, trace.reverse), paths.loops_for(x, "lstm")
+        rows, states, cells = line.steps(x), line.states(x, h0, H), line.states(x, c0, H)
+        gates = line.room(x, 4 * H)
+        path.lstm_forward(rows, w_ih, w_hh, products.total(b_ih, b_hh), states, cells, gates, line.walk)
+        trace.c, trace.gates = line.each(cells), dict(zip("ifgo", line.steps_back(gates).split(H, 2), strict=True))
         ctx.set_materialize_grads(False)
-        ctx.trace = trace
-        ctx.save_for_backward(states, cells, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
-        return states[1:].detach(), states[-1].clone(), cells[-1].clone()
+        ctx.trace, ctx.line, ctx.path = trace, line, path
+        ctx.save_for_backward(states, cells, gates, rows, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
+        return line.each(states).detach(), line.last(states), line.last(cells)
 
     @staticmethod
     def backward(ctx: Any, *arriving: Any) -> Any:
         with torch.no_grad():
-            states, cells, gates, *inputs = ctx.saved_tensors
-            x, _, _, w_ih, w_hh, *_ = inputs
+            states, cells, gates, x, *inputs = ctx.saved_tensors
+            _, _, _, w_ih, w_hh, *_ = inputs
+            line, path = ctx.line, ctx.path
             of_output, of_last_h, of_last_c = arriving
-            grad_h = products.arriving(states, of_output, of_last_h)
-            grad_c = products.arriving(cells, None, of_last_c)
-            delta = torch.empty_like(gates)
+            grad_h, grad_c = line.arriving(states, of_output, of_last_h), line.arriving(cells, None, of_last_c)
+            delta = line.room(x, len(w_hh))
             _, need_x, need_h0, need_c0, *need_parameters = ctx.needs_input_grad
             sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
-            for block in reversed(products.blocks(gates)):
-                rows, change = products.states_of(block), delta[block]
-                loops.lstm_backward(grad_h[rows], grad_c[rows], change, cells[rows], gates[block], w_hh)
-                sums.add(block, change, states[block])
-            ctx.trace.record(StateGradients(grad_h[1:], grad_c[1:], delta))
-            h0, c0 = grad_h[0].clone() if need_h0 else None, grad_c[0].clone() if need_c0 else None
-        return None, *only_once((sums.x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh), (*inputs, *arriving))
+            weights = path.backward_weights(w_hh)
+            for block in line.walk.ordered(products.blocks(gates))[::-1]:
+                rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)
+                path.lstm_backward(grad_h[rows], grad_c[rows], change, cells[rows], gates[block], weights, walk)
+                sums.add(block, change, line.before(states, block))
+            ctx.trace.record(StateGradients(line.each(grad_h), line.each(grad_c), line.steps_back(delta)))
+            of_x = None if sums.x is None else line.steps_back(sums.x)
+            h0, c0 = line.first(grad_h) if need_h0 else None, line.first(grad_c) if need_c0 else None
+            gradients = of_x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh
+        return None, *only_once(gradients, (*inputs, *arriving))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 BLOCK_BYTES = 1 << 21
 """A block's pre-activations take about as much: what the loop wrote is still in the cache when the products read it."""
@@ -31,16 +32,6 @@ def states_of(block: slice) -> slice:
     return slice(block.start, block.stop + 1)
 
 
-def states_from(x: Tensor, state: Tensor | None, H: int) -> Tensor:
-    """A row per state [T+1,B,H]: the initial state, zeros where it is None, and room for those to come."""
-    states = x.new_empty(x.shape[0] + 1, x.shape[1], H)
-    if state is None:
-        states[0].zero_()
-    else:
-        states[0].copy_(state)
-    return states
-
-
 def total(b_ih: Tensor | None, b_hh: Tensor | None) -> Tensor | None:
     """The sum of the two biases, of which either may be None."""
     if b_ih is None or b_hh is None:
@@ -50,6 +41,9 @@ def total(b_ih: Tensor | None, b_hh: Tensor | None) -> Tensor | None:
 
 def of_inputs(x: Tensor, w_ih: Tensor, bias: Tensor | None, out: Tensor) -> None:
     """out = x W_ihᵀ + bias in one product: x [S,B,I], w_ih [K,I], bias [K] or None, out [S,B,K]."""
+    if not out.is_contiguous():  # a part of the batch
+        out.copy_(linear(x, w_ih, bias))
+        return
     flat, flat_out = x.reshape(-1, x.shape[2]), out.view(-1, out.shape[2])
     if bias is None:
         torch.mm(flat, w_ih.t(), out=flat_out)
@@ -57,27 +51,10 @@ def of_inputs(x: Tensor, w_ih: Tensor, bias: Tensor | None, out: Tensor) -> None
         torch.addmm(bias, flat, w_ih.t(), out=flat_out)
 
 
-def arriving(states: Tensor, of_output: Tensor | None, of_last: Tensor | None) -> Tensor:
-    """The loss's own use of each of the ``states`` [T+1,B,H] as a fresh tensor, its row 0 (the initial state) zero.
-
-    ``of_output`` [T,B,H] and ``of_last`` [B,H] are the gradients that autograd hands in, None where
-    the loss does not use the output or the final state.
-    """
-    gradient = torch.empty_like(states)
-    if of_output is None:
-        gradient.zero_()
-    else:
-        gradient[0].zero_()
-        gradient[1:].copy_(of_output)
-    if of_last is not None:
-        gradient[-1].add_(of_last)
-    return gradient
-
-
 class Sums:
     """The gradients of x, w_ih, w_hh and the two biases, gathered block by block; None where not ``needed``.
 
-    ∂L/∂x_t = W_ihᵀ δ_t;  ∂L/∂W_ih = Σ δ_t x_tᵀ;  ∂L/∂W_hh = Σ δ_t h_{t−1}ᵀ;  ∂L/∂b = Σ δ_t
+    ∂L/∂x_t = W_ihᵀ δ_t;  ∂L/∂W_ih = Σ δ_t x_tᵀ;  ∂L/∂W_hh = Σ δ_t h₋ᵀ;  ∂L/∂b = Σ δ_t, with h₋ the state before step t
 
     The columns of δ that belong to the rows of the input's weights and of the recurrent weights are ``of_input`` and
     ``of_state``: all of them, except for a GRU.
@@ -115,7 +92,7 @@ class Sums:
         return self._bias[self._of_state].clone() if self._need_b_hh else None
 
     def add(self, block: slice, delta: Tensor, states: Tensor) -> None:
-        """Add a block: δ [S,B,·] and h_{t−1} [S,B,H]."""
+        """Add a block: δ [S,B,·] and the states before its steps [S,B,H]."""
         delta, x = delta.flatten(0, 1), self._x[block].reshape(-1, self._x.shape[2])
         of_input, of_state = delta[:, self._of_input], delta[:, self._of_state]
         if self.x is not None:

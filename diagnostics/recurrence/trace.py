@@ -32,18 +32,26 @@ class Trace:
         [T,B,H], the LSTM's cell state c_t after each step; None for the others.
     ``gates``
         name → [T,B,H], after their nonlinearity: none for rnn; r, z, n for gru; i, f, g, o for lstm.
+    ``lengths``
+        int64 [B], the number of steps of each sample, or None where all have T. Samples and timesteps are in the order
+        in which they were given, and everything beyond a sample's length is zero.
+    ``reverse``
+        whether the recurrence went from the last step to the first. Then h_t was made from h_{t+1}, and in what follows
+        t+1 is to be read as t−1, and the last step is t = 0.
 
     The trace holds no graph and nothing in the graph that it fills is needed to read it, so it may outlive both.
     """
 
-    __slots__ = ("__weakref__", "_gradients", "c", "gates", "h", "kind")
+    __slots__ = ("__weakref__", "_gradients", "c", "gates", "h", "kind", "lengths", "reverse")
 
     h: Tensor
     c: Tensor | None
     gates: Mapping[str, Tensor]
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, lengths: Tensor | None = None, reverse: bool = False) -> None:
         self.kind = kind
+        self.lengths = lengths
+        self.reverse = reverse
         self.c = None
         self.gates = {}
         self._gradients: StateGradients | None = None
@@ -64,7 +72,7 @@ class Trace:
         """The state gradient with respect to h_t, [T,B,H], of the latest backward pass.
 
         It is what autograd gives where the network is cut between t and t+1 and the state handed over is made a leaf,
-        with the loss's own use of output[t] (and of the final state, at t = T−1) counted in.
+        with the loss's own use of output[t] (and of the final state, at the last step) counted in.
         Raises ``RuntimeError`` before the first backward pass.
         """
         return self._latest("grad_h").h
@@ -74,7 +82,7 @@ class Trace:
         """The state gradient with respect to c_t, [T,B,H], of the latest backward pass; None except for an LSTM.
 
         Its direct path alone, as in the cut network, where h_t is a leaf of its own: through c_{t+1}, and through the
-        loss's use of the final c at t = T−1. Raises ``RuntimeError`` before the first backward pass.
+        loss's use of the final c at the last step. Raises ``RuntimeError`` before the first backward pass.
         """
         return self._latest("grad_c").c if self.c is not None else None
 
