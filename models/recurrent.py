@@ -1,6 +1,6 @@
 """Recurrent layers as torch modules: torch.nn's parameters, our instrumented recurrences.
 
-Letters: T timesteps, B batch, I input size, H hidden size, G gates, L layers.
+Letters: T timesteps, B batch, I input size, H hidden size, G gates, L layers, D directions (1 or 2).
 """
 
 from __future__ import annotations
@@ -8,53 +8,74 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from diagnostics.recurrence import Trace, gru, lstm, rnn
+from diagnostics.recurrence import Lengths, Trace, gru, lstm, rnn
 from models.cells import CELLS, Cell
 
 
 class Layer(nn.Module):
-    """One recurrent layer: ``weight_ih`` [G·H,I], ``weight_hh`` [G·H,H], ``bias_ih`` and ``bias_hh`` [G·H].
+    """One recurrent layer in one direction: ``weight_ih`` [G·H,I], ``weight_hh`` [G·H,H], ``bias_ih`` and ``bias_hh``
+    [G·H].
 
-    Names, shapes and gate order are those of layer 0 of ``torch.nn.RNN``, ``GRU`` and ``LSTM``. The parameters are
-    zero until ``models.initialise`` fills them.
+    Names, shapes and gate order are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` without what they append: ``_l0``
+    and the like for the layer, ``_reverse`` for the direction. The parameters are zero until ``models.initialise``
+    fills them.
     """
 
-    def __init__(self, cell: Cell, input_size: int, hidden: int) -> None:
+    def __init__(self, cell: Cell, input_size: int, hidden: int, reverse: bool = False) -> None:
         super().__init__()
         self.cell = cell
+        self.reverse = reverse
         rows = cell.gates * hidden
         self.weight_ih = nn.Parameter(torch.zeros(rows, input_size))
         self.weight_hh = nn.Parameter(torch.zeros(rows, hidden))
         self.bias_ih = nn.Parameter(torch.zeros(rows))
         self.bias_hh = nn.Parameter(torch.zeros(rows))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Trace]:
-        """The states [T,B,H] for the input ``x`` [T,B,I] from a zero state, and their trace."""
+    def forward(self, x: Tensor, lengths: Lengths = None) -> tuple[Tensor, Trace]:
+        """The states [T,B,H] for the input ``x`` [T,B,I] from a zero state, and their trace.
+
+        ``lengths`` [B], each in 1…T, says how many steps each sample has (None: all); at the others the states are 0.
+        Where the layer is in reverse, it goes from each sample's last step to its first.
+        """
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         if self.cell.kind == "lstm":
-            output, _, trace = lstm(x, None, *weights)
+            output, _, trace = lstm(x, None, *weights, lengths=lengths, reverse=self.reverse)
         elif self.cell.kind == "gru":
-            output, _, trace = gru(x, None, *weights)
+            output, _, trace = gru(x, None, *weights, lengths=lengths, reverse=self.reverse)
         else:
-            output, _, trace = rnn(x, None, *weights, nonlinearity=self.cell.name)
+            nonlinearity = self.cell.name
+            output, _, trace = rnn(x, None, *weights, nonlinearity, lengths=lengths, reverse=self.reverse)
         return output, trace
 
 
 class Recurrent(nn.Module):
-    """L recurrent layers of one cell, each reading the states of the one below.
+    """L recurrent layers of one cell, each reading the states of the one below; ``bidirectional``: in D = 2 directions.
+
+    ``layers`` holds a ``Layer`` per layer and direction, bottom first and forward before reverse, so that the
+    parameters come in the order of ``torch.nn``'s, one for one.
 
     Raises ``KeyError`` where ``cell`` is not in ``models.cells.CELLS``.
     """
 
-    def __init__(self, cell: str, input_size: int, hidden: int, layers: int = 1) -> None:
+    def __init__(self, cell: str, input_size: int, hidden: int, layers: int = 1, bidirectional: bool = False) -> None:
         super().__init__()
-        sizes = [input_size] + [hidden] * (layers - 1)
-        self.layers = nn.ModuleList(Layer(CELLS[cell], size, hidden) for size in sizes)
+        directions = (False, True) if bidirectional else (False,)
+        self.directions = len(directions)
+        sizes = [input_size] + [hidden * self.directions] * (layers - 1)
+        self.layers = nn.ModuleList(
+            Layer(CELLS[cell], size, hidden, reverse) for size in sizes for reverse in directions
+        )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Trace]]:
-        """The states of the top layer [T,B,H] for the input ``x`` [T,B,I], and one trace per layer, bottom first."""
+    def forward(self, x: Tensor, lengths: Lengths = None) -> tuple[Tensor, list[Trace]]:
+        """The states of the top layer [T,B,D·H], the forward direction's first, for the input ``x`` [T,B,I], and a
+        trace for each of ``layers``.
+
+        ``lengths`` [B], each in 1…T, says how many steps each sample has (None: all); at the others the states are 0.
+        """
         traces = []
-        for layer in self.layers:
-            x, trace = layer(x)
-            traces.append(trace)
+        for first in range(0, len(self.layers), self.directions):
+            passes = [layer(x, lengths) for layer in self.layers[first : first + self.directions]]
+            outputs = [output for output, _ in passes]
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
+            traces += [trace for _, trace in passes]
         return x, traces

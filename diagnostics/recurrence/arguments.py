@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 Lengths = Tensor | Sequence[int] | None
+"""How many steps each sample of a batch has: int64 [B] on the CPU, or whole numbers; None for all."""
+
 DTYPES = (torch.float32, torch.float64)
 
 
