@@ -27,7 +27,7 @@ KEPT_S = 30 * 24 * 3600.0
 """Code of other sources, versions or processors goes when nobody has used it for so long."""
 
 _MAGIC = b"gradreach kernel 1\n"
-_KEY = re.compile(r"[0-9a-f]{40}")
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def key_of(sources: Path) -> str:
@@ -44,7 +44,7 @@ def key_of(sources: Path) -> str:
     for path in sorted(sources.rglob("*.py")):
         digest.update(path.relative_to(sources).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:40]
+    return digest.hexdigest()[:32]
 
 
 def folder() -> Path | None:
@@ -66,7 +66,7 @@ def load(key: str, name: str) -> bytes | None:
     place = folder()
     if place is None:
         return None
-    path = place / key / f"{name}.o"
+    path = place / key / _file(name)
     try:
         if not _ours(path):
             return None
@@ -89,17 +89,25 @@ def save(key: str, name: str, code: bytes) -> None:
     place = folder()
     if place is None:
         return
-    new = place / key / f"{name}.{secrets.token_hex(4)}.tmp"
+    path = place / key / _file(name)
+    new = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
-        new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             new.write_bytes(_MAGIC + _checksum(key, name, code) + code)
-            new.replace(new.with_name(f"{name}.o"))
+            new.replace(path)
         finally:
             new.unlink(missing_ok=True)
         _drop_old(place, key)
     except OSError:
         pass
+
+
+def _file(name: str) -> str:
+    """A name that every system takes, for ``package.module:function(types)``."""
+    words = re.findall(r"\w+", name.partition("(")[0])[-2:]
+    return f"{'-'.join(words)}-{hashlib.sha256(name.encode()).hexdigest()[:16]}.o"
 
 
 def _checksum(key: str, name: str, code: bytes) -> bytes:

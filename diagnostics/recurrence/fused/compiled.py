@@ -63,24 +63,28 @@ class Kernel:
         with self._lock:
             if self._call is not None:
                 return self._call
-            module = self.source.partition(":")[0]
-            key, name = _key(module), f"{self.source.replace(':', '.')}-{'-'.join(self.arguments)}"
+            folder, name = _folder(self.source), f"{self.source}({', '.join(self.arguments)})"
+            key = _key(folder)
             code = disk.load(key, name)
             self.origin = "compiler" if code is None else "disk"
             if code is None:
                 code = _compile(self.source, self.arguments)
-                disk.save(key, name, code)
+                if disk.key_of(folder) == key:  # else somebody is editing, and nobody knows what was compiled
+                    disk.save(key, name, code)
             self._engine, address = _link(code)
             self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *self._types)(address)
             return self._call
 
 
-@cache
-def _key(module: str) -> str:
+_key = cache(disk.key_of)
+
+
+def _folder(source: str) -> Path:
+    module = source.partition(":")[0]
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         raise ImportError(f"there is no module {module}")
-    return disk.key_of(Path(found.origin).parent)
+    return Path(found.origin).parent
 
 
 def _compile(source: str, arguments: tuple[str, ...]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from functools import cache
 
 import llvmlite.binding as llvm
@@ -16,6 +17,20 @@ def _has() -> dict[str, bool]:
 def lanes() -> int:
     """How many float32 numbers a vector register holds: 16, 8 or 4."""
     return 16 if _has().get("avx512f") else 8 if _has().get("avx2") else 4
+
+
+def registers() -> int:
+    """How many vector registers there are."""
+    return 16 if lanes() == 8 else 32 if lanes() == 16 or _has().get("neon") else 16
+
+
+def unsuited() -> str:
+    """Why the kernels, if they ran here at all, would be slower than the plain loops; "" where they suit."""
+    if sys.maxsize < 2**63 - 1:
+        return "this Python has 32-bit addresses"
+    if not (_has().get("fma") or _has().get("neon")):
+        return f"{llvm.get_host_cpu_name()} has no fused multiply-add on vectors"
+    return ""
 
 
 def name() -> str:
