@@ -1,4 +1,4 @@
-"""What does recording the gradient at every timestep cost? Forward and backward of one layer, four ways.
+"""What does recording the gradient at every timestep cost? Forward and backward of recurrent layers, several ways.
 
 ``python benchmarks/step_time.py [--quick] [--repeats N]``; benchmarks/README.md says how to read what it prints.
 """
@@ -6,151 +6,130 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import statistics
-import sys
+import contextlib
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from _layers import Case, Size, Way, medians
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from diagnostics.recurrence import gru, lstm, rnn
+from diagnostics.recurrence import paths
 
-SIZES = ((200, 32, 10, 64), (100, 64, 10, 128), (400, 16, 10, 32), (1000, 32, 10, 64))  # T, B, I, H
-QUICK = ((50, 32, 10, 64), (50, 16, 10, 32))
-WAYS = ("torch.nn", "retain_grad", "ours", "products")
-
-
-class Cell(NamedTuple):
-    """A cell in its three torch forms, and what is expected of ours: at most ``limit`` × torch.nn."""
-
-    layer: type[nn.RNN | nn.GRU | nn.LSTM]
-    step: type[nn.RNNCell | nn.GRUCell | nn.LSTMCell]
-    ours: Callable[..., Any]
-    gates: int
-    limit: float
-
-
-CELLS: Mapping[str, Cell] = {
-    "tanh": Cell(nn.RNN, nn.RNNCell, rnn, 1, 1.0),
-    "GRU": Cell(nn.GRU, nn.GRUCell, gru, 3, 1.0),
-    "LSTM": Cell(nn.LSTM, nn.LSTMCell, lstm, 4, 3.0),
+SIZES: Sequence[Size] = ((200, 32, 10, 64), (100, 64, 10, 128), (400, 16, 10, 32), (1000, 32, 10, 64))
+QUICK: Sequence[Size] = ((50, 16, 10, 32),)
+OF_TORCH_NN = {"tanh": 0.4, "ReLU": 0.4, "GRU": 0.4, "LSTM": 1.0}
+OF_PRODUCTS, OF_RETAIN_GRAD, OF_ONE_THREAD = 1.3, 0.25, 1.05
+VARIANTS: Mapping[str, Mapping[str, object]] = {
+    "2 layers": {"layers": 2},
+    "both directions": {"bidirectional": True},
+    "lengths": {"lengths": True},
+    "2 layers, both, lengths": {"layers": 2, "bidirectional": True, "lengths": True},
 }
-FASTER_THAN_RETAIN_GRAD = 1.5
 
 
-def steps(cell: Cell, size: tuple[int, int, int, int]) -> dict[str, Callable[[], None]]:
-    """One training step's forward and backward, per way, on the same weights, inputs and arriving gradients."""
-    T, B, inputs, H = size
-    layer = cell.layer(inputs, H)
-    one = cell.step(inputs, H)
-    weights = list(layer.parameters())
-    x, arriving = torch.randn(T, B, inputs, requires_grad=True), torch.randn(T, B, H)
+class Limits:
+    """Prints ratios beside their limits, and remembers how many are missed."""
 
-    def uninstrumented() -> None:
-        layer(x)[0].backward(arriving)
+    def __init__(self) -> None:
+        self.missed = self.below_floor = 0
 
-    def retain_grad() -> None:
-        state, outputs, kept = None, [], []
-        for x_t in x.unbind(0):
-            state = one(x_t, state)
-            for part in state if isinstance(state, tuple) else (state,):
-                part.retain_grad()
-                kept.append(part)
-            outputs.append(state[0] if isinstance(state, tuple) else state)
-        torch.stack(outputs).backward(arriving)
-        assert all(part.grad is not None for part in kept[:-1])
+    def cell(self, ratio: float, limit: float, floor: float = 0.0) -> str:
+        """``ratio`` ≤ ``limit``? Where even ``floor``, the products' ratio, is above the limit, that is said."""
+        mark = "✓" if ratio <= limit else "▽" if floor > limit else "✗"
+        self.missed += mark == "✗"
+        self.below_floor += mark == "▽"
+        return f"{ratio:8.2f} ≤ {limit:.2f} {mark}"
 
-    def ours() -> None:
-        output, *_, trace = cell.ours(x, None, *weights)
-        output.backward(arriving)
-        assert trace.grad_h.shape == arriving.shape
+    def summary(self) -> str:
+        """One sentence."""
+        text = f"{self.missed} limits are missed (✗)" if self.missed else "every limit that can be met is met"
+        if self.below_floor:
+            text += f"; {self.below_floor} lie below what the products alone take (▽)"
+        return text
 
-    def clear(way: Callable[[], None]) -> Callable[[], None]:
+
+def compare(cells: Sequence[str], sizes: Sequence[Size], repeats: int, limits: Limits) -> None:
+    """One layer: a row per cell and size, with all the limits."""
+    names = ("torch.nn", "retain_grad", "products", "bare", "ours")
+    print(f"{'cell':5}{'T, B, I, H':>18}" + "".join(f"{name:>12}" for name in names), end="")
+    print("".join(f"{f'÷ {name}':>17}" for name in names[:3]) + f"{'bare ÷ products':>17}{'GFlop/s':>9}")
+    for cell in cells:
+        for size in sizes:
+            case = Case(cell, size)
+            ways: dict[str, Way] = {
+                "torch.nn": case.fresh(case.torch_nn),
+                "retain_grad": case.fresh(case.retain_grad()),
+                "products": case.products(),
+                "bare": case.fresh(case.ours),
+                "ours": case.fresh(case.recorded),
+            }
+            ms = medians(ways, repeats)
+            print(f"{cell:5}{', '.join(map(str, size)):>18}" + "".join(f"{ms[name]:12.2f}" for name in names), end="")
+            floor = ms["products"]
+            for other, limit in zip(names, (OF_TORCH_NN[cell], OF_RETAIN_GRAD, OF_PRODUCTS), strict=False):
+                print(limits.cell(ms["ours"] / ms[other], limit, floor / ms[other]), end="")
+            print(f"{ms['bare'] / floor:17.2f}{case.flops() / floor / 1e6:9.0f}", flush=True)
+
+
+def compare_variants(size: Size, repeats: int, limits: Limits) -> None:
+    """Everything else that the same loops serve, against torch.nn alone."""
+    rows: list[tuple[str, str, Mapping[str, object], float]] = [
+        (cell, f"{cell}, against torch's tanh", {}, OF_TORCH_NN["tanh"]) for cell in ("sigmoid", "identity")
+    ]
+    for cell in ("tanh", "GRU", "LSTM"):
+        rows += [(cell, f"{cell}, {name}", options, OF_TORCH_NN[cell]) for name, options in VARIANTS.items()]
+    print(f"\n{', '.join(map(str, size))}{'':26}{'torch.nn':>12}{'bare':>12}{'ours':>12}{'÷ torch.nn':>17}")
+    for cell, title, options, limit in rows:
+        case = Case(cell, size, **options)  # type: ignore[arg-type]
+        ways = {"torch.nn": case.torch_nn, "bare": case.ours, "ours": case.recorded}
+        ms = medians({name: case.fresh(way) for name, way in ways.items()}, repeats)
+        print(f"{title:43}" + "".join(f"{ms[name]:12.2f}" for name in ways), end="")
+        print(limits.cell(ms["ours"] / ms["torch.nn"], limit), flush=True)
+
+
+def compare_threads(cells: Sequence[str], sizes: Sequence[Size], threads: int, repeats: int, limits: Limits) -> None:
+    """Ours with one thread and with ``threads``."""
+
+    def with_threads(count: int, way: Way) -> Way:
         def run() -> None:
-            for leaf in (x, *layer.parameters(), *one.parameters()):
-                leaf.grad = None
+            torch.set_num_threads(count)
             way()
 
         return run
 
-    products = matrix_products(T, B, inputs, H, cell.gates * H)
-    return {
-        "torch.nn": clear(uninstrumented),
-        "retain_grad": clear(retain_grad),
-        "ours": clear(ours),
-        "products": products,
-    }
-
-
-def matrix_products(T: int, B: int, inputs: int, H: int, K: int) -> Callable[[], None]:
-    """The products that any implementation has to do, with nothing between them; K is G·H."""
-    x, h, delta = torch.randn(T, B, inputs), torch.randn(T, B, H), torch.randn(T, B, K)
-    w_ih, w_hh = torch.randn(K, inputs), torch.randn(K, H)
-    a, g = torch.empty(T, B, K), torch.empty(T, B, H)
-
-    def run() -> None:
-        torch.mm(x.view(-1, inputs), w_ih.t(), out=a.view(-1, K))
-        w_hh_t = w_hh.t().contiguous()
-        for a_t, h_t in zip(a.unbind(0), h.unbind(0), strict=True):
-            a_t.addmm_(h_t, w_hh_t)
-        for g_t, delta_t in zip(g.unbind(0), delta.unbind(0), strict=True):
-            g_t.addmm_(delta_t, w_hh)
-        x.view(-1, inputs).t() @ delta.view(-1, K)  # a product with few columns is slow, one with few rows is not
-        w_ih.t() @ delta.view(-1, K).t()
-        delta.view(-1, K).t() @ h.view(-1, H)
-
-    return run
-
-
-def medians(ways: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median milliseconds per way. The ways alternate, so that what else the machine does meets them alike."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(2):
-        for way in ways.values():
-            way()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(repeats):
-            for name, way in ways.items():
-                begin = time.perf_counter()
-                way()
-                taken[name].append((time.perf_counter() - begin) * 1e3)
-    finally:
-        gc.enable()
-    return {name: statistics.median(times) for name, times in taken.items()}
+    few, many = "1 thread", f"{threads} threads"
+    print(f"{'cell':5}{'T, B, I, H':>18}{few:>12}{many:>12}{f'{threads} ÷ 1':>17}")
+    for cell in cells:
+        for size in sizes:
+            case = Case(cell, size)
+            way = case.fresh(case.recorded)
+            ms = medians({few: with_threads(1, way), many: with_threads(threads, way)}, repeats, time.perf_counter)
+            print(f"{cell:5}{', '.join(map(str, size)):>18}{ms[few]:12.2f}{ms[many]:12.2f}", end="")
+            print(limits.cell(ms[many] / ms[few], OF_ONE_THREAD), flush=True)
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two small sizes and few repeats: does it run at all")
-    parser.add_argument("--repeats", type=int, default=None, metavar="N", help="runs per way (default 15, quick 3)")
-    parser.add_argument("--cell", choices=CELLS, nargs="+", default=list(CELLS), help="which cells (default all)")
+    parser.add_argument("--quick", action="store_true", help="one small size and few repeats: does it run at all")
+    parser.add_argument("--repeats", type=int, default=None, metavar="N", help="runs per way (default 15, quick 2)")
+    parser.add_argument("--cell", choices=OF_TORCH_NN, nargs="+", default=list(OF_TORCH_NN), help="default all")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="compare ours with 1 and with N threads")
+    parser.add_argument("--path", choices=("plain", "fused"), help="the loops of ours (default: what serves here)")
     options = parser.parse_args()
-    repeats = options.repeats or (3 if options.quick else 15)
+    repeats = options.repeats or (2 if options.quick else 15)
+    sizes, limits = QUICK if options.quick else SIZES, Limits()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print(f"forward + backward of one layer, one thread, float32, torch {torch.__version__}; median ms of {repeats}")
-    print(f"{'cell':5} {'T, B, I, H':>17} " + " ".join(f"{way:>11}" for way in WAYS), end="")
-    print("   ours/torch.nn (limit)  retain_grad/ours (limit)  ours/products")
-    missed = 0
-    for name in options.cell:
-        for size in QUICK if options.quick else SIZES:
-            ms = medians(steps(CELLS[name], size), repeats)
-            slower, faster = ms["ours"] / ms["torch.nn"], ms["retain_grad"] / ms["ours"]
-            holds = slower <= CELLS[name].limit, faster >= FASTER_THAN_RETAIN_GRAD
-            missed += holds.count(False)
-            print(f"{name:5} {', '.join(map(str, size)):>17} " + " ".join(f"{ms[way]:11.1f}" for way in WAYS), end="")
-            print(f"   {slower:8.2f} (≤ {CELLS[name].limit:.1f}) {'✓' if holds[0] else '✗'}      ", end="")
-            print(f"{faster:8.1f} (≥ {FASTER_THAN_RETAIN_GRAD}) {'✓' if holds[1] else '✗'}          ", end="")
-            print(f"{ms['ours'] / ms['products']:6.2f}", flush=True)
-    print("every limit holds" if not missed else f"{missed} limits are missed (✗)")
+    with paths.use(options.path) if options.path else contextlib.nullcontext():
+        served = "plain" if options.path == "plain" else paths.described()
+        print(f"forward + backward, float32, torch {torch.__version__}, ours {served}, median ms of {repeats}")
+        if options.threads > 1:
+            compare_threads(options.cell, sizes, options.threads, repeats, limits)
+        else:
+            compare(options.cell, sizes, repeats, limits)
+            compare_variants(sizes[0], repeats, limits)
+    print(limits.summary())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""How much memory does a training step take at its peak, and does its time grow linearly with the timesteps?
+
+``python benchmarks/memory.py [--quick]``; benchmarks/README.md says how to read what it prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+CELLS = ("tanh", "GRU", "LSTM")
+LONG, BATCH, INPUTS, HIDDEN = 10_000, 8, 10, (32, 64)
+LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)
+PEAK_LIMIT, SLOPE_LIMIT = 1.2, 1.05
+IN_MEGABYTES = 1e-6 if sys.platform == "darwin" else 1024e-6
+"""``ru_maxrss`` is in bytes there, in kibibytes elsewhere."""
+
+
+def peak(cell: str, way: str, size: tuple[int, int, int, int]) -> float:
+    """Megabytes by which a training step raises the peak of a process of its own that has torch and all it needs.
+
+    This process must not have torch: a child's peak starts at what its parent had in memory.
+    """
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", json.dumps([cell, way, size])],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return float(done.stdout)
+
+
+def raised_by(cell: str, way: str, size: tuple[int, int, int, int]) -> float:
+    """What ``peak`` asks its own process: megabytes on top of what one short step has needed."""
+    import torch
+    from _layers import Case
+
+    torch.set_num_threads(1)
+    for T in (4, size[0]):
+        case = Case(cell, (T, *size[1:]))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        case.fresh(getattr(case, way))()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * IN_MEGABYTES
+
+
+def seconds(cell: str, T: int) -> float:
+    """Processor time of the fastest of a few steps of ours: what else the machine does is left out."""
+    from _layers import Case
+
+    case = Case(cell, (T, BATCH, INPUTS, HIDDEN[0]))
+    way, taken = case.fresh(case.recorded), []
+    for _ in range(3 + 10_000 // T):
+        began = time.process_time()
+        way()
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+def slope(lengths: list[int], taken: list[float]) -> float:
+    """The exponent k of time ∝ T^k, by least squares in logarithms."""
+    fitted = statistics.linear_regression([math.log(T) for T in lengths], [math.log(s) for s in taken])
+    return fitted.slope
+
+
+def main() -> None:
+    """Measure and print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one cell and short sequences: does it run at all")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(raised_by(*json.loads(options.one)))
+        return
+    cells, T = (CELLS[:1], 500) if options.quick else (CELLS, LONG)
+    print(f"peak of a step above what came before, B = {BATCH}, I = {INPUTS}, T = {T:,}, megabytes")
+    print(f"{'cell':6}{'H':>5}{'torch.nn':>10}{'ours':>8}   ratio")
+    for cell in cells:
+        for H in HIDDEN[: 1 if options.quick else None]:
+            theirs, ours = (peak(cell, way, (T, BATCH, INPUTS, H)) for way in ("torch_nn", "recorded"))
+            ratio = ours / theirs if theirs else math.nan
+            mark = "✓" if ratio <= PEAK_LIMIT else "✗"
+            print(f"{cell:6}{H:5}{theirs:10.1f}{ours:8.1f}{ratio:8.2f} ≤ {PEAK_LIMIT} {mark}", flush=True)
+    import torch  # only now, see ``peak``
+
+    torch.set_num_threads(1)
+    lengths = [100, 300] if options.quick else list(LENGTHS)
+    print(f"\nmilliseconds of a step of ours by T, B = {BATCH}, H = {HIDDEN[0]}; slope k of time ∝ T^k")
+    print(f"{'cell':6}" + "".join(f"{T:>10,}" for T in lengths) + "   slope")
+    for cell in cells:
+        taken = [seconds(cell, T) for T in lengths]
+        k = slope(lengths, taken)
+        print(f"{cell:6}" + "".join(f"{1e3 * s:10.1f}" for s in taken), end="")
+        print(f"{k:8.2f} ≤ {SLOPE_LIMIT} {'✓' if k <= SLOPE_LIMIT else '✗'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The benchmarks run from beginning to end; how fast anything is depends on the machine and is tested nowhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = sorted({path.stem for path in BENCHMARKS.glob("[a-z]*.py")} - {"page_time"})  # which takes a browser
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_quick_run_prints_figures_in_words_and_columns(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(BENCHMARKS / f"{script}.py"), "--quick"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) >= 3
+    figures = [float(figure) for figure in re.findall(r"\d+\.\d+", done.stdout.partition("\n")[2])]
+    assert any(figure > 0 for figure in figures)
+    assert "nan" not in done.stdout
+
+
+def test_step_time_takes_either_path_by_name() -> None:
+    printed = [
+        subprocess.run(
+            [sys.executable, str(BENCHMARKS / "step_time.py"), "--quick", "--repeats", "1", *path, *cells],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for path, cells in ((("--path", "plain"), ("--cell", "tanh")), ((), ("--cell", "tanh", "--threads", "2")))
+    ]
+    assert "ours plain" in printed[0].splitlines()[0]
+    assert "2 threads" in printed[1]
