@@ -18,13 +18,10 @@ from diagnostics.recurrence import loops
 
 KINDS = ("rnn", "gru", "lstm")
 
-_REMEDY = 'pip install "gradreach[fast]" brings the version that is known to work'
-
 _chosen: ContextVar[Literal["plain", "fused"] | None] = ContextVar("gradreach_path", default=None)
 _lock = threading.RLock()
-_ready: dict[str, ModuleType] = {}
-_reasons: dict[str, str] = {}
-"""Why the plain loops serve a kind of cell although it is float32 on the CPU. Settled once per process and kind: what
+_settled: dict[str, ModuleType | str] = {}
+"""The compiled loops by kind of cell, or why there are none. Settled once per process, for each kind on its own: what
 runs never depends on what ran before."""
 
 
@@ -36,12 +33,19 @@ def loops_for(x: Tensor, kind: str) -> ModuleType:
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or _chosen.get() == "plain":
         return loops
-    fused = _fused(kind)
-    if fused is not None:
-        return fused
+    found = _fused(kind)
+    if isinstance(found, ModuleType):
+        return found
     if _chosen.get() == "fused":
-        raise RuntimeError(f'path must be "plain" here, but got "fused": {_reasons[kind]}')
+        raise RuntimeError(f'path must be "plain" here, but got "fused": {found}')
     return loops
+
+
+def samples_for(values: Tensor) -> ModuleType | None:
+    """The compiled measures of ``values`` [T,B,H], as ``loops_for`` would choose; None where plain ones serve."""
+    found = loops_for(values, "samples")
+    compiled: ModuleType | None = None if found is loops else found.samples
+    return compiled
 
 
 @contextmanager
@@ -62,7 +66,7 @@ def use(path: Literal["plain", "fused"]) -> Iterator[None]:
 def warm(kinds: Iterable[str] = KINDS) -> float:
     """Load or compile what these kinds of cells need, and return the seconds that it took. Warns as ``loops_for``."""
     began_s = time.perf_counter()
-    for kind in kinds:
+    for kind in (*kinds, "samples"):
         _fused(kind)
     return time.perf_counter() - began_s
 
@@ -75,38 +79,39 @@ def described() -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         warm()
-    if _reasons:
-        return f"plain: {next(iter(_reasons.values()))}"
+    for found in _settled.values():
+        if isinstance(found, str):
+            return f"plain: {found}"
     from diagnostics.recurrence.fused import processor
 
     return f"compiled for {processor.name()}"
 
 
-def _fused(kind: str) -> ModuleType | None:
-    """The compiled loops with all that ``kind`` needs in place; None where they cannot be had."""
-    if kind in _ready:
-        return _ready[kind]
+def _fused(kind: str) -> ModuleType | str:
+    """The compiled loops with all that ``kind`` needs in place, or why they cannot be had."""
     with _lock:
-        if kind not in _ready and kind not in _reasons:
-            try:
-                from diagnostics.recurrence.fused import loops as fused
-
-                for kernel in fused.KERNELS[kind]:
-                    kernel.load()
-                _ready[kind] = fused
-            except Exception as error:  # whatever it is, there is a path that works
-                first = not _reasons
-                _reasons[kind] = _reason(error)
-                if first:
-                    warnings.warn(
-                        f"the plain loops, several times slower, run the recurrences: {_reasons[kind]}; {_REMEDY}",
-                        RuntimeWarning,
-                        stacklevel=2,
-                    )
-        return _ready.get(kind)
+        if kind not in _settled:
+            before = list(_settled.values())
+            found = _settled[kind] = _obtained(kind)
+            if isinstance(found, str) and not any(isinstance(other, str) for other in before):
+                sentence = f"the recurrences run on the plain loops, which are slower: {found}"
+                warnings.warn(sentence, RuntimeWarning, stacklevel=3)
+        return _settled[kind]
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
-        return f"{error.name} is not installed"
-    return f"they could not be compiled ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
+def _obtained(kind: str) -> ModuleType | str:
+    remedy = 'pip install "gradreach[fast]" brings what the fast loops need'
+    try:
+        from diagnostics.recurrence.fused import loops as fused
+        from diagnostics.recurrence.fused import processor
+
+        if why := processor.unsuited():
+            return why
+        for kernel in fused.KERNELS[kind]:
+            kernel.load()
+        return fused
+    except Exception as error:  # whatever it is, there is a path that works
+        if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
+            return f"{error.name} is not installed; {remedy}"
+        words = " ".join(str(error).split())[:300]
+        return f"compiling faster ones failed ({type(error).__name__}: {words}); {remedy}"
