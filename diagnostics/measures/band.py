@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,11 @@ def band(samples: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """
     ordered = np.sort(samples.astype(np.float64, copy=False), axis=-1)
     last = ordered.shape[-1] - 1
-    result = np.empty((*ordered.shape[:-1], len(PERCENTILES)))
-    for i, share in enumerate(PERCENTILES):
-        below = math.floor(share * last)
-        part = share * last - below
-        low, high = ordered[..., below], ordered[..., min(below + 1, last)]
-        result[..., i] = low if part == 0 else np.where(low == high, low, (1 - part) * low + part * high)
+    places = last * np.array(PERCENTILES)
+    below = places.astype(np.int64)
+    part = places - below
+    low, high = ordered[..., below], ordered[..., np.minimum(below + 1, last)]
+    with np.errstate(invalid="ignore"):  # an infinity times 0, where ``low`` is taken
+        result = np.where((part == 0) | (low == high), low, (1 - part) * low + part * high)
     result[np.isnan(ordered[..., -1])] = np.nan  # nan sorts last
     return result

@@ -10,11 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diagnostics.recurrence import paths
 
-def sample_norms(values: Tensor) -> NDArray[np.float64]:
-    """‖values[t, b, :]‖₂ for ``values`` [T,B,·], as float64 [T,B]; nan and infinity stay what they are."""
+
+def sample_norms(values: Tensor, out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """‖values[t, b, :]‖₂ for ``values`` [T,B,·], as float64 [T,B]; nan and infinity stay what they are.
+
+    ``out`` [T,B], in one piece, takes them where it is given.
+    """
     values = values.detach()
+    if out is None:
+        out = np.empty(values.shape[:2])
+    if (compiled := paths.samples_for(values)) is not None:
+        compiled.norms(values, out)
+        return out
     if values.device.type == "mps":  # it has no float64
         values = values.cpu()
-    norms: NDArray[np.float64] = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float64).cpu().numpy()
-    return norms
+    out[:] = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float64).cpu().numpy()
+    return out

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diagnostics.recurrence import Trace
+from diagnostics.recurrence import Trace, paths
 
 TANH_FLAT = 0.95
 GATE_FLAT = 0.05
@@ -22,22 +24,28 @@ def saturated(trace: Trace, nonlinearity: str) -> NDArray[np.float64]:
     ``nonlinearity`` matters only for a trace of kind rnn.
     """
     if trace.kind != "rnn":
-        shares = [_flat(trace.gates[name]) for name in _SIGMOID_GATES[trace.kind]]
-        return np.asarray(sum(shares) / len(shares))
+        gates = [trace.gates[name] for name in _SIGMOID_GATES[trace.kind]]
+        return _share(gates, 0.5, 0.5 - GATE_FLAT)
     if nonlinearity == "tanh":
-        return _share(trace.h.abs() > TANH_FLAT)
+        return _share([trace.h], 0.0, TANH_FLAT)
     if nonlinearity == "sigmoid":
-        return _flat(trace.h)
+        return _share([trace.h], 0.5, 0.5 - GATE_FLAT)
     if nonlinearity == "relu":
-        return _share(trace.h == 0)
+        return _share([trace.h], 0.0, None)
     return np.zeros(len(trace.h))
 
 
-def _flat(gate: Tensor) -> NDArray[np.float64]:
-    return _share((gate - 0.5).abs() > 0.5 - GATE_FLAT)
-
-
-def _share(flags: Tensor) -> NDArray[np.float64]:
-    # numpy counts flags several times faster than torch sums them
-    counts = np.count_nonzero(flags.flatten(1).cpu().numpy(), axis=1)
-    return np.asarray(counts / flags[0].numel())
+def _share(tensors: Sequence[Tensor], centre: float, beyond: float | None) -> NDArray[np.float64]:
+    """Share of entries farther than ``beyond`` from ``centre``, or equal to it for None; over all the tensors, [T]."""
+    counts = np.zeros(len(tensors[0]), dtype=np.int64)
+    compiled = paths.samples_for(tensors[0])
+    for values in tensors:
+        if compiled is None:
+            flags = values == centre if beyond is None else (values - centre).abs() > beyond
+            # NumPy counts flags several times faster than torch sums them.
+            counts += np.count_nonzero(flags.flatten(1).cpu().numpy(), axis=1)
+        elif beyond is None:
+            compiled.equal(values, centre, counts)
+        else:
+            compiled.beyond(values, centre, beyond, counts)
+    return np.asarray(counts / (len(tensors) * tensors[0][0].numel()))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from diagnostics.measures.band import band
+from diagnostics.measures.band import PERCENTILES, band
 
 
 @given(arrays.arrays(np.float64, arrays.array_shapes(min_dims=1, max_dims=3, max_side=7), elements=st.floats(0, 1e12)))
@@ -25,3 +25,22 @@ def test_infinities_are_ordered_like_numbers() -> None:
     assert middle == 3.0
     assert high == np.inf
     assert band(np.full(4, np.inf)).tolist() == [np.inf] * 3
+
+
+@given(
+    arrays.arrays(
+        np.float64,
+        arrays.array_shapes(min_dims=1, max_dims=2, max_side=70),
+        elements=st.one_of(st.floats(0, 1e300), st.sampled_from([0.0, 1.0, np.inf])),
+    )
+)
+def test_each_percentile_is_interpolated_between_its_two_neighbours(samples: np.ndarray) -> None:
+    """The definition, one number at a time."""
+    for row, found in zip(np.atleast_2d(samples), np.atleast_2d(band(samples)), strict=True):
+        ordered = sorted(row.tolist())
+        for share, value in zip(PERCENTILES, found, strict=True):
+            place = share * (len(ordered) - 1)
+            low, high = ordered[int(place)], ordered[min(int(place) + 1, len(ordered) - 1)]
+            part = place - int(place)
+            expected = low if part == 0 or low == high else (1 - part) * low + part * high
+            assert value == expected

@@ -1,10 +1,14 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from diagnostics.measures.saturation import saturated
-from diagnostics.recurrence import Trace, gru, lstm
+from diagnostics.recurrence import Trace, gru, lstm, paths
 
 torch.set_num_threads(1)
 
@@ -36,3 +40,42 @@ def test_gated_cells_count_their_sigmoid_gates() -> None:
     bias = torch.tensor([0.0, 9.0, 9.0]).repeat_interleave(H)  # r half, z open, n flat
     *_, of_gru = gru(x, None, torch.zeros(3 * H, 1), torch.zeros(3 * H, H), bias, torch.zeros(3 * H))
     assert saturated(of_gru, "gru").tolist() == pytest.approx([1 / 2] * 3)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "sigmoid", "relu", "identity"])
+@given(
+    values=arrays.arrays(
+        np.float32,
+        arrays.array_shapes(min_dims=3, max_dims=3, max_side=40),
+        elements=st.one_of(
+            st.floats(width=32), st.sampled_from([0.0, 0.05, 0.5, 0.95, 0.951, -0.95, -0.96]).map(np.float32)
+        ),
+    )
+)
+def test_both_paths_count_as_numpy_does(nonlinearity: str, values: np.ndarray) -> None:
+    trace = Trace("rnn")
+    trace.h = torch.from_numpy(values)
+    f = np.float32
+    with np.errstate(invalid="ignore"):
+        flags = {
+            "tanh": np.abs(values) > f(0.95),
+            "sigmoid": np.abs(values - f(0.5)) > f(0.45),
+            "relu": values == 0,
+            "identity": np.zeros_like(values, dtype=bool),
+        }[nonlinearity]
+    for path in ("plain", "fused"):
+        with paths.use(path):
+            np.testing.assert_array_equal(saturated(trace, nonlinearity), flags.mean((1, 2)))
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+@pytest.mark.parametrize("H", [1, 16, 17, 40])
+def test_gates_lie_side_by_side_in_one_tensor(kind: str, H: int) -> None:
+    names, counted = {"gru": ("rzn", "rz"), "lstm": ("ifgo", "ifo")}[kind]
+    whole = torch.rand(3, 5, len(names) * H, generator=torch.Generator().manual_seed(0))
+    trace = Trace(kind)
+    trace.gates = dict(zip(names, whole.split(H, 2), strict=True))
+    flags = torch.cat([(trace.gates[name] - 0.5).abs() > 0.45 for name in counted], 2).double()
+    for path in ("plain", "fused"):
+        with paths.use(path):
+            np.testing.assert_allclose(saturated(trace, ""), flags.mean((1, 2)).numpy(), rtol=1e-15)
