@@ -1,7 +1,9 @@
-"""What tests of several rooms share: one real browser a session, since two drivers do not live in one process."""
+"""What tests of several rooms share: one real browser a session, since two drivers do not live in one process; and the
+path of the recurrences that a test is about."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,3 +24,15 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def path(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The path, "plain" or "fused", that the recurrences of this test take; a test names it by indirect parameters."""
+    from diagnostics.recurrence import paths
+
+    if request.param == "fused" and importlib.util.find_spec("numba") is None:
+        sentence = "numba is not installed, so no compiled loop was tested: pip install -r requirements.txt"
+        pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
+    with paths.use(request.param):
+        yield request.param

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import diagnostics.recurrence as fast
-from diagnostics.recurrence import products, reference
+from diagnostics.recurrence import products
 
-from .cases import GATES, TOLERANCE, cut_gradients, error, problem
+from .cases import CELLS, WALKS, WAYS, cut_gradients, error, of_twin, problem, tolerance
 
-SHAPES = ((1, 1, 1, 1), (2, 3, 2, 4), (7, 1, 5, 3), (23, 33, 1, 2), (200, 2, 3, 8), (12, 5, 40, 64), (64, 33, 10, 64))
+# Every odd size alone and with others: B and H next to the widths of vectors and tiles, one and none beyond them.
+SHAPES = (
+    (1, 1, 1, 1),
+    (2, 3, 2, 4),
+    (7, 1, 5, 3),
+    (23, 33, 1, 2),
+    (200, 2, 3, 8),
+    (12, 5, 40, 64),
+    (2, 17, 64, 10),
+    (9, 17, 3, 33),
+    (6, 5, 64, 100),
+    (11, 3, 3, 1),
+    (5, 16, 1, 7),
+    (3, 1, 1, 16),
+    (64, 33, 10, 64),
+)
 LOSSES = ("last", "every", "random", "final")
 BIASES = ("both", "none", "ih", "hh")
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@WAYS
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("cell", GATES)
-def test_everything_equals_the_plain_twin(cell: str, shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
-    at = SHAPES.index(shape)
-    for k, loss in enumerate(LOSSES if at < 5 else LOSSES[at % 4 :][:1]):
-        p = problem(cell, shape, dtype=dtype, biases=BIASES[(at + k) % 4], state=(at + k) % 3 > 0, loss=loss, seed=at)
-        seen = []
-        for module in (fast, reference):
-            output, h_n, c_n, trace = p.run(module)
-            gradients = torch.autograd.grad(p.loss(output, h_n, c_n), p.leaves())
-            everything = {"output": output, "h_n": h_n, "h": trace.h, **trace.gates}
-            everything |= {"grad_h": trace.grad_h, "grad_preactivation": trace.grad_preactivation}
-            if c_n is not None:
-                everything |= {"c_n": c_n, "c": trace.c, "grad_c": trace.grad_c}
-            everything |= {f"gradient {n}": gradient for n, gradient in enumerate(gradients)}
-            seen.append(everything)
-        assert seen[0].keys() == seen[1].keys()
-        for name, got in seen[0].items():
-            assert got.dtype == dtype
-            assert error(got, seen[1][name]) <= TOLERANCE[dtype], f"{name}, loss at {loss}"
+@pytest.mark.parametrize("walk", WALKS)
+@CELLS
+def test_everything_equals_the_plain_twin(
+    cell: str, walk: str, shape: tuple[int, int, int, int], path: str, dtype: torch.dtype
+) -> None:
+    at = SHAPES.index(shape) + list(WALKS).index(walk)
+    if cell == "relu" and shape[1] == 33:
+        shape = (shape[0], 4, *shape[2:])  # or one of many units lies so near its kink that rounding decides its slope
+    for k, loss in enumerate(LOSSES if shape[0] * shape[1] <= 100 else LOSSES[at % 4 :][:1]):
+        how: dict[str, Any] = {"biases": BIASES[(at + k) % 4], "state": (at + k) % 3 > 0, "loss": loss, "seed": at}
+        want, scales = of_twin(cell, shape, **how, **WALKS[walk])
+        got = problem(cell, shape, dtype=dtype, **how, **WALKS[walk]).everything(fast)
+        assert got.keys() == want.keys()
+        for name, value in got.items():
+            assert value.dtype == dtype
+            assert error(value, want[name], scales[name]) <= tolerance(dtype, shape[0]), f"{name}, loss at {loss}"
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("cell", GATES)
+@CELLS
 def test_state_gradients_are_those_of_the_cut_network(cell: str, loss: str) -> None:
     p = problem(cell, (17, 3, 2, 5), loss=loss, seed=5)
     output, h_n, c_n, trace = p.run(fast)
@@ -54,10 +68,11 @@ def test_state_gradients_are_those_of_the_cut_network(cell: str, loss: str) -> N
         assert trace.grad_c is None
 
 
+@pytest.mark.parametrize("walk", WALKS)
 @pytest.mark.parametrize("biases", ["both", "none"])
-@pytest.mark.parametrize("cell", GATES)
-def test_gradcheck(cell: str, biases: str) -> None:
-    p = problem(cell, (4, 2, 3, 3), biases=biases, seed=2)
+@CELLS
+def test_gradcheck(cell: str, biases: str, walk: str) -> None:
+    p = problem(cell, (4, 2, 2, 2), biases=biases, seed=2, **WALKS[walk])
     leaves = p.leaves()
 
     def run(*_: Tensor) -> tuple[Tensor, ...]:
@@ -67,43 +82,59 @@ def test_gradcheck(cell: str, biases: str) -> None:
     assert torch.autograd.gradcheck(run, leaves, fast_mode=False)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("cell", ["tanh", "relu", "gru", "lstm"])
-def test_outputs_and_gradients_equal_torch_nn(cell: str, bias: bool, dtype: torch.dtype) -> None:
-    p = problem(cell, (40, 9, 6, 16), dtype=dtype, biases="both" if bias else "none", seed=7)
-    options = {"bias": bias, "dtype": dtype}
+@WAYS
+def test_outputs_and_gradients_equal_torch_nn(cell: str, bias: bool, path: str, dtype: torch.dtype) -> None:
+    """Both directions, samples of different lengths; torch.nn in float64."""
+    p = problem(cell, (40, 9, 6, 16), lengths="mixed", biases="both" if bias else "none", seed=7)
+    q = problem(cell, (40, 9, 6, 16), lengths="mixed", reverse=True, biases="both" if bias else "none", seed=8)
+    q.x, q.lengths = p.x, p.lengths
+    options: dict[str, Any] = {"bias": bias, "dtype": torch.float64, "bidirectional": True}
     layer: nn.RNNBase
     if cell in ("tanh", "relu"):
         layer = nn.RNN(6, 16, nonlinearity=cell, **options)
     else:
         layer = {"gru": nn.GRU, "lstm": nn.LSTM}[cell](6, 16, **options)
-    parameters = [weight for weight in p.parameters if weight is not None]
+    parameters = [weight for direction in (p, q) for weight in direction.parameters if weight is not None]
     for theirs, ours in zip(layer.parameters(), parameters, strict=True):
         theirs.data.copy_(ours.data)
-    assert p.h0 is not None
-    state = (p.h0[None], p.c0[None]) if p.c0 is not None else p.h0[None]
-    output, last = layer(p.x, state)
-    h_n, c_n = (last[0][0], last[1][0]) if cell == "lstm" else (last[0], None)
-    states = [s for s in (p.x, p.h0, p.c0) if s is not None]
-    want = torch.autograd.grad(p.loss(output, h_n, c_n), [*states, *layer.parameters()])
-    ours = p.run(fast)
-    got = torch.autograd.grad(p.loss(*ours[:3]), [*states, *parameters])
-    for mine, theirs in zip((ours[0], ours[1], *got), (output, h_n, *want), strict=True):
-        assert error(mine, theirs) <= TOLERANCE[dtype]
+    state: Any = torch.stack((p.h0, q.h0))
+    if cell == "lstm":
+        state = state, torch.stack((p.c0, q.c0))
+    packed, last = layer(nn.utils.rnn.pack_padded_sequence(p.x, p.lengths, enforce_sorted=False), state)
+    output, _ = nn.utils.rnn.pad_packed_sequence(packed, total_length=40)
+    h_n, c_n = last if cell == "lstm" else (last, [None, None])
+    loss = p.loss(output[..., :16], h_n[0], c_n[0]) + q.loss(output[..., 16:], h_n[1], c_n[1])
+    of_theirs = torch.autograd.grad(loss, [p.x, *layer.parameters()])
+    want = [output[..., :16], output[..., 16:], h_n[0], h_n[1], *of_theirs]
+
+    for direction in (p, q):
+        direction.to(dtype)
+    q.x = p.x
+    parameters = [weight for direction in (p, q) for weight in direction.parameters if weight is not None]
+    ours = [direction.run(fast) for direction in (p, q)]
+    loss = p.loss(*ours[0][:3]) + q.loss(*ours[1][:3])
+    of_ours = torch.autograd.grad(loss, [p.x, *parameters])
+    got = [ours[0][0], ours[1][0], ours[0][1], ours[1][1], *of_ours]
+    for mine, theirs in zip(got, want, strict=True):
+        assert error(mine, theirs) <= tolerance(dtype, 40)
+    assert not of_ours[0][p.padding()].any()
 
 
-@pytest.mark.parametrize("cell", GATES)
-def test_the_length_of_a_block_changes_nothing(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    p = problem(cell, (13, 4, 40, 6), seed=3)
-    seen = []
-    for size in (1, 13 * 4 * 6 * 8 * 2, products.BLOCK_BYTES):  # one step, a few steps, all steps
-        monkeypatch.setattr(products, "BLOCK_BYTES", size)
-        output, h_n, c_n, trace = p.run(fast)
-        gradients = torch.autograd.grad(p.loss(output, h_n, c_n), p.leaves())
-        seen.append([output, h_n, trace.grad_h, trace.grad_preactivation, *gradients])
-    for other in seen[1:]:
-        assert all(error(a, b) <= 1e-13 for a, b in zip(other, seen[0], strict=True))
+@CELLS
+@WAYS
+def test_the_length_of_a_block_changes_nothing(
+    cell: str, path: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for walk in WALKS.values():
+        p = problem(cell, (13, 4, 40, 6), dtype=dtype, seed=3, **walk)
+        seen = []
+        for size in (1, 13 * 4 * 6 * 8 * 2, products.BLOCK_BYTES):  # one step, a few steps, all steps
+            monkeypatch.setattr(products, "BLOCK_BYTES", size)
+            seen.append(p.everything(fast))
+        for other in seen[1:]:
+            assert all(error(value, seen[0][name]) <= tolerance(dtype, 13) for name, value in other.items())
 
 
 @pytest.mark.parametrize("alpha", [0.9, 1.0, 1.1])
