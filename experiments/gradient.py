@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from diagnostics.measures.norms import sample_norms
+
 TORCH_EPSILON = 1e-6
 """``torch.nn.utils.clip_grad_norm_`` scales by min(1, c / (‖g‖ + 1e-6)), so a clipped norm stays just below c."""
 
@@ -58,33 +60,30 @@ class Flat:
         clipping with one difference: ‖g‖ is taken in float64, so a finite gradient whose float32 norm overflows is
         scaled to c, where torch would set it to zero without a word. An infinite entry becomes nan, as in torch.
         """
-        raw = _wide(self.gradient)
-        before = _norm(raw)
-        zero_count = raw.numel() - int(torch.count_nonzero(raw))
+        before = _norm(self.gradient)
+        zero_count = self.gradient.numel() - int(torch.count_nonzero(self.gradient))
         nan_count = inf_count = 0
         if not math.isfinite(before):
-            nan_count, inf_count = int(raw.isnan().sum()), int(raw.isinf().sum())
+            nan_count, inf_count = int(self.gradient.isnan().sum()), int(self.gradient.isinf().sum())
         after = before
         if kind == "value":
             self.gradient.clamp_(-threshold, threshold)
-            after = _norm(_wide(self.gradient))
+            after = _norm(self.gradient)
         elif kind == "norm" and not before + TORCH_EPSILON <= threshold:
-            self.gradient.copy_(raw * (threshold / (before + TORCH_EPSILON)))
-            after = _norm(_wide(self.gradient))
+            half = math.sqrt(threshold / (before + TORCH_EPSILON))  # the factor itself may be too small for float32
+            self.gradient.mul_(half).mul_(half)
+            after = _norm(self.gradient)
         return Clipped(before, after, nan_count, inf_count, zero_count)
 
     def first_non_finite(self) -> str | None:
         """The name of the first parameter that holds a nan or an infinity, or None."""
-        if bool(self.parameters.detach().isfinite().all()):
+        parameters = self.parameters.detach()
+        # Where a sum is finite so is every part of it; where it is not, it may only have overflowed.
+        if math.isfinite(float(parameters.sum())) or bool(parameters.isfinite().all()):
             return None
-        parts: Iterable[Tensor] = self.parameters.detach().split(self._sizes)
+        parts: Iterable[Tensor] = parameters.split(self._sizes)
         return next(name for name, part in zip(self.names, parts, strict=True) if not bool(part.isfinite().all()))
 
 
-def _wide(values: Tensor) -> Tensor:
-    """In float64, on the CPU where the device has no such thing."""
-    return (values.cpu() if values.device.type == "mps" else values).double()
-
-
 def _norm(values: Tensor) -> float:
-    return float(torch.dot(values, values).sqrt())
+    return float(sample_norms(values.view(1, 1, -1))[0, 0])

@@ -132,3 +132,9 @@ def test_the_first_parameter_that_is_not_finite_is_named() -> None:
         ours.get_parameter("1.bias")[1] = math.nan
         ours.get_parameter("1.weight")[0, 0] = math.inf
     assert flat.first_non_finite() == "1.weight"
+
+
+def test_parameters_whose_sum_overflows_are_finite() -> None:
+    flat = Flat(network())
+    flat.parameters.detach().fill_(3e38)
+    assert flat.first_non_finite() is None
