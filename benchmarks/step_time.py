@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -18,7 +17,7 @@ from diagnostics.recurrence import paths
 SIZES: Sequence[Size] = ((200, 32, 10, 64), (100, 64, 10, 128), (400, 16, 10, 32), (1000, 32, 10, 64))
 QUICK: Sequence[Size] = ((50, 16, 10, 32),)
 OF_TORCH_NN = {"tanh": 0.4, "ReLU": 0.4, "GRU": 0.4, "LSTM": 1.0}
-OF_PRODUCTS, OF_RETAIN_GRAD, OF_ONE_THREAD = 1.3, 0.25, 1.05
+OF_PRODUCTS, OF_RETAIN_GRAD = 1.3, 0.25
 VARIANTS: Mapping[str, Mapping[str, object]] = {
     "2 layers": {"layers": 2},
     "both directions": {"bidirectional": True},
@@ -87,34 +86,12 @@ def compare_variants(size: Size, repeats: int, limits: Limits) -> None:
         print(limits.cell(ms["ours"] / ms["torch.nn"], limit), flush=True)
 
 
-def compare_threads(cells: Sequence[str], sizes: Sequence[Size], threads: int, repeats: int, limits: Limits) -> None:
-    """Ours with one thread and with ``threads``."""
-
-    def with_threads(count: int, way: Way) -> Way:
-        def run() -> None:
-            torch.set_num_threads(count)
-            way()
-
-        return run
-
-    few, many = "1 thread", f"{threads} threads"
-    print(f"{'cell':5}{'T, B, I, H':>18}{few:>12}{many:>12}{f'{threads} ÷ 1':>17}")
-    for cell in cells:
-        for size in sizes:
-            case = Case(cell, size)
-            way = case.fresh(case.recorded)
-            ms = medians({few: with_threads(1, way), many: with_threads(threads, way)}, repeats, time.perf_counter)
-            print(f"{cell:5}{', '.join(map(str, size)):>18}{ms[few]:12.2f}{ms[many]:12.2f}", end="")
-            print(limits.cell(ms[many] / ms[few], OF_ONE_THREAD), flush=True)
-
-
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small size and few repeats: does it run at all")
     parser.add_argument("--repeats", type=int, default=None, metavar="N", help="runs per way (default 15, quick 2)")
     parser.add_argument("--cell", choices=OF_TORCH_NN, nargs="+", default=list(OF_TORCH_NN), help="default all")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="compare ours with 1 and with N threads")
     parser.add_argument("--path", choices=("plain", "fused"), help="the loops of ours (default: what serves here)")
     options = parser.parse_args()
     repeats = options.repeats or (2 if options.quick else 15)
@@ -124,11 +101,8 @@ def main() -> None:
     with paths.use(options.path) if options.path else contextlib.nullcontext():
         served = "plain" if options.path == "plain" else paths.described()
         print(f"forward + backward, float32, torch {torch.__version__}, ours {served}, median ms of {repeats}")
-        if options.threads > 1:
-            compare_threads(options.cell, sizes, options.threads, repeats, limits)
-        else:
-            compare(options.cell, sizes, repeats, limits)
-            compare_variants(sizes[0], repeats, limits)
+        compare(options.cell, sizes, repeats, limits)
+        compare_variants(sizes[0], repeats, limits)
     print(limits.summary())
 
 
