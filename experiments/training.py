@@ -3,25 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from diagnostics.records import Array, TaskFacts
+from diagnostics.recurrence import paths
+from experiments.device import choose
 from experiments.spec import RunSpec
 from experiments.train import Outcome, Recorder, train
+from models.cells import CELLS
+
+COMPILING = "compiling the loops for this processor, which is done once and takes some seconds"
 
 
-def train_json(spec: Mapping[str, Any], recorder: Recorder) -> Outcome:
+class TellingRecorder(Recorder, Protocol):
+    """A recorder that also hears what happens before the first step."""
+
+    def say(self, what: str) -> None:
+        """Take a few words; "" once that is over."""
+
+
+def train_json(spec: Mapping[str, Any], recorder: TellingRecorder) -> Outcome:
     """Train the spec with the JSON form ``spec``; raises ``Refusal`` where it is none."""
     torch.set_num_threads(1)
-    return train(RunSpec.from_json(spec), recorder)
+    asked = RunSpec.from_json(spec)
+    if choose(asked.device, asked.batch * asked.hidden).type == "cpu":
+        _prepare(CELLS[asked.cell].kind, recorder)
+    return train(asked, recorder)
+
+
+def _prepare(kind: str, recorder: TellingRecorder) -> None:
+    """Have the loops of this kind of cell in place before time is taken, and say so where that takes long."""
+    said: list[str] = []
+
+    def say() -> None:
+        if not said:
+            said.append(COMPILING)
+            recorder.say(COMPILING)
+
+    paths.warm([kind], say)
+    if said:
+        recorder.say("")
 
 
 def warm_up() -> None:
-    """Train next to nothing, so that the first run does not pay for what torch loads when it is first used."""
-    spec = RunSpec.make(gap=8, cell="lstm", hidden=2, batch=2, steps=2, device="cpu")
-    train_json(spec.to_json(), _Nowhere())
+    """Train next to nothing, so that the first run does not pay for what torch loads when it is first used.
+
+    On the plain path: what is not compiled yet must not keep a run waiting that is of another cell.
+    """
+    torch.set_num_threads(1)
+    with paths.use("plain"):
+        train(RunSpec.make(gap=8, cell="lstm", hidden=2, batch=2, steps=2, device="cpu"), _Nowhere())
+
+
+def idle() -> bool:
+    """Have the loops of one more kind of cell in place; False where all are."""
+    left = [kind for kind in paths.KINDS if not paths.is_settled(kind)]
+    paths.warm(left[:1])
+    return bool(left)
 
 
 class _Nowhere:

@@ -75,6 +75,10 @@ class StoreRecorder:
         """Record what is known before the first step."""
         self._writer.begin(facts, {**about_process(), **info})
 
+    def say(self, what: str) -> None:
+        """Tell what happens before the first step; "" once that is over."""
+        self._writer.say(what)
+
     def add(self, columns: Mapping[str, Array]) -> None:
         """Append rows."""
         self._writer.append(columns)
@@ -93,6 +97,9 @@ class StoreRecorder:
 
 Trainer = Callable[[Mapping[str, Any], StoreRecorder], Outcome]
 
+Idle = Callable[[], bool]
+"""Does a few seconds' work that later runs gain from, and returns whether there was any to do."""
+
 
 @cache
 def about_process() -> Mapping[str, str]:
@@ -110,18 +117,18 @@ def about_process() -> Mapping[str, str]:
     }
 
 
-def load(name: str) -> Trainer:
-    """The function ``module:function``, its module imported and warmed up where it can be."""
+def load(name: str) -> tuple[Trainer, Idle]:
+    """The function ``module:function``, its module warmed up where it can be, and what it does when nobody waits."""
     module_name, _, function = name.partition(":")
     module = importlib.import_module(module_name)
     trainer: Trainer = getattr(module, function)
     warm_up = getattr(module, "warm_up", None)
     if warm_up is not None:
         warm_up()
-    return trainer
+    return trainer, getattr(module, "idle", lambda: False)
 
 
-def serve(store: Store, token: str, slot: FileLock, trainer: Trainer, idle_s: float) -> None:
+def serve(store: Store, token: str, slot: FileLock, trainer: Trainer, idle: Idle, idle_s: float) -> None:
     """Train what is queued until there has been nothing for ``idle_s`` seconds, or the store's folder is gone."""
     leave_s = time.monotonic() + idle_s
     while store.layout.catalog.exists():
@@ -132,7 +139,8 @@ def serve(store: Store, token: str, slot: FileLock, trainer: Trainer, idle_s: fl
             store.workers.set_run(token, None)
             leave_s = time.monotonic() + idle_s
         elif time.monotonic() < leave_s:
-            time.sleep(LOOK_S)
+            if not idle():
+                time.sleep(LOOK_S)
         else:
             # The slot first, a last look second: who submits now sees either this worker's slot free or its run taken.
             slot.release()
@@ -179,14 +187,14 @@ def main(arguments: list[str] | None = None) -> int:
     store.workers.update(asked.token, "starting", pid=os.getpid(), slot=number)
     about_process()
     try:
-        trainer = load(asked.trainer)
+        trainer, idle = load(asked.trainer)
     except Exception as error:
         traceback.print_exc()
         store.workers.update(asked.token, "failed", detail=f"{type(error).__name__}: {' '.join(str(error).split())}")
         return COULD_NOT_START
     store.workers.update(asked.token, "ready")
     try:
-        serve(store, asked.token, slot, trainer, asked.idle)
+        serve(store, asked.token, slot, trainer, idle, asked.idle)
         store.workers.remove([asked.token])
     except StoreError:
         if store.layout.catalog.exists():

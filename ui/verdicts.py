@@ -51,6 +51,11 @@ def unstarted(run: Run) -> bool:
     return run.state in ENDED and not run.records.rows("step") and not run.records.rows("profile")
 
 
+def _prepares(run: Run) -> bool:
+    """Whether the run has something to do before its first step, which its detail names."""
+    return run.state == "running" and bool(run.detail) and not run.records.rows("step")
+
+
 def _lines(runs: Sequence[Run], theme: Theme) -> list[tuple[Run, str]]:
     """Each run with the colour that its lines have in the figures."""
     return [(run, THEMES[theme].lines[style.colour]) for run, style in zip(runs, styles(runs), strict=True)]
@@ -59,6 +64,8 @@ def _lines(runs: Sequence[Run], theme: Theme) -> list[tuple[Run, str]]:
 def _sentence(run: Run, said: Verdict) -> str:
     if unstarted(run):
         return f"{run.state.capitalize()} before its first step: there is nothing to judge."
+    if _prepares(run):
+        return f"{run.detail[:1].upper()}{run.detail[1:]}."
     return " ".join([said.sentence, *said.advice[:1]])
 
 
@@ -136,7 +143,6 @@ def _state(run: Run, progress: Progress | None) -> str:
         ahead = progress.queued_behind if progress else 0
         others = _long(" others" if ahead > 1 else " other")
         return _cell("waiting", f"behind {ahead}{others}" if ahead else "next in line", _bar(0.0))
+    busy = "preparing" if _prepares(run) else "training"
     time_left = left(progress.seconds_left if progress else None)
-    return _cell(
-        f"training · {time_left}" if time_left else "training", f"{_long('step ')}{done} of {steps}", _bar(share)
-    )
+    return _cell(f"{busy} · {time_left}" if time_left else busy, f"{_long('step ')}{done} of {steps}", _bar(share))

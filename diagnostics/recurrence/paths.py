@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
@@ -63,12 +63,20 @@ def use(path: Literal["plain", "fused"]) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def warm(kinds: Iterable[str] = KINDS) -> float:
-    """Load or compile what these kinds of cells need, and return the seconds that it took. Warns as ``loops_for``."""
+def warm(kinds: Iterable[str] = KINDS, before_compiling: Callable[[], object] = lambda: None) -> float:
+    """Load what these kinds of cells need, and return the seconds that it took. Warns as ``loops_for``.
+
+    What was never compiled on this machine is now, which takes seconds: ``before_compiling`` is called where it is.
+    """
     began_s = time.perf_counter()
     for kind in (*kinds, "samples"):
-        _fused(kind)
+        _fused(kind, before_compiling)
     return time.perf_counter() - began_s
+
+
+def is_settled(kind: str) -> bool:
+    """Whether ``warm`` has nothing left to do for this kind of cell."""
+    return kind in _settled
 
 
 def described() -> str:
@@ -87,19 +95,19 @@ def described() -> str:
     return f"compiled for {processor.name()}"
 
 
-def _fused(kind: str) -> ModuleType | str:
+def _fused(kind: str, before_compiling: Callable[[], object] = lambda: None) -> ModuleType | str:
     """The compiled loops with all that ``kind`` needs in place, or why they cannot be had."""
     with _lock:
         if kind not in _settled:
             before = list(_settled.values())
-            found = _settled[kind] = _obtained(kind)
+            found = _settled[kind] = _obtained(kind, before_compiling)
             if isinstance(found, str) and not any(isinstance(other, str) for other in before):
                 sentence = f"the recurrences run on the plain loops, which are slower: {found}"
                 warnings.warn(sentence, RuntimeWarning, stacklevel=3)
         return _settled[kind]
 
 
-def _obtained(kind: str) -> ModuleType | str:
+def _obtained(kind: str, before_compiling: Callable[[], object]) -> ModuleType | str:
     remedy = 'pip install "gradreach[fast]" brings what the fast loops need'
     try:
         from diagnostics.recurrence.fused import loops as fused
@@ -108,7 +116,7 @@ def _obtained(kind: str) -> ModuleType | str:
         if why := processor.unsuited():
             return why
         for kernel in fused.KERNELS[kind]:
-            kernel.load()
+            kernel.load(before_compiling)
         return fused
     except Exception as error:  # whatever it is, there is a path that works
         if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):

@@ -77,6 +77,10 @@ class RunWriter:
         """Tell the catalog that the worker lives, and how far it is. Cheap: it does not wait for the disk."""
         self._catalog.beat(self.run_id, self._done)
 
+    def say(self, what: str) -> None:
+        """Tell whoever looks at the run what it is busy with before its first step; "" takes that back."""
+        self._catalog.beat(self.run_id, {"detail": what})
+
     def stop_requested(self) -> bool:
         """Whether somebody asked for this run to stop; one look into the catalog."""
         return self._catalog.row(self.run_id).stop_requested

@@ -26,7 +26,7 @@ from experiments.naming import run_names
 from experiments.queue import Progress, Queue
 from experiments.spec import Refusal, RunSpec, expand, predict
 
-POLL_S = 0.2
+POLL_S = 0.1
 BARS_AT_MOST = 16
 SPEC_FILE_BYTES = 2**20
 
@@ -149,7 +149,8 @@ def _shown(progress: Progress, bar: Any) -> bool:
         bar.n = progress.steps_done
         left = f"{duration(progress.seconds_left)} left" if progress.seconds_left else ""
         loss = "" if progress.loss is None else f"loss {progress.loss:.3g}"
-        bar.set_postfix_str(", ".join(filter(None, [progress.state, left, loss])), refresh=True)
+        busy = progress.detail if progress.state == "running" else ""
+        bar.set_postfix_str(", ".join(filter(None, [busy or progress.state, left, loss])), refresh=True)
     return progress.state in ENDED
 
 

@@ -30,15 +30,26 @@ def delete_command(asked: argparse.Namespace) -> int:
 
 
 def doctor_command(asked: argparse.Namespace) -> int:
-    """Check every file; 0 where nothing was found, 1 where something was."""
+    """Check every file, and what the recurrences run on; 0 where nothing was found, 1 where something was."""
     store = open_store(asked)
     findings = store.check()
+    loops = _loops()
     if asked.json:
-        print_json({"store": str(store.path), "findings": [asdict(finding) for finding in findings]})
+        print_json(
+            {"store": str(store.path), "recurrences": loops, "findings": [asdict(finding) for finding in findings]}
+        )
     else:
         for finding in findings:
             print(plain(finding.sentence))
         if not findings:
             runs = len(store.runs(include_deleted=True))
             print(f"Checked {runs} run{'s' * (runs != 1)} in {plain(store.path)}: no faults found.")
+        print(f"Recurrences: {plain(loops)}.")
     return 1 if findings else 0
+
+
+def _loops() -> str:
+    """What runs the recurrences on this machine's processor."""
+    from diagnostics.recurrence import paths  # with torch, which no other command waits for
+
+    return paths.described()

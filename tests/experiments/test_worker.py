@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,36 @@ def test_one_run_that_fails_does_not_stop_the_worker(store, acks, capfd):
     assert store.row(ids[1]).detail == "KeyError: 'steps'"
     assert "Traceback" in capfd.readouterr().err
     assert store.check() == []
+
+
+def test_a_worker_does_what_helps_later_runs_only_while_nobody_waits(store, acks, monkeypatch):
+    trainers = importlib.import_module(FAKE.partition(":")[0])
+    seen = []
+
+    def idle() -> bool:
+        seen.append([row.state for row in store.runs()])
+        if len(seen) == 1:
+            store.create([{"steps": 1}], ["late"])
+        return len(seen) < 3
+
+    monkeypatch.setattr(trainers, "idle", idle, raising=False)
+    store.create([{"steps": 1}], ["first"])
+    assert main([f"--store={store.path}", "--idle=0.5", f"--trainer={FAKE}"]) == 0
+    assert seen[:3] == [["finished"], ["finished", "finished"], ["finished", "finished"]]
+    assert len(seen) < 20  # where there was nothing to do, it slept
+
+
+def test_what_happens_before_the_first_step_is_said_and_taken_back(store):
+    _, (run_id,) = store.create([{}], ["a"])
+    with store.writer(run_id) as writer:
+        recorder = StoreRecorder(writer)
+        recorder.say("compiling")
+        assert (store.row(run_id).state, store.row(run_id).detail) == ("running", "compiling")
+        recorder.say("")
+        assert store.row(run_id).detail == ""
+        recorder.say("compiling")
+        writer.finish("stopped", "stopped at step 0 of 1")
+    assert store.row(run_id).detail == "stopped at step 0 of 1"
 
 
 def test_a_worker_without_a_slot_is_not_needed(store, acks, monkeypatch):
@@ -125,7 +156,7 @@ def test_a_real_run_is_trained_and_recorded(store):
     """The trainer that the app uses, warmed up, from a spec in the store to a run that reads back."""
     spec = RunSpec.make(gap=8, hidden=4, steps=3, cell="gru", device="cpu")
     _, (run_id,) = store.create([spec.to_json()], [spec.label()])
-    train = load("experiments.training:train_json")
+    train, _ = load("experiments.training:train_json")
     with store.writer(run_id) as writer:
         outcome = train(writer.row.spec, StoreRecorder(writer))
         writer.finish(outcome.state, outcome.detail, steps_done=outcome.steps_done, success=outcome.success)

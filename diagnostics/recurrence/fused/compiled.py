@@ -55,8 +55,8 @@ class Kernel:
         if call(self._result, self._result + 8, *arguments):
             raise RuntimeError(f"{self.source} raised an exception, which a kernel must not")
 
-    def load(self) -> Callable[..., int]:
-        """Make it ready to run: from disk, or compiled, which takes seconds.
+    def load(self, before_compiling: Callable[[], object] = lambda: None) -> Callable[..., int]:
+        """Make it ready to run: from disk, or compiled, which takes seconds and is announced.
 
         Raises ``ImportError`` where Numba is missing, and whatever Numba and LLVM raise where they cannot compile it.
         """
@@ -68,6 +68,7 @@ class Kernel:
             code = disk.load(key, name)
             self.origin = "compiler" if code is None else "disk"
             if code is None:
+                before_compiling()
                 code = _compile(self.source, self.arguments)
                 if disk.key_of(folder) == key:  # else somebody is editing, and nobody knows what was compiled
                     disk.save(key, name, code)
