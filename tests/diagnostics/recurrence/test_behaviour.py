@@ -13,16 +13,26 @@ from torch import Tensor
 import diagnostics.recurrence as fast
 from diagnostics.recurrence import Trace, lstm, reference
 
-from .cases import GATES, error, problem
+from .cases import CELLS, WALKS, WAYS, error, problem, tolerance
 
-MODULES = pytest.mark.parametrize("module", [fast, reference], ids=["fast", "reference"])
-CELLS = pytest.mark.parametrize("cell", GATES)
+BOTH = pytest.mark.parametrize("module", [fast, reference], ids=["fast", "reference"])
+MODULES = pytest.mark.parametrize(
+    ("module", "path", "dtype"),
+    [
+        (fast, "plain", torch.float64),
+        (fast, "plain", torch.float32),
+        (fast, "fused", torch.float32),
+        (reference, "plain", torch.float64),
+    ],
+    ids=["plain-float64", "plain-float32", "fused-float32", "reference"],
+    indirect=["path"],
+)
 
 
 @MODULES
 @CELLS
-def test_gradients_before_a_backward_are_refused(cell: str, module: Any) -> None:
-    *_, trace = problem(cell, (3, 2, 2, 2)).run(module)
+def test_gradients_before_a_backward_are_refused(cell: str, module: Any, path: str, dtype: torch.dtype) -> None:
+    *_, trace = problem(cell, (3, 2, 2, 2), dtype=dtype).run(module)
     assert isinstance(trace, Trace)
     for name in ("grad_h", "grad_preactivation", *(("grad_c",) if cell == "lstm" else ())):
         with pytest.raises(RuntimeError, match=rf"trace\.{name} must be read after a backward pass through this"):
@@ -31,8 +41,8 @@ def test_gradients_before_a_backward_are_refused(cell: str, module: Any) -> None
 
 @MODULES
 @CELLS
-def test_the_trace_holds_the_latest_backward(cell: str, module: Any) -> None:
-    p = problem(cell, (9, 2, 2, 4))
+def test_the_trace_holds_the_latest_backward(cell: str, module: Any, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (9, 2, 2, 4), dtype=dtype)
     output, _, _, trace = p.run(module)
     output[4].sum().backward(retain_graph=True)
     early, kept = trace.grad_h, trace.grad_h.clone()
@@ -48,8 +58,8 @@ def test_the_trace_holds_the_latest_backward(cell: str, module: Any) -> None:
 
 @MODULES
 @CELLS
-def test_without_grad_mode_it_runs_and_has_no_gradients(cell: str, module: Any) -> None:
-    p = problem(cell, (3, 2, 2, 2))
+def test_without_grad_mode_it_runs_and_has_no_gradients(cell: str, module: Any, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (3, 2, 2, 2), dtype=dtype)
     with torch.no_grad():
         output, h_n, _, trace = p.run(module)
     assert not output.requires_grad
@@ -61,26 +71,27 @@ def test_without_grad_mode_it_runs_and_has_no_gradients(cell: str, module: Any) 
 
 @MODULES
 @CELLS
-def test_only_what_requires_a_gradient_gets_one(cell: str, module: Any) -> None:
-    want = problem(cell, (5, 3, 2, 4))
+def test_only_what_requires_a_gradient_gets_one(cell: str, module: Any, path: str, dtype: torch.dtype) -> None:
+    want = problem(cell, (5, 3, 2, 4), dtype=dtype)
     output, h_n, c_n, full = want.run(module)
     want.loss(output, h_n, c_n).backward()
     for kept in range(len(want.leaves())):
-        p = problem(cell, (5, 3, 2, 4))
+        p = problem(cell, (5, 3, 2, 4), dtype=dtype)
         leaves = p.leaves()
         for k, leaf in enumerate(leaves):
             leaf.requires_grad_(k == kept)
         output, h_n, c_n, trace = p.run(module)
         p.loss(output, h_n, c_n).backward()
-        assert error(leaves[kept].grad, want.leaves()[kept].grad) <= 1e-12
+        assert error(leaves[kept].grad, want.leaves()[kept].grad) <= tolerance(dtype, 5)
         assert all(leaf.grad is None for k, leaf in enumerate(leaves) if k != kept)
-        assert error(trace.grad_h, full.grad_h) <= 1e-12  # recorded all the same
-        assert error(trace.grad_preactivation, full.grad_preactivation) <= 1e-12
+        assert error(trace.grad_h, full.grad_h) <= tolerance(dtype, 5)  # recorded all the same
+        assert error(trace.grad_preactivation, full.grad_preactivation) <= tolerance(dtype, 5)
 
 
 @CELLS
-def test_inputs_need_not_be_contiguous(cell: str) -> None:
-    p = problem(cell, (6, 3, 4, 5))
+@WAYS
+def test_inputs_need_not_be_contiguous(cell: str, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (6, 3, 4, 5), dtype=dtype)
     want = p.run(fast)
     gradients = torch.autograd.grad(p.loss(*want[:3]), p.leaves())
     names = ("x", "h0", "c0")
@@ -93,14 +104,15 @@ def test_inputs_need_not_be_contiguous(cell: str) -> None:
     ]
     assert not p.x.is_contiguous()
     got = p.run(fast)
-    assert error(got[0], want[0]) <= 1e-12
+    assert error(got[0], want[0]) <= tolerance(dtype, 6)
     for a, b in zip(torch.autograd.grad(p.loss(*got[:3]), p.leaves()), gradients, strict=True):
-        assert error(a, b) <= 1e-12
+        assert error(a, b) <= tolerance(dtype, 6)
 
 
 @CELLS
-def test_the_two_biases_get_gradients_of_their_own(cell: str) -> None:
-    p = problem(cell, (5, 3, 2, 4))
+@WAYS
+def test_the_two_biases_get_gradients_of_their_own(cell: str, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (5, 3, 2, 4), dtype=dtype)
     output, h_n, c_n, trace = p.run(fast)
     p.loss(output, h_n, c_n).backward()
     storages = {leaf.grad.untyped_storage().data_ptr() for leaf in p.leaves()}
@@ -109,8 +121,9 @@ def test_the_two_biases_get_gradients_of_their_own(cell: str) -> None:
 
 
 @CELLS
-def test_a_second_derivative_is_refused(cell: str) -> None:
-    p = problem(cell, (4, 2, 2, 3))
+@WAYS
+def test_a_second_derivative_is_refused(cell: str, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (4, 2, 2, 3), dtype=dtype)
     output, *_ = p.run(fast)
     (once,) = torch.autograd.grad(output.sum(), p.x, create_graph=True)
     with pytest.raises(RuntimeError, match="the gradient of a recurrence must not be differentiated again"):
@@ -128,10 +141,11 @@ def test_the_twin_can_be_differentiated_twice(cell: str) -> None:
 
 @MODULES
 @CELLS
-def test_everything_is_freed_without_the_garbage_collector(cell: str, module: Any) -> None:
-    p = problem(cell, (4, 2, 2, 3))
+def test_everything_is_freed_without_the_garbage_collector(
+    cell: str, module: Any, path: str, dtype: torch.dtype
+) -> None:
+    p = problem(cell, (4, 2, 2, 3), dtype=dtype)
     for backward in (True, False):
-        gc.collect()
         gc.disable()
         try:
             output, h_n, c_n, trace = p.run(module)
@@ -145,8 +159,9 @@ def test_everything_is_freed_without_the_garbage_collector(cell: str, module: An
 
 
 @CELLS
-def test_the_trace_outlives_the_graph(cell: str) -> None:
-    p = problem(cell, (4, 2, 2, 3))
+@WAYS
+def test_the_trace_outlives_the_graph(cell: str, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (4, 2, 2, 3), dtype=dtype)
     output, h_n, c_n, trace = p.run(fast)
     p.loss(output, h_n, c_n).backward()
     graph = weakref.ref(output.grad_fn)
@@ -157,9 +172,10 @@ def test_the_trace_outlives_the_graph(cell: str) -> None:
     assert trace.grad_h.any()
 
 
-def test_a_silent_unit_stops_an_infinite_gradient_as_autograd_does() -> None:
-    x = torch.tensor([[[-1.0, 2.0]]], dtype=torch.float64, requires_grad=True)
-    eye, nothing = torch.eye(2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+@WAYS
+def test_a_silent_unit_stops_an_infinite_gradient_as_autograd_does(path: str, dtype: torch.dtype) -> None:
+    x = torch.tensor([[[-1.0, 2.0]]], dtype=dtype, requires_grad=True)
+    eye, nothing = torch.eye(2, dtype=dtype), torch.zeros(2, 2, dtype=dtype)
     seen = []
     for module in (fast, reference):
         output, _, trace = module.rnn(x, None, eye, nothing, None, None, nonlinearity="relu")
@@ -170,10 +186,11 @@ def test_a_silent_unit_stops_an_infinite_gradient_as_autograd_does() -> None:
 
 
 @CELLS
-def test_not_a_number_and_overflow_are_results_not_warnings(cell: str) -> None:
-    p = problem(cell, (20, 2, 2, 3), dtype=torch.float32)
+@WAYS
+def test_not_a_number_and_overflow_are_results_not_warnings(cell: str, path: str, dtype: torch.dtype) -> None:
+    p = problem(cell, (20, 2, 2, 3), dtype=dtype)
     with torch.no_grad():
-        p.parameters[1] = p.parameters[1] * 1e20
+        p.parameters[1] = p.parameters[1] * torch.finfo(dtype).max ** 0.5
         p.x[7] = float("nan")
     p.parameters[1].requires_grad_()
     output, h_n, c_n, trace = p.run(fast)
@@ -183,8 +200,9 @@ def test_not_a_number_and_overflow_are_results_not_warnings(cell: str) -> None:
     assert trace.grad_h.isnan().any()
 
 
-def test_it_runs_under_autocast_in_the_dtype_that_it_was_given() -> None:
-    p = problem("lstm", (4, 2, 2, 3), dtype=torch.float32)
+@WAYS
+def test_it_runs_under_autocast_in_the_dtype_that_it_was_given(path: str, dtype: torch.dtype) -> None:
+    p = problem("lstm", (4, 2, 2, 3), dtype=dtype)
     want, *_ = p.run(fast)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got, *_ = p.run(fast)
@@ -218,13 +236,13 @@ def _tensors() -> dict[str, Any]:
         ("b_hh", torch.zeros(4), r"b_hh must have the shape \[3·H\] = \[12\], but got \[4\]"),
     ],
 )
-@MODULES
+@BOTH
 def test_wrong_arguments_are_refused_in_one_sentence(module: Any, name: str, value: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         module.gru(**{**_tensors(), name: value})
 
 
-@MODULES
+@BOTH
 def test_an_unknown_nonlinearity_and_a_lone_state_are_refused(module: Any) -> None:
     x, w_ih, w_hh = torch.zeros(5, 2, 3), torch.zeros(4, 3), torch.zeros(4, 4)
     with pytest.raises(ValueError, match=r"^nonlinearity must be one of tanh, relu, sigmoid, identity, but got 'elu'$"):
@@ -246,8 +264,9 @@ def test_half_of_an_lstm_state_may_be_left_out() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @CELLS
-def test_another_device_gives_the_same_numbers(cell: str) -> None:
-    p = problem(cell, (12, 3, 4, 8))
+@pytest.mark.parametrize("walk", WALKS)
+def test_another_device_gives_the_same_numbers(cell: str, walk: str) -> None:
+    p = problem(cell, (12, 3, 4, 8), **WALKS[walk])
     want = p.run(fast)
     gradients = torch.autograd.grad(p.loss(*want[:3]), p.leaves())
     for name in ("x", "h0", "c0", "of_output", "of_final"):
