@@ -98,7 +98,7 @@ class _Gru(Function):
             grad_h, delta = line.arriving(states, *arriving), line.room(x, 4 * H)
             w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
             _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
-            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_nrz, slice(H, None), slice(3 * H))
+            sums = path.Sums((need_x, *need_parameters), x, w_ih, w_nrz, slice(H, None), slice(3 * H))
             weights = path.backward_weights(w_nrz)
             for block in line.walk.ordered(products.blocks(gates))[::-1]:
                 rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)

@@ -38,6 +38,10 @@ from diagnostics.recurrence.walk import Stretch, Walk
 _quiet = np.errstate(all="ignore")  # infinities and not-a-numbers are results here, as they are to torch
 
 
+Sums = products.Sums
+"""What the blocks of a backward add up to."""
+
+
 def backward_weights(w: Tensor) -> Any:
     """``w`` [K,H] in the layout that the backward loops want: here, as it is."""
     return w

@@ -95,7 +95,7 @@ class _Lstm(Function):
             grad_h, grad_c = line.arriving(states, of_output, of_last_h), line.arriving(cells, None, of_last_c)
             delta = line.room(x, len(w_hh))
             _, need_x, need_h0, need_c0, *need_parameters = ctx.needs_input_grad
-            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
+            sums = path.Sums((need_x, *need_parameters), x, w_ih, w_hh)
             weights = path.backward_weights(w_hh)
             for block in line.walk.ordered(products.blocks(gates))[::-1]:
                 rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)

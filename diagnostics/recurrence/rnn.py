@@ -85,7 +85,7 @@ class _Rnn(Function):
             line, path = ctx.line, ctx.path
             grad_h, delta = line.arriving(states, *arriving), line.room(x, len(w_hh))
             _, _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
-            sums = products.Sums((need_x, *need_parameters), x, w_ih, w_hh)
+            sums = path.Sums((need_x, *need_parameters), x, w_ih, w_hh)
             weights = path.backward_weights(w_hh)
             for block in line.walk.ordered(products.blocks(delta))[::-1]:
                 rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)
