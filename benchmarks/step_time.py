@@ -41,17 +41,16 @@ class Limits:
 
     def summary(self) -> str:
         """One sentence."""
-        text = f"{self.missed} limits are missed (✗)" if self.missed else "every limit that can be met is met"
-        if self.below_floor:
-            text += f"; {self.below_floor} lie below what the products alone take (▽)"
-        return text
+        missed = f"{self.missed} limits are missed (✗)" if self.missed else "no limit is missed"
+        floor = f", but {self.below_floor} that are shorter than the products alone (▽)" if self.below_floor else ""
+        return missed + floor
 
 
 def compare(cells: Sequence[str], sizes: Sequence[Size], repeats: int, limits: Limits) -> None:
     """One layer: a row per cell and size, with all the limits."""
     names = ("torch.nn", "retain_grad", "products", "bare", "ours")
     print(f"{'cell':5}{'T, B, I, H':>18}" + "".join(f"{name:>12}" for name in names), end="")
-    print("".join(f"{f'÷ {name}':>17}" for name in names[:3]) + f"{'bare ÷ products':>17}{'GFlop/s':>9}")
+    print("".join(f"{f'÷ {name}':>17}" for name in names[:3]) + f"{'bare ÷ products':>17}   GFlop/s: products, ours")
     for cell in cells:
         for size in sizes:
             case = Case(cell, size)
@@ -67,7 +66,8 @@ def compare(cells: Sequence[str], sizes: Sequence[Size], repeats: int, limits: L
             floor = ms["products"]
             for other, limit in zip(names, (OF_TORCH_NN[cell], OF_RETAIN_GRAD, OF_PRODUCTS), strict=False):
                 print(limits.cell(ms["ours"] / ms[other], limit, floor / ms[other]), end="")
-            print(f"{ms['bare'] / floor:17.2f}{case.flops() / floor / 1e6:9.0f}", flush=True)
+            print(f"{ms['bare'] / floor:17.2f}", end="")
+            print("".join(f"{case.flops() / ms[name] / 1e6:13.0f}" for name in ("products", "ours")), flush=True)
 
 
 def compare_variants(size: Size, repeats: int, limits: Limits) -> None:
