@@ -24,6 +24,8 @@ from diagnostics.recurrence.fused.processor import target
 
 _C_TYPES: dict[str, Any] = {"int64": ctypes.c_int64, "float32": ctypes.c_float}
 _SYMBOL = "gradreach_kernel"
+_EVERYWHERE = ("llvm.", "memcpy", "memmove", "memset")
+"""What code may refer to so that it links in any process, also where Numba never was."""
 
 
 class Kernel:
@@ -114,17 +116,14 @@ def _compile(source: str, arguments: tuple[str, ...]) -> bytes:
     entry.linkage = "external"
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
-    passes.run(code, llvm.create_pass_builder(target(), llvm.create_pipeline_tuning_options()))
-    missing = [f.name for f in code.functions if f.is_declaration and not _is_known(f.name)]
+    machine = target()
+    passes.run(code, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    missing = [f.name for f in code.functions if f.is_declaration and not f.name.startswith(_EVERYWHERE)]
     missing += [v.name for v in code.global_variables if v.is_declaration]
     if missing:
         raise RuntimeError(f"{source} refers to {', '.join(missing)}, which no kernel can: does it raise, or allocate?")
     code.verify()
-    return bytes(target().emit_object(code))
-
-
-def _is_known(name: str) -> bool:
-    return name.startswith("llvm.") or llvm.address_of_symbol(name) is not None
+    return bytes(machine.emit_object(code))
 
 
 def _link(code: bytes) -> tuple[llvm.ExecutionEngine, int]:

@@ -39,9 +39,11 @@ def name() -> str:
     return f"{llvm.get_host_cpu_name()} ({instructions})"
 
 
-@cache
 def target() -> llvm.TargetMachine:
-    """LLVM's code generator for this very processor, with the settings that Numba uses."""
+    """A new code generator of LLVM's for this very processor, with the settings that Numba uses.
+
+    New, because the engine that gets one owns it, and takes it along when it goes.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
