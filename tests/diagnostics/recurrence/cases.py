@@ -16,6 +16,8 @@ from torch import Tensor
 
 from diagnostics.recurrence import reference
 
+torch.set_num_threads(1)
+
 GATES = {"tanh": 1, "relu": 1, "sigmoid": 1, "identity": 1, "gru": 3, "lstm": 4}
 CELLS = pytest.mark.parametrize("cell", GATES)
 WAYS = pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def tolerance(dtype: torch.dtype, T: int) -> float:
     The roundings of a step, about u each (2⁻²⁴ or 2⁻⁵³), add up like a random walk over the steps, since the problems'
     recurrences are not chaotic, and a sum over a batch of them does not do worse: a few u √T. The factor has room for
     what a step does in a row: products over I and H, functions good to a few u each, products of gates. (Measured over
-    the grids: the plain path in float32 stays below 10, save where a single unit's gradient all but cancels, below 31.)
+    the grid in float32: below 10 on either path, save where a single unit's gradient all but cancels, below 31.)
     """
     u = torch.finfo(dtype).eps / 2
     return 32 * u * T**0.5
