@@ -119,7 +119,8 @@ def _obtained(kind: str, before_compiling: Callable[[], object]) -> ModuleType |
             kernel.load(before_compiling)
         return fused
     except Exception as error:  # whatever it is, there is a path that works
-        if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
-            return f"{error.name} is not installed; {remedy}"
+        missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if missing in ("numba", "llvmlite"):
+            return f"{missing} is not installed; {remedy}"
         words = " ".join(str(error).split())[:300]
         return f"compiling faster ones failed ({type(error).__name__}: {words}); {remedy}"

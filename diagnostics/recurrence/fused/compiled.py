@@ -24,7 +24,7 @@ from diagnostics.recurrence.fused.processor import target
 
 _C_TYPES: dict[str, Any] = {"int64": ctypes.c_int64, "float32": ctypes.c_float}
 _SYMBOL = "gradreach_kernel"
-_EVERYWHERE = ("llvm.", "memcpy", "memmove", "memset")
+_EVERYWHERE = ("llvm.", "memcpy", "memmove", "memset", "sqrt")
 """What code may refer to so that it links in any process, also where Numba never was."""
 
 
