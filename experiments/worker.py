@@ -37,8 +37,8 @@ LOOK_S = 0.1
 STOP_S = 0.2
 """How often a training worker looks whether it should stop."""
 
-BEAT_S = 0.5
-"""How often it tells the catalog how far it is."""
+BEAT_S = 1.0
+"""How often it tells the catalog how far it is, which costs it a wait for the disk; the records come more often."""
 
 COULD_NOT_START = 3
 

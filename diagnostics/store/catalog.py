@@ -65,13 +65,16 @@ class Catalog:
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that takes the write lock at once. ``durable`` waits for the disk, as state changes must."""
+        """A transaction that takes the write lock at once. ``durable`` waits until a loss of power cannot undo it, as
+        state changes must; without, it waits for the disk no longer than the catalog needs to stay whole."""
         if not self.writable:
             raise StoreError(f"the store {self.path.parent} is open for reading only, so nothing in it can be changed")
         with told(self.path):
             connection = connect(self.path, write=True)
             try:
                 connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                if not durable:  # emptying the journal takes half as long as deleting it: the folder stays as it is
+                    connection.execute("PRAGMA journal_mode=TRUNCATE")
                 with transaction(connection):
                     yield connection
             finally:
@@ -180,7 +183,7 @@ class Catalog:
             return done.rowcount == 1
 
     def beat(self, run_id: str, columns: Mapping[str, Any]) -> None:
-        """Note that a running run's worker lives, and how far it is; does not wait for the disk."""
+        """Note that a running run's worker lives, and how far it is; see ``writing`` on what is not durable."""
         setters = "".join(f", {name} = ?" for name in columns)
         with self.writing(durable=False) as connection:
             connection.execute(

@@ -145,7 +145,7 @@ def test_the_recorder_looks_now_and_then_and_not_at_every_step(store, monkeypatc
         now += 0.21
         assert recorder.stop_requested()
         assert store.row(run_id).steps_done == 2
-        now += 0.4
+        now += 0.9
         assert recorder.stop_requested()
         assert store.row(run_id).steps_done == 4
         writer.finish("stopped")
