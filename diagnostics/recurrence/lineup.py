@@ -102,7 +102,7 @@ class Lineup:
         row = states[self._row(first=first)]
         return row.clone() if self._order is None else row.index_select(0, self._place)
 
-    def _row(self, *, first: bool) -> int | tuple[Tensor | int, ...] | tuple[Tensor, Tensor]:
+    def _row(self, *, first: bool) -> int | tuple[Tensor, Tensor]:
         """Where in [T+1,B,H] in line each sample's state before its first step, or after its last, lies."""
         if first is not self.walk.reverse:
             return 0

@@ -49,6 +49,18 @@ def test_lengths_that_are_all_whole_are_bit_for_bit_no_lengths(
         assert torch.equal(value, want[name]), name
 
 
+@CELLS
+@REVERSE
+def test_without_lengths_nothing_is_copied(cell: str, reverse: bool) -> None:
+    p = problem(cell, SHAPE, reverse=reverse)
+    output, h_n, c_n, trace = p.run(fast)
+    p.loss(output, h_n, c_n).backward()
+    T, B, _, H = SHAPE
+    states = [output, trace.h, trace.grad_h, *([] if c_n is None else [trace.c, trace.grad_c])]
+    assert {held.untyped_storage().nbytes() for held in states} == {(T + 1) * B * H * 8}  # one row more
+    assert {held.untyped_storage().nbytes() for held in trace.gates.values()} <= {T * B * len(trace.gates) * H * 8}
+
+
 @WAYS
 @CELLS
 def test_reverse_is_the_flipped_run_of_what_is_flipped(cell: str, path: str, dtype: torch.dtype) -> None:
