@@ -18,7 +18,7 @@ import numpy as np
 
 from tasks.base import CROSS_ENTROPY, Batch, Ints, Task, Wiring
 from tasks.grammar import CLAUSE_PARTS, CLAUSES, LONGEST_CLAUSE, STOP
-from tasks.sentences import Filler, Frames, Phrase, Phrasebook, frames, phrases
+from tasks.sentences import Filler, Frames, Phrase, Phrasebook, Slots, frames, phrases, taken
 
 BLANK = "___"
 OPENER = 4
@@ -101,9 +101,10 @@ class Cloze(Task):
     def _draw(self, rng: np.random.Generator, size: int) -> Batch:
         page, answer = self._sentences(rng, size)
         for _ in range(REDRAWS):
-            _, first = np.unique(page @ self._hash, return_index=True)
-            if len(first) == size:
+            marks = page @ self._hash
+            if len(set(marks.tolist())) == size:
                 break
+            _, first = np.unique(marks, return_index=True)
             again = np.setdiff1d(np.arange(size), first)
             page[again], answer[again] = self._sentences(rng, len(again))
         inputs = np.ascontiguousarray(page.T)
@@ -120,53 +121,59 @@ class Cloze(Task):
         page[:, -1] = self._blank
         page[:, cue_at] = self._cues[answer, rng.integers(self._cues.shape[1], size=size)]
         opener = np.full(size, self._book.sheaf["opener", OPENER])
-        self._book.write(rng, page, everyone, np.full(size, cue_at - OPENER), opener)
-        self._preface(rng, page, cue_at - OPENER)
-        self._middle(rng, page, cue_at + 1)
+        drawn = [self._book.draw(rng, everyone, np.full(size, cue_at - OPENER), opener)]
+        drawn += self._preface(rng, page, cue_at - OPENER)
+        drawn += self._middle(rng, page, cue_at + 1)
+        self._book.write(page, drawn)
         return page, answer
 
-    def _preface(self, rng: np.random.Generator, page: Ints, room: int) -> None:
-        """Fill the ``room`` tokens before the opener: an introductory word or two, or sentences."""
+    def _preface(self, rng: np.random.Generator, page: Ints, room: int) -> list[Slots]:
+        """What fills the ``room`` tokens before the opener: an introductory word or two, or sentences."""
+        if not room:
+            return []
         rows = np.arange(len(page))
         if room >= Filler.SHORTEST:
-            self._clauses(rng, page, rows, np.zeros_like(rows), np.full(len(page), room), stops=True)
-        elif room:
-            sheaf = np.full(len(page), self._book.sheaf["preface", room])
-            self._book.write(rng, page, rows, np.zeros_like(rows), sheaf)
+            return [self._clauses(rng, page, rows, np.zeros_like(rows), np.full(len(page), room), stops=True)]
+        sheaf = np.full(len(page), self._book.sheaf["preface", room])
+        return [self._book.draw(rng, rows, np.zeros_like(rows), sheaf)]
 
-    def _middle(self, rng: np.random.Generator, page: Ints, start: int) -> None:
-        """Fill the gap − 1 tokens between the cue and the blank."""
+    def _middle(self, rng: np.random.Generator, page: Ints, start: int) -> list[Slots]:
+        """What fills the gap − 1 tokens between the cue and the blank."""
         table: Frames = self._frames
-        frame = np.searchsorted(self._ends, rng.random(len(page)), side="right")
-        kept = table.sheaves[frame] >= 0  # [B, slots]
-        rows = np.broadcast_to(np.arange(len(page))[:, None], kept.shape)[kept]
-        self._book.write(rng, page, rows, start + table.starts[frame][kept], table.sheaves[frame][kept])
-        filled = np.flatnonzero(table.fill_room[frame])
+        frame = self._ends.searchsorted(rng.random(len(page)), side="right")
+        rows, within, sheaves = taken(table.sheaves, table.starts, frame)
+        drawn = [self._book.draw(rng, rows, start + within, sheaves)]
+        room = table.fill_room.take(frame)
+        filled = room.nonzero()[0]
         if len(filled):
-            at, room = start + table.fill_start[frame[filled]], table.fill_room[frame[filled]]
-            self._clauses(rng, page, filled, at, room, stops=self._stops)
+            at = start + table.fill_start.take(frame).take(filled)
+            drawn.append(self._clauses(rng, page, filled, at, room.take(filled), stops=self._stops))
+        return drawn
 
     def _clauses(
         self, rng: np.random.Generator, page: Ints, rows: Ints, starts: Ints, room: Ints, *, stops: bool
-    ) -> None:
-        """Fill ``page[rows[m], starts[m]:][:room[m]]`` with clauses and what joins them."""
+    ) -> Slots:
+        """The clauses that fill ``page[rows[m], starts[m]:][:room[m]]``; what joins them is written here."""
         pieces = self._filler.split(rng, room)  # [M, pieces]
-        there = pieces > 0
-        at = (starts[:, None] + np.cumsum(pieces, axis=1) - pieces)[there]
-        row, size = np.broadcast_to(rows[:, None], pieces.shape)[there], pieces[there]
-        self._filler.write(rng, page, row, at if stops else at + 1, size - 1)
-        joiner = self._joiners[rng.integers(len(self._joiners), size=pieces.shape)]
+        present = pieces > 0
+        there = present.ravel().nonzero()[0]
+        region = there // pieces.shape[1]
+        row, size = rows.take(region), pieces.take(there)
+        at = starts.take(region) + pieces.cumsum(axis=1).take(there) - size
+        clauses = self._filler.draw(rng, row, at if stops else at + 1, size - 1)
+        joiner = self._joiners.take(rng.integers(len(self._joiners), size=pieces.shape))
         if stops:
             joined = rng.random(pieces.shape) < JOINED
             # Every other clause at most, and never the last: no chain of conjunctions, a full stop at the end.
             joined &= (np.arange(pieces.shape[1]) + rng.integers(2, size=(len(rows), 1))) % 2 == 0
-            joined[:, :-1] &= there[:, 1:]
+            joined[:, :-1] &= present[:, 1:]
             joined[:, -1] = False
             joiner = np.where(joined, joiner, self._stop)
             at = at + size - 1
         else:
-            joiner[:, 0] = self._first_joiners[rng.integers(len(self._first_joiners), size=len(rows))]
-        page[row, at] = joiner[there]
+            joiner[:, 0] = self._first_joiners.take(rng.integers(len(self._first_joiners), size=len(rows)))
+        page[row, at] = joiner.take(there)
+        return clauses
 
     def _farthest(self, rng: np.random.Generator) -> Batch:
         """The sentence that the task is named after; every one has the same distance."""

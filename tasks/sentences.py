@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,16 @@ def phrases(*lines: str) -> tuple[Phrase, ...]:
     return tuple(dict.fromkeys(spelled))
 
 
+class Slots(NamedTuple):
+    """Where phrases stand: their rows of the page, where they start there, their lengths, and where they are in a
+    phrasebook's words; all ``[S]``."""
+
+    rows: Ints
+    starts: Ints
+    size: Ints
+    source: Ints
+
+
 class Phrasebook:
     """The phrases of each part, by length, as tokens. A *sheaf* is all phrases of one part that have one length."""
 
@@ -68,15 +79,24 @@ class Phrasebook:
             [tokens[word] for listed in sheaves.values() for phrase in listed for word in phrase], dtype=np.int64
         )
 
-    def write(self, rng: np.random.Generator, page: Ints, rows: Ints, starts: Ints, sheaves: Ints) -> None:
-        """Put a phrase of ``sheaves[s]``, each equally likely, onto ``page[rows[s], starts[s]:]``; all ``[S]``."""
-        choice = (rng.random(len(sheaves)) * self.count[sheaves]).astype(np.int64)
-        size = self._size[sheaves]
-        ends = np.cumsum(size)
-        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - size, size)
-        source = np.repeat(self._begin[sheaves] + choice * size, size) + within
-        target = np.repeat(rows * page.shape[1] + starts, size) + within
-        page.reshape(-1)[target] = self._flat[source]
+    def draw(self, rng: np.random.Generator, rows: Ints, starts: Ints, sheaves: Ints) -> Slots:
+        """A phrase for each slot, to be written onto ``page[rows[s], starts[s]:]``: one of ``sheaves[s]``, each equally
+        likely; all ``[S]``."""
+        choice = (rng.random(len(sheaves)) * self.count.take(sheaves)).astype(np.int64)
+        size = self._size.take(sheaves)
+        return Slots(rows, starts, size, self._begin.take(sheaves) + choice * size)
+
+    def write(self, page: Ints, drawn: Sequence[Slots]) -> None:
+        """Put what was drawn onto the page, all of it at once: many small steps would take most of a batch's time."""
+        rows, starts, size, source = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        ends = size.cumsum()
+        within = np.arange(ends[-1] if len(ends) else 0)
+        first = ends - size
+        target = (rows * page.shape[1] + starts - first).repeat(size)
+        target += within
+        token = (source - first).repeat(size)
+        token += within
+        page.reshape(-1)[target] = self._flat.take(token)
 
 
 @dataclass(frozen=True)
@@ -169,7 +189,7 @@ class Filler:
         self._scale = np.concatenate(scale)
         texts = np.array([table.count.sum() for table in tables])
         weight = np.minimum(texts, np.median(texts)) ** 0.5
-        self._piece_chance = self._choices(weight / weight.sum())
+        self._piece_chance = np.ascontiguousarray(self._choices(weight / weight.sum()).T)  # [lengths, room]
         self._texts = texts
 
     def counts(self, room: int) -> Floats:
@@ -185,23 +205,21 @@ class Filler:
     def split(self, rng: np.random.Generator, room: Ints) -> Ints:
         """Lengths of the pieces that fill regions of ``room[m]`` tokens: ``[M, pieces]``, 0 after the last piece."""
         left, pieces = room.copy(), []
-        last = len(self._piece_chance) - 1
+        last = self._piece_chance.shape[1] - 1
         while left.any():
-            rows = self._piece_chance[np.minimum(left, last)]  # [M, lengths]
-            piece = self.SHORTEST + (rng.random(len(left))[:, None] >= rows).sum(axis=1)
+            reached = rng.random(len(left)) >= self._piece_chance.take(np.minimum(left, last), axis=1)  # [lengths, M]
+            piece = self.SHORTEST + np.add.reduce(reached, axis=0, dtype=np.int64)
             piece[left == 0] = 0
             pieces.append(piece)
             left -= piece
         return np.stack(pieces, axis=1) if pieces else np.zeros((len(room), 0), dtype=np.int64)
 
-    def write(self, rng: np.random.Generator, page: Ints, rows: Ints, starts: Ints, sizes: Ints) -> None:
-        """Put a clause of exactly ``sizes[s]`` tokens onto ``page[rows[s], starts[s]:]``; all ``[S]``."""
+    def draw(self, rng: np.random.Generator, rows: Ints, starts: Ints, sizes: Ints) -> Slots:
+        """A clause of exactly ``sizes[s]`` tokens for ``page[rows[s], starts[s]:]``; all ``[S]``."""
         # float32 stays 2**-24 below 1, so the sum, in float64, never reaches the next length's share of the scale.
-        frame = np.searchsorted(self._scale, sizes + rng.random(len(sizes), dtype=np.float32), side="right")
-        sheaves = self._sheaves[frame]  # [S, slots]
-        kept = sheaves >= 0
-        at = (starts[:, None] + self._starts[frame])[kept]
-        self._book.write(rng, page, np.broadcast_to(rows[:, None], kept.shape)[kept], at, sheaves[kept])
+        frame = self._scale.searchsorted(sizes + rng.random(len(sizes), dtype=np.float32), side="right")
+        kept, within, sheaves = taken(self._sheaves, self._starts, frame)
+        return self._book.draw(rng, rows.take(kept), starts.take(kept) + within, sheaves)
 
     def _choices(self, weight: Floats) -> Floats:
         """``[room, lengths]`` cumulative chances of the next piece's length.
@@ -221,6 +239,14 @@ class Filler:
         # A length that is not allowed must not be reached by rounding: from the last allowed one on, all is 1.
         cumulative[chance[:, ::-1].cumsum(axis=1)[:, ::-1] <= chance] = 1.0
         return cumulative
+
+
+def taken(sheaves: Ints, starts: Ints, frame: Ints) -> tuple[Ints, Ints, Ints]:
+    """The slots that are there of the frames ``frame`` [M] of a table [F, slots]: each one's place in ``frame``, start
+    and sheaf."""
+    found = sheaves.take(frame, axis=0)
+    there = (found >= 0).ravel().nonzero()[0]
+    return there // found.shape[1], starts.take(frame, axis=0).take(there), found.take(there)
 
 
 def _widened(table: Ints, slots: int) -> Ints:

@@ -53,8 +53,9 @@ def test_every_phrase_of_a_sheaf_is_as_likely_and_stands_where_it_should() -> No
     book, words = small()
     page = np.full((4000, 4), -1)
     rows = np.arange(4000)
-    book.write(np.random.default_rng(0), page, rows, np.full(4000, 1), np.full(4000, book.sheaf["who", 1]))
-    book.write(np.random.default_rng(1), page, rows, np.full(4000, 2), np.full(4000, book.sheaf["did", 2]))
+    who = book.draw(np.random.default_rng(0), rows, np.full(4000, 1), np.full(4000, book.sheaf["who", 1]))
+    did = book.draw(np.random.default_rng(1), rows, np.full(4000, 2), np.full(4000, book.sheaf["did", 2]))
+    book.write(page, [who, did])
     assert (page[:, 0] == -1).all()
     assert {" ".join(words[t] for t in row[2:]) for row in page[:5]} == {"ran home"}
     share = (page[:, 1] == words.index("we")).mean()
@@ -112,9 +113,49 @@ def test_clauses_of_a_wanted_length_fill_it_and_are_many(filler: Filler) -> None
     for size in range(2, LONGEST_CLAUSE + 1):
         page = np.full((300, LONGEST_CLAUSE + 2), -1)
         rows = np.arange(300)
-        filler.write(np.random.default_rng(size), page, rows, np.ones(300, int), np.full(300, size))
+        filler._book.write(
+            page, [filler.draw(np.random.default_rng(size), rows, np.ones(300, int), np.full(300, size))]
+        )
         assert (page[:, 1 : 1 + size] >= 0).all()
         assert (page[:, 0] == -1).all()
         assert (page[:, 1 + size :] == -1).all()
         if size >= 5:
             assert len(np.unique(page, axis=0)) > 200
+
+
+def test_drawing_many_at_once_is_drawing_them_one_by_one() -> None:
+    """The same numbers from the generator, one slot after the other, in plain Python."""
+    book, words = small()
+    sheaves = np.random.default_rng(0).integers(len(book.count), size=200)
+    rows, starts = np.arange(200) // 2, np.arange(200) % 2 * 5
+    page, expected = np.full((100, 10), -1), np.full((100, 10), -1)
+    book.write(
+        page, [book.draw(np.random.default_rng(s), *part) for s, part in enumerate(halves(rows, starts, sheaves))]
+    )
+    for s, part in enumerate(halves(rows, starts, sheaves)):
+        rng = np.random.default_rng(s)
+        for (row, start, sheaf), chance in zip(zip(*part, strict=True), rng.random(100), strict=True):
+            at = book._begin[sheaf] + int(chance * book.count[sheaf]) * book._size[sheaf]
+            phrase = book._flat[at : at + book._size[sheaf]]
+            expected[row, start : start + len(phrase)] = phrase
+    assert (page == expected).all()
+    assert page.max() < len(words)
+
+
+def halves(*arrays: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+    return [tuple(array[:100] for array in arrays), tuple(array[100:] for array in arrays)]
+
+
+def test_regions_are_split_as_if_each_were_alone(filler: Filler) -> None:
+    room = np.random.default_rng(0).integers(3, 90, size=50)
+    room[7] = 0
+    rng, left, columns = np.random.default_rng(1), room.tolist(), []
+    while any(left):
+        chances = rng.random(len(left))
+        column = []
+        for m, chance in enumerate(chances):
+            ends = filler._piece_chance[:, min(left[m], filler._piece_chance.shape[1] - 1)]
+            column.append(Filler.SHORTEST + sum(chance >= end for end in ends) if left[m] else 0)
+            left[m] -= column[-1]
+        columns.append(column)
+    assert filler.split(np.random.default_rng(1), room).tolist() == np.transpose(columns).tolist()
