@@ -68,7 +68,7 @@ class Network(nn.Module):
         self.head = Head(hidden, outputs)
 
     def forward(self, inputs: Tensor, *, keep_input_grad: bool = False) -> Pass:
-        """Run on int64 words [T,B] or float32 numbers [T,B,I].
+        """Run on int64 words [T,B], or numbers [T,B,I] of the parameters' dtype.
 
         With ``keep_input_grad``, ``x.grad`` holds the gradient with respect to x after ``backward()``.
         """
@@ -77,7 +77,7 @@ class Network(nn.Module):
             if keep_input_grad:
                 x.retain_grad()
         else:
-            x = functional.one_hot(inputs, self.vocabulary).float() if self.vocabulary else inputs
+            x = functional.one_hot(inputs, self.vocabulary).to(self.head.weight.dtype) if self.vocabulary else inputs
             x.requires_grad_(keep_input_grad)
         states, traces = self.recurrent(x)
         return Pass(self.head(states if self.every_step else states[-1]), x, traces)

@@ -1,0 +1,119 @@
+"""Computing an inspection: the network of a run as it was at a training step, a probe, and the measures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from diagnostics.inspection import QUANTITIES, Inspection
+from diagnostics.measures.dead import dead, never_on
+from diagnostics.measures.norms import sample_norms
+from diagnostics.measures.saturation import saturated
+from diagnostics.records import Array
+from experiments.inspection.asked import Asked
+from experiments.inspection.probe import Probe
+from experiments.spec import RunSpec
+
+
+class Progress(Protocol):
+    """Hears how far the computation is, and may end it by raising."""
+
+    def __call__(self, share: float, section: str) -> None:
+        """Take the share of the whole that is done, 0 to 1, and the section that is being computed."""
+
+
+Step = Callable[[float], None]
+"""Takes the share of a section that is done, 0 to 1."""
+
+Arrays = dict[str, Array]
+
+
+def inspect(
+    run_id: str, spec: RunSpec, step: int, weights: Mapping[str, Array], asked: Asked, progress: Progress
+) -> Inspection:
+    """Compute what is ``asked`` of the run ``spec`` as it was after ``step`` updates, with the ``weights`` of then.
+
+    Sections that do not apply to the network are left out. Raises ``Refusal`` where the weights do not fit the spec,
+    and whatever ``progress`` raises.
+    """
+    sections = [name for name in asked.sections if name in _SECTIONS]
+    progress(0.0, sections[0] if sections else "")
+    torch.set_num_threads(1)
+    probe = Probe(spec, weights, asked.samples)
+    arrays: Arrays = {}
+    total = sum(_SECTIONS[name][1] for name in sections)
+    done = 0.0
+    for name in sections:
+        section, part = _SECTIONS[name]
+
+        def heard(share: float, name: str = name, done: float = done, part: float = part) -> None:
+            progress((done + part * share) / total, name)
+
+        heard(0.0)
+        found = section(probe, heard)
+        arrays |= {key: _as_recorded(key, values) for key, values in found.items()}
+        done += part
+    progress(1.0, "")
+    readable = [probe.task.readable(probe.batch, index)[0] for index in range(asked.samples)]
+    return Inspection(
+        run_id=run_id,
+        step=step,
+        cell=spec.cell,
+        kind=probe.cell.kind,
+        nonlinearity=spec.cell if probe.cell.kind == "rnn" else "",
+        layers=spec.layers,
+        tokens=tuple(readable),
+        informative_steps=tuple(tuple(map(int, steps)) for steps in probe.batch.informative_steps),
+        loss_step=probe.loss_step,
+        arrays=arrays,
+    )
+
+
+def _as_recorded(name: str, values: Array) -> Array:
+    dtype = QUANTITIES[name].dtype
+    array = np.asarray(values)
+    if dtype == "U":
+        return array.astype(str)
+    with np.errstate(over="ignore"):  # a state beyond float32 was infinite in training too
+        return np.ascontiguousarray(array, dtype)
+
+
+def _states(probe: Probe, step: Step) -> Arrays:
+    found = {"h": probe.h, "saturated": np.stack([saturated(trace, probe.cell.name) for trace in probe.traces])}
+    if probe.c is not None:
+        found["c"] = probe.c
+    if probe.gates is not None:
+        found["gates"] = probe.gates
+    if probe.cell.name == "relu":
+        found["dead"] = np.stack([dead(h) for h in probe.h])
+        found["never_on"] = np.array([never_on(h) for h in probe.h])
+    return found
+
+
+def _profile(probe: Probe, step: Step) -> Arrays:
+    return {"state_grad": state_gradient(probe)}
+
+
+def state_gradient(probe: Probe) -> Array:
+    """The norm of the state gradient of the last answer's loss per sample [L,T,B]; the batch mean is undone."""
+    found = probe.last_answer
+    norms = np.stack([_norms(values) for values in found.grad_h])
+    if found.grad_c is not None:
+        norms = np.hypot(norms, np.stack([_norms(values) for values in found.grad_c]))
+    of_one: Array = norms * norms.shape[2]
+    return of_one
+
+
+def _norms(values: Array) -> Array:
+    norms: Array = sample_norms(torch.from_numpy(values))
+    return norms
+
+
+_SECTIONS: Mapping[str, tuple[Callable[[Probe, Step], Arrays], float]] = {
+    "states": (_states, 1.0),
+    "profile": (_profile, 1.0),
+}
+"""How each section is computed, and its part of the time beside the others'."""
