@@ -79,6 +79,15 @@ COLUMNS: Mapping[str, Column] = {
     "saturated": Column(
         "profile", "f8", ("L", "T"), "share", "share of saturated units (tanh |h|>0.95; gates <0.05 or >0.95; ReLU 0)"
     ),
+    "grad_sizes": Column(
+        "profile",
+        "f8",
+        ("bin", "sum"),
+        "entries, l1, l2²",
+        "count, Σ|g| and Σg² of the whole parameter gradient's entries by size (bins: measures.entry_sizes); pre-clip; "
+        "nan where an entry is not finite, and at steps recorded only because they broke",
+        optional=True,
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 import psutil
 
 import tasks
+from diagnostics.measures.entry_sizes import BINS
 from models.cells import CELLS
 
 SECONDS_AT_MOST = 7 * 24 * 3600.0
@@ -124,7 +125,7 @@ def predict(spec: Sizes) -> Cost:
     memory = states * (4 * (2 * cell.gates + 6) + 24) + 4 * steps_in * batch * (3 * input_size + 2 * task.outputs)
     memory += parameters * 24 + 200 * 2**20
     profiles = -(-spec.steps // (spec.record_every or 1))
-    per_profile = 8 * steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3)
+    per_profile = 8 * (steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3) + 3 * BINS)
     return Cost(spec.steps * step, int(memory), profiles * per_profile + spec.steps * 80, parameters)
 
 

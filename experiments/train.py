@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import tasks
+from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
@@ -169,10 +170,11 @@ class Trainer:
         loss = self._loss(run.outputs, targets)
         loss.backward(retain_graph=self._many)
         value = float(loss.detach())
+        sizes = entry_sizes(self.flat.gradient.cpu().numpy()) if due else NOT_MEASURED
         clipped = self.flat.clip(*self.spec.clip_rule)
         row: dict[str, Array | float] = {}
         if due or not math.isfinite(value) or not math.isfinite(clipped.norm_pre):
-            row.update(profile_step=step, **profile_row(run.traces, run.x.grad, self.spec.cell))
+            row.update(profile_step=step, grad_sizes=sizes, **profile_row(run.traces, run.x.grad, self.spec.cell))
             if self._many:
                 last = self._loss(run.outputs[-1], targets[-1])
                 torch.autograd.grad(last, run.x)  # through every layer, and into nobody's .grad

@@ -88,7 +88,7 @@ def steps_lines(run: Run) -> Iterator[str]:
 
 def profiles_lines(run: Run) -> Iterator[str]:
     """The lines of :func:`profiles_csv`, one by one: a long run's table is larger than one wants in memory."""
-    names = [n for n, c in COLUMNS.items() if c.stream == "profile" and c.axes and n in run.records]
+    names = [n for n, c in COLUMNS.items() if c.stream == "profile" and "T" in c.axes and n in run.records]
     header = ["run", _titled("profile_step"), "layer", "timestep", "steps_back", "token"]
     for name in names:
         banded = COLUMNS[name].axes[-1] == "band"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diagnostics.measures.entry_sizes import BINS, EDGES
 from diagnostics.records import COLUMNS, Records
 from experiments.spec import Refusal, RunSpec
 from experiments.train import Trainer, train
@@ -38,7 +39,7 @@ def test_every_column_has_its_rows_and_its_shape(fields: dict[str, Any]) -> None
     memory = Memory()
     outcome = train(spec, memory)
     records = memory.records
-    sizes = {"L": spec.layers, "T": spec.timesteps, "band": 3}
+    sizes = {"L": spec.layers, "T": spec.timesteps, "band": 3, "bin": BINS, "sum": 3}
     assert records["step"].tolist() == list(range(12))
     assert records["profile_step"].tolist() == list(range(0, 12, spec.record_every or 1))
     assert records["eval_step"].tolist() == list(range(13))
@@ -299,3 +300,22 @@ def test_every_optimiser_learns_a_short_dependency(optimizer: str) -> None:
     outcome, records, _ = trained(spec)
     assert outcome.success > 0.9
     assert records["eval_loss"][-1] < records["eval_loss"][0]
+
+
+def test_the_sizes_of_the_entries_are_those_before_clipping_and_say_what_cutting_does() -> None:
+    """Clipped by value at an edge, the recorded sums give the norm after clipping that was measured."""
+    records = trained(small(cell="gru", clip="value:0.001"))[1]
+    count, total, squares = np.moveaxis(records["grad_sizes"], -1, 0)
+    k = int(np.flatnonzero(EDGES == np.float32(0.001))[0])
+    after = squares[:, : k + 1].sum(1) + float(EDGES[k]) ** 2 * count[:, k + 1 :].sum(1)
+    np.testing.assert_allclose(np.sqrt(squares.sum(1)), records["grad_norm_pre"], rtol=1e-9)
+    np.testing.assert_allclose(np.sqrt(after), records["grad_norm_post"], rtol=1e-6)
+    assert (records["grad_norm_post"] < 0.9 * records["grad_norm_pre"]).any()
+    assert (total[:, k + 1 :].sum(1) > 0).any()
+
+
+def test_a_step_recorded_because_it_broke_has_no_sizes() -> None:
+    outcome, records, _ = trained(wild(steps=200, record_every=50))
+    assert outcome.state == "diverged"
+    assert np.isnan(records["grad_sizes"][-1]).all()
+    assert np.isfinite(records["grad_sizes"][0]).all()

@@ -19,7 +19,7 @@ FACTS = TaskFacts(
     chance_success=1 / 12,
 )
 INFO = {"torch": "2.13.0", "device": "cpu"}
-SIZES = {"L": 2, "T": 5, "band": 3}
+SIZES = {"L": 2, "T": 5, "band": 3, "bin": 4, "sum": 3}
 
 
 def rows(start: int, stop: int, *, optional: bool = False, sizes: dict[str, int] = SIZES) -> dict[str, Array]:
