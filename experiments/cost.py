@@ -17,6 +17,7 @@ import psutil
 
 import tasks
 from diagnostics.measures.entry_sizes import BINS
+from experiments.keep import steps_to_keep
 from models.cells import CELLS
 
 SECONDS_AT_MOST = 7 * 24 * 3600.0
@@ -121,12 +122,14 @@ def predict(spec: Sizes) -> Cost:
         + _PER_PARAMETER * parameters
     )
     # States, gates, their gradients and the float64 copies that the norms are taken from; weights, gradients and
-    # the optimiser's two moments, and one float64 copy of the gradient.
+    # the optimiser's two moments, one float64 copy of the gradient, and the weights before an update.
     memory = states * (4 * (2 * cell.gates + 6) + 24) + 4 * steps_in * batch * (3 * input_size + 2 * task.outputs)
-    memory += parameters * 24 + 200 * 2**20
+    memory += parameters * 28 + 200 * 2**20
     profiles = -(-spec.steps // (spec.record_every or 1))
     per_profile = 8 * (steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3) + 3 * BINS)
-    return Cost(spec.steps * step, int(memory), profiles * per_profile + spec.steps * 80, parameters)
+    weights = 4 * parameters * len(steps_to_keep(spec.steps, 4 * parameters))
+    disk = profiles * per_profile + spec.steps * 80 + weights
+    return Cost(spec.steps * step, int(memory), disk, parameters)
 
 
 @lru_cache(maxsize=64)

@@ -22,6 +22,7 @@ from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
+from experiments.keep import Keeper, steps_to_keep
 from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
@@ -44,6 +45,9 @@ class Recorder(Protocol):
 
     def add(self, columns: Mapping[str, Array]) -> None:
         """Take rows to append: complete streams, each column with the same number of rows as its stream."""
+
+    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+        """Take the weights, float32 by name, as they are after ``step`` updates; each step at most once, rising."""
 
     def stop_requested(self) -> bool:
         """Whether the run should end after this step; called at every step."""
@@ -70,6 +74,8 @@ def train(spec: RunSpec, recorder: Recorder) -> Outcome:
     """
     trainer = Trainer(spec)
     recorder.begin(trainer.task.facts(trainer.facts_rng), trainer.info())
+    kept = Keeper(steps_to_keep(spec.steps, 4 * trainer.flat.parameters.numel()), trainer.weights, recorder.keep)
+    kept.after(0)
     rows = Rows(recorder)
     rows.add(trainer.measure(0))
     state: Literal["finished", "diverged", "stopped"] = "finished"
@@ -81,6 +87,7 @@ def train(spec: RunSpec, recorder: Recorder) -> Outcome:
         if detail:
             state = "diverged"
             break
+        kept.after(done)
         stop = recorder.stop_requested()
         if done % trainer.eval_every == 0 or done == spec.steps or stop:
             rows.add(trainer.measure(done))
@@ -89,6 +96,7 @@ def train(spec: RunSpec, recorder: Recorder) -> Outcome:
             state, detail = "stopped", f"stopped at step {done} of {spec.steps}"
             break
     rows.flush()
+    kept.after(done - (state == "diverged"), at_end=True)
     return Outcome(state, done, detail, trainer.last_loss, trainer.last_success)
 
 
@@ -136,6 +144,7 @@ class Trainer:
         self._update_parameters = optimizer(
             spec.optimizer, spec.learning_rate, self.flat.parameters, self.flat.gradient
         )
+        self._finite = self.flat.parameters.detach().clone()
         self._held_out = self.task.held_out(spec.seed, HELD_OUT)
         self._many = self.task.wiring == "many-to-many"
         assert spec.record_every is not None  # resolved by the spec
@@ -160,7 +169,8 @@ class Trainer:
     def step(self, step: int) -> tuple[dict[str, Array | float], str]:
         """One update: its row of records, and a sentence if training diverged in it, else "".
 
-        Where the loss is not finite no update is made, and the step's profile is recorded whether it was due or not.
+        Where the loss is not finite no update is made, and one that leaves parameters not finite is taken back; the
+        step's profile is recorded then, whether it was due or not.
         """
         due = step % self._record_every == 0
         batch = self.task.batch(self._batches, self.spec.batch)
@@ -193,13 +203,20 @@ class Trainer:
         )
         return row, trouble
 
+    def weights(self) -> dict[str, Array]:
+        """A copy of the weights as they are, by the names of the network's state."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.network.state_dict().items()}
+
     def _update(self, step: int, loss: float, clipped: Clipped) -> str:
         if not math.isfinite(loss):
             return f"diverged at step {step}: the loss is {loss:g}"
+        parameters = self.flat.parameters.detach()
+        self._finite.copy_(parameters)
         self._update_parameters()
         name = self.flat.first_non_finite()
         if name is None:
             return ""
+        parameters.copy_(self._finite)
         held = [f"{n} {what}" for n, what in ((clipped.nan_count, "nan"), (clipped.inf_count, "inf")) if n]
         cause = f"the gradient held {' and '.join(held)}" if held else "the update overflowed"
         return f"diverged at step {step}: {cause}, which left {name} not finite"

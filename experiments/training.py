@@ -73,6 +73,9 @@ class _Nowhere:
     def add(self, columns: Mapping[str, Array]) -> None:
         """Nothing to keep."""
 
+    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+        """Nothing to keep."""
+
     def stop_requested(self) -> bool:
         """Nobody asks."""
         return False

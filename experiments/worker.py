@@ -83,6 +83,10 @@ class StoreRecorder:
         """Append rows."""
         self._writer.append(columns)
 
+    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+        """Keep the weights of a step."""
+        self._writer.keep(step, weights)
+
     def stop_requested(self) -> bool:
         """Whether the run should end after this step. Called at every step, it looks now and then."""
         now_s = time.monotonic()

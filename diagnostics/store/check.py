@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from diagnostics.records import Records
-from diagnostics.store import run_file
+from diagnostics.store import run_file, weights
 from diagnostics.store.catalog import Catalog
 from diagnostics.store.database import reading
 from diagnostics.store.errors import StoreError
@@ -94,10 +94,20 @@ def _content(connection: sqlite3.Connection, path: Path, row: RunRow) -> Iterato
         else:
             sound.append(records)
     yield from _order(path, sound)
+    if gone := weights.missing(connection):
+        yield f"{path.name} is damaged: {gone}"
+    kept = []
+    for step, _, fault in weights.scan(connection):
+        kept.append(step)
+        if fault:
+            yield f"{path.name} is damaged: {fault}"
     end = documents.get("end")
     if isinstance(end, dict) and row.state in ENDED:
         if end.get("chunks") != count:
             yield f"{path.name} holds {count} chunks where {end.get('chunks')} were written"
+        if not gone and end.get("weights", []) != kept:
+            wrote = end.get("weights", [])
+            yield f"{path.name} holds the weights of the steps {kept} where those of {wrote} were written"
         if end.get("state") != row.state:
             yield f"{path.name} says that the run ended as {end.get('state')}, and the catalog says {row.state}"
 

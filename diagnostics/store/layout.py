@@ -37,6 +37,10 @@ class Layout:
         """What the workers print."""
         return self.root / "logs"
 
+    def inspections(self, run_id: str) -> Path:
+        """What was asked and found about the inside of a run; it can all be computed again."""
+        return self.root / "inspections" / checked(run_id)
+
     def make(self) -> None:
         """Create the folders that are missing."""
         for folder in (self.root, self.runs, self.locks, self.logs):

@@ -1,7 +1,8 @@
 """One run's file: what was asked, what was recorded in numbered chunks, and how it ended.
 
 Table ``document`` holds strict JSON by name (``run``, ``facts``, ``info``, ``end``), each with the CRC-32 of its name
-and text. Table ``chunk`` holds the records (see ``packing``), numbered from 1 without gaps, one transaction each.
+and text. Table ``chunk`` holds the records (see ``packing``), numbered from 1 without gaps, one transaction each. Table
+``weights`` holds the weights that were kept (see ``weights``); files of format version 1 have none.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from diagnostics.records import Records
+from diagnostics.store import weights
 from diagnostics.store.database import Format, connect, reading, stamp, told, transaction, version_of
 from diagnostics.store.errors import StoreError
 from diagnostics.store.packing import checksum, pack, unpack
 from diagnostics.strict_json import dumps, loads
 
-FORMAT = Format("a run file", 0x67725272, 1, ("document", "chunk"))
+FORMAT = Format("a run file", 0x67725272, 2, ("document", "chunk"))
 
 SCHEMA: Mapping[str, str] = {
     "document": "CREATE TABLE document (name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL, crc INTEGER NOT NULL)",
     "chunk": "CREATE TABLE chunk (seq INTEGER PRIMARY KEY NOT NULL, header TEXT NOT NULL, payload BLOB NOT NULL,"
     " crc INTEGER NOT NULL)",
+    "weights": weights.TABLE,
 }
+SCHEMA_1 = {name: statement for name, statement in SCHEMA.items() if name != "weights"}
+"""Of files of version 1."""
 
 
 class RunFile:
@@ -36,6 +41,7 @@ class RunFile:
         """Make the file ``path`` with the document ``run`` = ``about``; it appears whole or not at all."""
         self.path = path
         self.seq = 0
+        self.kept: list[int] = []
         fresh = path.with_name(path.name + ".new")
         with told(path):
             fresh.unlink(missing_ok=True)
@@ -72,6 +78,17 @@ class RunFile:
             )
         self.seq = seq
         return seq
+
+    def keep(self, step: int, values: Mapping[str, Any]) -> None:
+        """Write the weights of a training step, float32 by name; then ``kill -9`` does not lose them.
+
+        Raises ``ValueError`` where they are no such arrays, or weights of this step are there already.
+        """
+        if step < 0 or step in self.kept:
+            raise ValueError(f"step must be one whose weights are not kept yet, from 0, but got {step}")
+        with told(self.path), transaction(self._connection):
+            weights.insert(self._connection, step, values)
+        self.kept.append(step)
 
     def close(self) -> None:
         """Fold the log into the file, so that it can be copied alone, and let go of it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from diagnostics.records import Run
-from diagnostics.store import locks, run_file
+from diagnostics.records import Array, Run
+from diagnostics.store import locks, run_file, weights
 from diagnostics.store.catalog import Catalog
 from diagnostics.store.check import Finding, check
 from diagnostics.store.errors import StoreError
@@ -113,6 +114,28 @@ class Store:
         info: Mapping[str, Any] = reader.documents.get("info", {})
         return info
 
+    def weights_steps(self, run_id: str) -> tuple[int, ...]:
+        """The training steps whose weights the run has kept so far, rising; 0 is before any update."""
+        self.row(run_id)
+        path = self.layout.run_file(run_id)
+        if not path.exists():
+            return ()
+        with run_file.opened(path) as connection:
+            return weights.steps(connection, path)
+
+    def weights(self, run_id: str, step: int) -> dict[str, Array]:
+        """The weights that the run had after ``step`` updates, float32 by the names of the network's state.
+
+        Raises ``StoreError`` where they were not kept, or are damaged.
+        """
+        kept = self.weights_steps(run_id)
+        if step not in kept:
+            there = f"but at the steps {', '.join(map(str, kept))}" if kept else "nor at any other"
+            raise StoreError(f"run {run_id} has not kept its weights at step {step}, {there}")
+        path = self.layout.run_file(run_id)
+        with run_file.opened(path) as connection:
+            return weights.read(connection, path, step)
+
     def run_file(self, run_id: str) -> Path:
         """Where the run's file lies. It is complete by itself once the run has ended; before, use ``copy_run_file``."""
         return self.layout.run_file(run_id)
@@ -157,6 +180,7 @@ class Store:
             path = self.layout.run_file(run_id)
             for file in (path, *sidecars(path), self.layout.run_lock(run_id), self.layout.reserve(run_id)):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(self.layout.inspections(run_id), ignore_errors=True)
         return removed
 
     def request_stop(self, run_id: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnostics.records import Records
-from diagnostics.store import packing, run_file
+from diagnostics.store import packing, run_file, weights
 from diagnostics.store.catalog import Catalog
 from diagnostics.store.database import told
 from diagnostics.store.errors import StoreError
@@ -32,7 +32,8 @@ def take_in(
 ) -> str:
     """Check the whole of ``source``, copy its content into a file of our own making, and list it; returns the new id.
 
-    Nothing but documents and chunks whose checksums hold comes along, and nothing is written where anything is wrong.
+    Nothing but documents, chunks and weights whose checksums hold comes along, and nothing is written where anything is
+    wrong.
     """
     if not catalog.writable:
         raise StoreError(f"the store {layout.root} is open for reading only, so nothing can be imported")
@@ -48,22 +49,30 @@ def take_in(
             _refuse_foreign_schema(connection, name)
             documents = run_file.documents(connection, path)
             chunks = run_file.chunks(connection, path)
+            kept = {step: weights.read(connection, path, step) for step in weights.steps(connection, path)}
     if documents.get("run", {}).get("spec") != encode(spec):
         raise StoreError(f"the file of run {name!r} does not hold the run that its spec describes")
     if len({tuple(shape.items()) for chunk in chunks if (shape := packing.layout(chunk))}) > 1:
         raise StoreError(f"the file of run {name!r} mixes profiles of different shapes")
     facts_of(documents.get("facts"))
     end = documents.get("end", {"state": "interrupted", "detail": "it was still running when it was exported"})
-    if end.get("state") not in ENDED or end.get("chunks", len(chunks)) != len(chunks):
+    end = {"weights": list(kept), **end}
+    whole = end.get("chunks", len(chunks)) == len(chunks) and end["weights"] == list(kept)
+    if end.get("state") not in ENDED or not whole:
         raise StoreError(f"the file of run {name!r} is not complete")
-    return _list(layout, catalog, spec, name, documents | {"end": end}, chunks, comparison, comparison_name)
+    return _list(layout, catalog, spec, name, documents | {"end": end}, chunks, kept, comparison, comparison_name)
 
 
 def _refuse_foreign_schema(connection: sqlite3.Connection, name: str) -> None:
     """Views, triggers and other tables have no place in a run file, and could answer our questions at their will."""
-    found = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
-    if [tuple(row) for row in found] != [("table", n, sql) for n, sql in sorted(run_file.SCHEMA.items())]:
+    found = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    there = {tuple(row) for row in found}
+    if there not in (
+        {("table", *table) for table in schema.items()} for schema in (run_file.SCHEMA, run_file.SCHEMA_1)
+    ):
         raise StoreError(f"the file of run {name!r} holds tables or views that no run file has")
+    if weights.too_large(connection):
+        raise StoreError(f"the file of run {name!r} holds more than {weights.AT_MOST_BYTES} bytes of weights")
 
 
 def _list(
@@ -73,6 +82,7 @@ def _list(
     name: str,
     documents: Mapping[str, Any],
     chunks: list[Records],
+    kept: Mapping[int, weights.Weights],
     comparison: str | None,
     comparison_name: str,
 ) -> str:
@@ -82,6 +92,8 @@ def _list(
     try:
         for chunk in chunks:
             file.append(chunk)
+        for step, values in kept.items():
+            file.keep(step, values)
         file.put(**{**documents, "end": {**documents["end"], "chunks": file.seq}})
         file.close()
         ended = summary(documents, Records.concatenate(chunks))

@@ -73,6 +73,13 @@ class RunWriter:
         self._done |= summary({}, records)
         return seq
 
+    def keep(self, step: int, weights: Mapping[str, Any]) -> None:
+        """Keep the weights that the run has after ``step`` updates: float32 arrays by the names of the network's state.
+
+        Raises ``ValueError`` where they are no such arrays or kept already, ``DiskFullError`` where there is no room.
+        """
+        self._opened().keep(step, weights)
+
     def heartbeat(self) -> None:
         """Tell the catalog that the worker lives, and how far it is: about ten milliseconds, most of them the disk's."""
         self._catalog.beat(self.run_id, self._done)
@@ -125,7 +132,7 @@ class RunWriter:
         except StoreError:
             return
         with contextlib.suppress(DiskFullError):
-            file.put(end={**end, "chunks": file.seq})
+            file.put(end={**end, "chunks": file.seq, "weights": sorted(file.kept)})
         file.close()
 
     def _opened(self) -> RunFile:

@@ -15,6 +15,7 @@ class Memory:
         self.parts: list[Records] = []
         self.facts: TaskFacts | None = None
         self.info: Mapping[str, str] = {}
+        self.weights: dict[int, Mapping[str, Array]] = {}
         self.asked = 0
         self._stop_after = stop_after
 
@@ -24,6 +25,10 @@ class Memory:
 
     def add(self, columns: Mapping[str, Array]) -> None:
         self.parts.append(Records(columns))
+
+    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+        assert step not in self.weights
+        self.weights[step] = weights
 
     def stop_requested(self) -> bool:
         self.asked += 1

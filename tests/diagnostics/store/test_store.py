@@ -195,7 +195,7 @@ def test_a_run_left_running_in_a_read_only_store_does_not_say_running(store, fin
 def test_a_run_file_of_a_newer_version_says_so_where_it_cannot_be_read(store, finished):
     path = store.run_file(finished)
     with closing(sqlite3.connect(path)) as file:
-        file.execute("PRAGMA user_version=2")
+        file.execute("PRAGMA user_version=3")
     assert store.read(finished).records.rows("step") == 6
     with closing(sqlite3.connect(path)) as file:
         file.execute("UPDATE chunk SET header = 'a new format' WHERE seq = 2")
