@@ -36,7 +36,7 @@ def test_many_entries_of_any_shape_over_all_sizes() -> None:
 @pytest.mark.parametrize("edge", EDGES)
 def test_an_entry_at_an_edge_is_below_it_and_its_neighbour_is_not(edge: np.float32) -> None:
     at, above = entry_sizes(np.array([-edge])), entry_sizes(np.array([np.nextafter(edge, np.float32(np.inf))]))
-    k = int(np.flatnonzero(EDGES == edge)[0])
+    k = int(np.flatnonzero(edge == EDGES)[0])
     assert at[k, 0] == above[k + 1, 0] == 1
 
 

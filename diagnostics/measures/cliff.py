@@ -1,0 +1,117 @@
+"""The cliff: the loss of a network of one unit that runs for T steps, its gradient, and descent on it.
+
+    x_t = w σ(x_{t−1}) + b,  x_0 = ½,      E(w, b) = (σ(x_T) − 0.7)²
+
+The gradient goes forward with the state, u_t = ∂x_t/∂w and v_t = ∂x_t/∂b:
+
+    u_t = σ(x_{t−1}) + w σ′(x_{t−1}) u_{t−1},   v_t = 1 + w σ′(x_{t−1}) v_{t−1},   ∂E = 2 (σ(x_T) − 0.7) σ′(x_T) ∂x_T
+
+On the line b = ½ − w σ(½) the state stays at ½, and with m = w σ′(½) the sum is closed, v_T = (m^T − 1)/(m − 1): where
+m > 1 it grows with m^T, and there the wall stands.
+
+Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013, figure 6; drawn
+again as figure 10.17 in Goodfellow, Bengio and Courville, "Deep Learning", 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diagnostics.records import Array
+
+TARGET = 0.7
+FIRST_STATE = 0.5
+LONGEST, MOST_STEPS = 100, 200
+"""The largest unit length T and number of updates: what is computed while a person looks."""
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x), written so that no x overflows."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+
+
+def wall(w: Array) -> Array:
+    """The b at which the state stays at ½: where the wall stands, wherever w σ′(½) > 1."""
+    return np.asarray(FIRST_STATE - w * sigmoid(np.asarray(FIRST_STATE)))
+
+
+def steepest_growth(w: float) -> float:
+    """m = w σ′(½): the factor per step at the wall; a wall stands where it is above 1."""
+    return float(w * (s := sigmoid(np.asarray(FIRST_STATE))) * (1 - s))
+
+
+def loss(w: Array, b: Array, T: int) -> Array:
+    """E for ``w`` and ``b`` of one shape, or of shapes that go together."""
+    x = np.full(np.broadcast_shapes(np.shape(w), np.shape(b)), FIRST_STATE)
+    for _ in range(T):
+        x = w * sigmoid(x) + b
+    return np.asarray((sigmoid(x) - TARGET) ** 2)
+
+
+def loss_and_gradient(w: Array, b: Array, T: int) -> tuple[Array, Array, Array]:
+    """E, ∂E/∂w and ∂E/∂b, each of the shape of ``w`` and ``b``."""
+    x = np.full(np.broadcast_shapes(np.shape(w), np.shape(b)), FIRST_STATE)
+    u, v = np.zeros_like(x), np.zeros_like(x)
+    for _ in range(T):
+        s = sigmoid(x)
+        growth = w * s * (1 - s)
+        x, u, v = w * s + b, s + growth * u, 1 + growth * v
+    s = sigmoid(x)
+    outer = 2 * (s - TARGET) * s * (1 - s)
+    return np.asarray((s - TARGET) ** 2), outer * u, outer * v
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Gradient descent from one start; arrays ``[updates + 1]``, the start first."""
+
+    w: Array
+    b: Array
+    loss: Array
+    norm: Array
+    """Norm of the gradient at each place, before clipping."""
+    threshold: float
+    """Infinite where nothing is clipped."""
+
+    @property
+    def clipped(self) -> int:
+        """How many of the updates were clipped."""
+        return int(np.count_nonzero(self.norm[:-1] > self.threshold))
+
+    @property
+    def longest(self) -> tuple[int, float]:
+        """The longest update, counted from 1, and its length."""
+        lengths = np.hypot(np.diff(self.w), np.diff(self.b))
+        return (int(np.argmax(lengths)) + 1, float(lengths.max())) if lengths.size else (0, 0.0)
+
+
+def descend(w: float, b: float, *, step_size: float, threshold: float, T: int, updates: int) -> tuple[Descent, Descent]:
+    """Descend from (w, b) twice: as the gradient says, and clipped by norm at ``threshold``.
+
+    Raises ``ValueError`` where T is not 1 to 100, ``updates`` not 1 to 200, or another argument not finite or, for
+    step size and threshold, not above 0.
+    """
+    for name, value, most in (("T", T, LONGEST), ("updates", updates, MOST_STEPS)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} must be from 1 to {most}, but got {value}")
+    for name, number in (("step_size", step_size), ("threshold", threshold)):
+        if not (np.isfinite(number) and number > 0):
+            raise ValueError(f"{name} must be a finite number above 0, but got {number}")
+    for name, number in (("w", w), ("b", b)):
+        if not np.isfinite(number):
+            raise ValueError(f"{name} must be a finite number, but got {number}")
+    limits = np.array([np.inf, threshold])
+    place = np.array([[w, w], [b, b]], dtype=np.float64)  # both descents at once
+    went = []
+    for update in range(updates + 1):
+        E, dw, db = loss_and_gradient(place[0], place[1], T)
+        norm = np.hypot(dw, db)
+        went.append((*place, E, norm))
+        if update < updates:
+            factor = np.minimum(1.0, limits / np.maximum(norm, np.finfo(np.float64).tiny))
+            place = place - step_size * factor * np.stack([dw, db])
+    ws, bs, losses, norms = np.moveaxis(np.array(went), 0, -1)
+    one, other = (Descent(*parts, float(limit)) for *parts, limit in zip(ws, bs, losses, norms, limits, strict=True))
+    return one, other
