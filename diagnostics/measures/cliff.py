@@ -113,5 +113,5 @@ def descend(w: float, b: float, *, step_size: float, threshold: float, T: int, u
             factor = np.minimum(1.0, limits / np.maximum(norm, np.finfo(np.float64).tiny))
             place = place - step_size * factor * np.stack([dw, db])
     ws, bs, losses, norms = np.moveaxis(np.array(went), 0, -1)
-    one, other = (Descent(*parts, float(limit)) for *parts, limit in zip(ws, bs, losses, norms, limits, strict=True))
-    return one, other
+    raw, clipped = (Descent(ws[i], bs[i], losses[i], norms[i], float(limits[i])) for i in (0, 1))
+    return raw, clipped

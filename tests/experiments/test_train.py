@@ -306,7 +306,7 @@ def test_the_sizes_of_the_entries_are_those_before_clipping_and_say_what_cutting
     """Clipped by value at an edge, the recorded sums give the norm after clipping that was measured."""
     records = trained(small(cell="gru", clip="value:0.001"))[1]
     count, total, squares = np.moveaxis(records["grad_sizes"], -1, 0)
-    k = int(np.flatnonzero(EDGES == np.float32(0.001))[0])
+    k = int(np.flatnonzero(np.float32(0.001) == EDGES)[0])
     after = squares[:, : k + 1].sum(1) + float(EDGES[k]) ** 2 * count[:, k + 1 :].sum(1)
     np.testing.assert_allclose(np.sqrt(squares.sum(1)), records["grad_norm_pre"], rtol=1e-9)
     np.testing.assert_allclose(np.sqrt(after), records["grad_norm_post"], rtol=1e-6)
