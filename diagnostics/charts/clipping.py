@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.charts.bands import add_band
 from diagnostics.charts.blocks import block_edges, block_peak, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
 from diagnostics.charts.labels import run_labels, safe, spoken
@@ -18,6 +19,8 @@ from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, abse
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.numbers import number, percent
+from diagnostics.measures.seed_verdict import span
+from diagnostics.measures.seeds import Envelope, Group, envelope, groups, singles, spread
 from diagnostics.records import Array, Run
 
 TITLE = "What clipping does to the gradient's norm"
@@ -30,19 +33,23 @@ _HEAD_PX = {1: 40, 2: 58}
 
 
 class Panel(NamedTuple):
-    """One run's norms, l2 over all parameters, in float64; arrays of one length."""
+    """The norms of a run, or of runs over their seeds: l2 over all parameters, in float64; arrays of one length."""
 
     label: str
     colour: int
     remark: str
     step: Array
     pre: Array
+    """Of several runs the median over the seeds; so is ``post``."""
     post: Array
+    pre_range: Envelope | None
+    """From the least to the greatest seed; None for a single run."""
     threshold: float
     """The norm above which clipping by norm engages; nan for any other rule."""
     rails: Rails
-    """Training steps whose pre-clip norm is exactly 0, infinite, or not a number."""
-    diverged_step: int | None
+    """Training steps whose pre-clip norm is exactly 0, infinite, or not a number, in any of the runs."""
+    diverged_steps: tuple[int, ...]
+    """The first step of each run whose loss was not a finite number."""
 
 
 class Prepared(NamedTuple):
@@ -56,26 +63,38 @@ class Prepared(NamedTuple):
     """Why there is no panel, where there is none."""
 
 
-def prepare(runs: Sequence[Run]) -> Prepared:
-    """Gather the norms of runs; above 600 steps each point is the largest of a block, so that no peak is lost."""
-    labels, looks = run_labels(runs), styles(runs)
+def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
+    """Gather the norms of runs; above 600 steps each point is the largest of a block, so that no peak is lost.
+
+    With ``over_seeds`` runs that differ only in their seed share a panel: the median of those that came so far, in a
+    band from the least to the greatest.
+    """
+    bundles = groups(runs) if over_seeds else singles(runs)
+    faces = [group.face for group in bundles]
     panels = tuple(
-        _panel(run, label, style.colour)
-        for run, label, style in zip(runs, labels, looks, strict=True)
-        if run.records.rows("step")
+        _panel(group, label, style.colour)
+        for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True)
+        if any(run.records.rows("step") for run in group.runs)
     )
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
     points = "every step" if block == 1 else f"each point the largest of up to {block} steps"
+    seeds = "lines: median over the seeds; bands: lowest to highest seed" if over_seeds else ""
     origin = Origin(
         "clipping",
         ids(runs),
-        f"Norm of the gradient of all parameters, l2 · solid: pre-clip, dashed: post-clip · {points}",
+        " · ".join(
+            filter(
+                None,
+                ("Norm of the gradient of all parameters, l2", "solid: pre-clip, dashed: post-clip", points, seeds),
+            )
+        ),
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
             "unit": "l2",
-            "reduction": f"largest of blocks of up to {block} steps",
+            "reduction": "; ".join(filter(None, (f"largest of blocks of up to {block} steps", seeds))),
             "clip": "pre-clip and post-clip",
             "clipped_share": {run.id: _json_share(run) for run in runs},
+            "over_seeds": over_seeds,
         },
     )
     shared = _decades(panels)
@@ -89,24 +108,38 @@ def _json_share(run: Run) -> float | None:
     return share if math.isfinite(share) else None
 
 
-def _panel(run: Run, label: str, colour: int) -> Panel:
-    records = run.records
-    step, pre, post = records["step"], records["grad_norm_pre"], records["grad_norm_post"]
-    broken = np.flatnonzero(~np.isfinite(records["loss"]))
-    broken_at = int(step[broken[0]]) if broken.size else None
-    edges = block_edges(len(step), MOST_POINTS)
-    rule = str(run.spec.get("clip", ""))
+def _panel(group: Group, label: str, colour: int) -> Panel:
+    begun = [run for run in group.runs if run.records.rows("step")]
+    longest = max((run.records["step"] for run in begun), key=len)
+    edges = block_edges(len(longest), MOST_POINTS)
+    pre, post = (_peaks(begun, name, len(longest)) for name in ("grad_norm_pre", "grad_norm_post"))
+    broken = [(run.records["step"], np.flatnonzero(~np.isfinite(run.records["loss"]))) for run in begun]
+    diverged = tuple(int(step[at[0]]) for step, at in broken if at.size)
+    rails = [rails_of(run.records["step"], run.records["grad_norm_pre"]) for run in begun]
+    rule = str(group.runs[0].spec.get("clip", ""))
     return Panel(
         label=label,
         colour=colour,
-        remark=_remark(rule, clipped_share(records["clip_factor"]), broken_at),
-        step=step[edges[:-1]],
-        pre=_drawable(block_peak(np.where(np.isfinite(pre), pre, 0.0), MOST_POINTS)),
-        post=_drawable(block_peak(np.where(np.isfinite(post), post, 0.0), MOST_POINTS)),
+        remark=_remark(rule, [clipped_share(run.records["clip_factor"]) for run in begun], diverged, len(group.runs)),
+        step=longest[edges[:-1]],
+        pre=pre.median,
+        post=post.median,
+        pre_range=pre if group.several else None,
         threshold=_threshold(rule),
-        rails=rails_of(step, pre),
-        diverged_step=broken_at,
+        rails=Rails(*(np.unique(np.concatenate(parts)) for parts in zip(*rails, strict=True))),
+        diverged_steps=diverged,
     )
+
+
+def _peaks(runs: Sequence[Run], name: str, length: int) -> Envelope:
+    """The largest of each block of steps, drawable on a log axis, over the runs; the shorter ones end earlier."""
+    found = []
+    for run in runs:
+        values = run.records[name]
+        padded = np.zeros(length)
+        padded[: len(values)] = np.where(np.isfinite(values), values, 0.0)
+        found.append(_drawable(block_peak(padded, MOST_POINTS)))
+    return envelope(found)
 
 
 def _drawable(values: Array) -> Array:
@@ -122,15 +155,19 @@ def _threshold(rule: str) -> float:
         return math.nan
 
 
-def _remark(rule: str, share: float, diverged_step: int | None) -> str:
-    end = "" if diverged_step is None else f"; diverged at step {diverged_step}"
+def _remark(rule: str, shares: Sequence[float], diverged: Sequence[int], runs: int) -> str:
+    end = ""
+    if diverged:
+        first, last = min(diverged), max(diverged)
+        when = f"at step {first}" if first == last else f"at steps {first} to {last}"
+        end = f"; {f'{len(diverged)} of {runs} ' if runs > 1 else ''}diverged {when}"
     kind, _, value = rule.partition(":")
     if kind == "none" or not kind:
         return f"not clipped{end}"
     how = f"by norm at {_short(value)}" if kind == "norm" else f"each entry at ±{_short(value)}"
-    if share == 0:
+    if not any(share != 0 for share in shares):
         return f"never clipped, {how}{end}"
-    return f"clipped on {percent(share)} of the steps, {how}{end}"
+    return f"clipped on {span(spread(shares), percent)} of the steps, {how}{end}"
 
 
 def _short(value: str) -> str:
@@ -141,7 +178,9 @@ def _short(value: str) -> str:
 
 
 def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
+    ranges = [part for panel in panels if panel.pre_range for part in (panel.pre_range.low, panel.pre_range.high)]
     parts = [part[np.isfinite(part)] for panel in panels for part in (panel.pre, panel.post)]
+    parts += [part[np.isfinite(part)] for part in ranges]
     parts += [np.array([panel.threshold]) for panel in panels if panel.threshold > 0]
     values = np.concatenate(parts) if parts else np.empty(0)
     if not values.size:
@@ -215,13 +254,13 @@ def _draw_panel(figure: go.Figure, look: Frame, prepared: Prepared, i: int, colu
     )
     if special:
         _rail(figure, look, panel, x, r, (high - rail * 0.9, high))
-    if panel.diverged_step is not None:
+    for step in panel.diverged_steps:
         figure.add_shape(
             type="line",
             xref=x,
             yref="paper",
-            x0=panel.diverged_step,
-            x1=panel.diverged_step,
+            x0=step,
+            x1=step,
             y0=low,
             y1=high,
             line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
@@ -246,7 +285,10 @@ def _norms(figure: go.Figure, look: Frame, panel: Panel, x: str, y: str) -> None
     """Draw the norms, with what clipping cut off shaded between them."""
     colour = look.theme.lines[panel.colour]
     lines = _lines(look, colour)
-    whole = bool(np.isfinite(panel.pre).all() and np.isfinite(panel.post).all())
+    # What clipping cut off is shaded between the lines of one run; of several their range is, and not both.
+    whole = panel.pre_range is None and bool(np.isfinite(panel.pre).all() and np.isfinite(panel.post).all())
+    if panel.pre_range is not None:
+        add_band(figure, panel.step, panel.pre_range, colour, "before clipping", y, x)
     ends = panel.step[[0, -1]]
     for name, step, values in (
         ("threshold", ends, np.full(2, panel.threshold)),

@@ -86,7 +86,8 @@ class Origin:
 
     def revision(self) -> str:
         """Return what zoom and legend choices hang on: the same runs in the same figure keep them."""
-        return f"{self.figure}:{','.join(self.run_ids)}"
+        together = ":seeds" if self.facts.get("over_seeds") else ""
+        return f"{self.figure}:{','.join(self.run_ids)}{together}"
 
 
 def ids(runs: Sequence[Run]) -> tuple[str, ...]:

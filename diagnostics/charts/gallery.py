@@ -16,8 +16,9 @@ from diagnostics.records import Run
 class Figure:
     """One figure: ``draw(prepare(runs))`` is a plotly Figure.
 
-    ``per_run`` figures take exactly one run. Where ``follows_step`` holds, ``prepare`` takes ``at_step``, the training
-    step that the slider chose. ``draw`` takes ``theme`` and ``size``.
+    ``per_run`` figures take exactly one run; the others take ``over_seeds``, which draws runs that differ only in their
+    seed as one. Where ``follows_step`` holds, ``prepare`` takes ``at_step``, the training step that the slider chose.
+    ``draw`` takes ``theme`` and ``size``.
     """
 
     key: str

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.charts.bands import add_band
 from diagnostics.charts.blocks import block_edges, block_mean, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
@@ -17,7 +18,8 @@ from diagnostics.charts.rails import MARKS, add_ground, rail_axis
 from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, percent
-from diagnostics.records import Array, Records, Run
+from diagnostics.measures.seeds import Envelope, Group, envelope, groups, on_one_grid, singles
+from diagnostics.records import Array, Run
 
 TITLE = "Does it learn? Loss and success"
 MOST_POINTS = 600
@@ -25,25 +27,35 @@ _PLOT_PX = 430
 _TITLE_CHARACTERS = 24.0
 """How many average characters of an axis title fit along one panel; two lines fit beside it."""
 _RAIL = (0.95, 1.0)
+_OVER_SEEDS = "lines: median over the seeds; bands: lowest to highest seed"
 _LOG_FROM = 20.0
 """The loss axis turns logarithmic where a loss is this many times that of knowing nothing."""
 
 
 class Curve(NamedTuple):
-    """One run's learning; ``step`` and ``loss`` have one length, the three of the held-out set another."""
+    """The learning of a run, or of runs over their seeds; ``step`` and ``loss`` have one length."""
 
     label: str
     style: Style
     step: Array
     loss: Array
-    """Training loss, the mean of each block of steps; finite or nan."""
+    """Training loss, the mean of each block of steps of the median over the seeds; finite or nan."""
     eval_step: Array
-    eval_loss: Array
-    eval_success: Array
-    broken: int | None
-    """The first training step whose loss was not a finite number."""
-    broken_as: int
-    """NAN or INFINITE, as the loss was at that step; VALUE where none was."""
+    eval_loss: Envelope
+    """On the held-out set, over the seeds measured by then; of a single run the three agree."""
+    eval_success: Envelope
+    broken: tuple[Broken, ...]
+    """The runs that met a loss that was not a finite number."""
+    runs: int
+
+
+class Broken(NamedTuple):
+    """The first training step of a run whose loss was not a finite number, and what it was: NAN or INFINITE."""
+
+    step: int
+    kind: int
+    name: str
+    """Which seed; empty for a single run."""
 
 
 class Prepared(NamedTuple):
@@ -64,16 +76,19 @@ class Prepared(NamedTuple):
     """Why there is no curve, where there is none."""
 
 
-def prepare(runs: Sequence[Run]) -> Prepared:
+def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     """Gather loss and success of runs; where their tasks differ, so may the values that knowing nothing gives.
 
-    Where a run has more than 600 steps its training loss is the mean of blocks, and the caption says so.
+    Where a run has more than 600 steps its training loss is the mean of blocks, and the caption says so. With
+    ``over_seeds`` runs that differ only in their seed are one curve: the median of those that came so far, in a band
+    from the least to the greatest; each run whose loss broke keeps its own mark.
     """
-    labels, looks = run_labels(runs), styles(runs)
+    bundles = groups(runs) if over_seeds else singles(runs)
+    faces = [group.face for group in bundles]
     curves = tuple(
-        _curve(run.records, label, style)
-        for run, label, style in zip(runs, labels, looks, strict=True)
-        if run.records.rows("step") or run.records.rows("eval")
+        _curve(group, label, style)
+        for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True)
+        if group in _begun([group])
     )
     facts = [run.facts for run in runs if run.facts is not None]
     loss_name = _common([fact.loss_name for fact in facts], "loss")
@@ -85,12 +100,15 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         "learning",
         ids(runs),
         f"Thin: training loss of each step's batch{reduced} · thick: the held-out set · dotted: knowing nothing"
-        + (f" · loss: {safe(loss_name)}" if loss_name != "loss" else ""),
+        + (f" · loss: {safe(loss_name)}" if loss_name != "loss" else "")
+        + (f" · {_OVER_SEEDS}{_uneven(bundles, curves)}" if over_seeds else ""),
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
             "unit": f"{loss_name}; success as a share",
-            "reduction": f"mean over the batch; mean of blocks of up to {block} steps",
+            "reduction": f"mean over the batch; mean of blocks of up to {block} steps"
+            + (f"; {_OVER_SEEDS}" if over_seeds else ""),
             "clip": "not a gradient",
+            "over_seeds": over_seeds,
         },
     )
     success_name = _common([fact.success_name for fact in facts], "success")
@@ -124,24 +142,55 @@ def _axis_title(text: str) -> str:
     return wrap(safe(short(text, int(1.6 * _TITLE_CHARACTERS))), _TITLE_CHARACTERS)
 
 
-def _curve(records: Records, label: str, style: Style) -> Curve:
-    loss = records["loss"] if "loss" in records else np.empty(0)
-    step = records["step"] if "step" in records else np.empty(0)
-    broken = np.flatnonzero(~np.isfinite(loss))
+def _curve(group: Group, label: str, style: Style) -> Curve:
+    loss = envelope([_finite(_column(run, "loss")) for run in group.runs]).median
     edges = block_edges(len(loss), MOST_POINTS)
-    reduced = block_mean(loss, MOST_POINTS)
-    empty = np.empty(0)
+    taken = [_column(run, "eval_step") for run in group.runs]
+    grid, losses = on_one_grid(taken, [_finite(_column(run, "eval_loss")) for run in group.runs])
+    _, successes = on_one_grid(taken, [_column(run, "eval_success") for run in group.runs])
+    longest = max((_column(run, "step") for run in group.runs), key=len)
     return Curve(
         label=label,
         style=style,
-        step=step[edges[:-1]] if len(loss) else empty,
-        loss=np.where(np.isfinite(reduced), reduced, np.nan),
-        eval_step=records.get("eval_step", empty),
-        eval_loss=records.get("eval_loss", empty),
-        eval_success=records.get("eval_success", empty),
-        broken=int(step[broken[0]]) if broken.size else None,
-        broken_as=int(kinds(loss[broken[:1]])[0]) if broken.size else VALUE,
+        step=longest[edges[:-1]] if len(loss) else np.empty(0),
+        loss=block_mean(loss, MOST_POINTS),
+        eval_step=grid,
+        eval_loss=envelope(losses),
+        eval_success=envelope(successes),
+        broken=tuple(one for run in group.runs if (one := _broken_at(run, group.several)) is not None),
+        runs=len(group.runs),
     )
+
+
+def _column(run: Run, name: str) -> Array:
+    return run.records.get(name, np.empty(0))
+
+
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _broken_at(run: Run, several: bool) -> Broken | None:
+    loss = _column(run, "loss")
+    broken = np.flatnonzero(~np.isfinite(loss))
+    if not broken.size:
+        return None
+    name = f"seed {run.spec.get('seed')}" if several else ""
+    return Broken(int(run.records["step"][broken[0]]), int(kinds(loss[broken[:1]])[0]), name)
+
+
+def _uneven(bundles: Sequence[Group], curves: Sequence[Curve]) -> str:
+    """Say of which groups the seeds did not come equally far, so that the end of a line is not taken for all."""
+    said = []
+    for group, curve in zip(_begun(bundles), curves, strict=True):
+        done = sorted(run.records.rows("step") for run in group.runs)
+        if done[0] != done[-1]:
+            said.append(f"{curve.label}: {done.count(done[-1])} of {curve.runs} came to step {done[-1]}")
+    return "".join(f" · {line}" for line in said)
+
+
+def _begun(bundles: Sequence[Group]) -> list[Group]:
+    return [g for g in bundles if any(run.records.rows("step") or run.records.rows("eval") for run in g.runs)]
 
 
 def _needs_log(curves: Sequence[Curve], chance: Sequence[float]) -> bool:
@@ -153,11 +202,19 @@ def describe(prepared: Prepared) -> str:
     """Say what the figure shows, for those who cannot see it."""
     said = []
     for curve in prepared.curves:
-        success = f"success {percent(float(curve.eval_success[-1]))}" if len(curve.eval_success) else "not measured yet"
-        broken = "" if curve.broken is None else f", loss {MEANINGS[curve.broken_as]} at training step {curve.broken}"
+        success = f"success {_last(curve.eval_success)}" if len(curve.eval_step) else "not measured yet"
+        broken = "".join(
+            f", {one.name + ' ' if one.name else ''}loss {MEANINGS[one.kind]} at training step {one.step}"
+            for one in curve.broken
+        )
         said.append(f"{curve.label}: {success}{broken}")
     chance = f"Knowing nothing gives success {' or '.join(percent(share) for share in prepared.chance_success)}"
     return spoken([TITLE.replace("?", ":"), *said, chance])
+
+
+def _last(success: Envelope) -> str:
+    low, median, high = (float(part[-1]) for part in success[:3])
+    return percent(median) + ("" if low == high else f" ({percent(low)} to {percent(high)})")
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -166,6 +223,11 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if not prepared.curves:
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
     figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [curve.label for curve in prepared.curves])
+    for curve in prepared.curves:
+        if curve.runs > 1:
+            colour = look.theme.lines[curve.style.colour]
+            add_band(figure, curve.eval_step, curve.eval_loss, colour, curve.label, "y")
+            add_band(figure, curve.eval_step, curve.eval_success, colour, curve.label, "y2")
     for curve in prepared.curves:
         _loss(figure, look, curve, prepared.loss_name)
         _success(figure, look, curve)
@@ -193,7 +255,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 def _loss_axis(prepared: Prepared) -> dict[str, object]:
     if not prepared.log_loss:
         return {"type": "linear", "rangemode": "tozero"}
-    parts = [part for curve in prepared.curves for part in (curve.loss, curve.eval_loss)]
+    parts = [part for curve in prepared.curves for part in (curve.loss, curve.eval_loss.low, curve.eval_loss.high)]
     values = np.concatenate([*parts, prepared.chance_loss])
     values = values[kinds(values) == VALUE]
     decades = math.floor(math.log10(values.min()) - 0.05), math.ceil(math.log10(values.max()) + 0.05)
@@ -213,21 +275,32 @@ def _loss(figure: go.Figure, look: Frame, curve: Curve, loss_name: str) -> None:
     )
     figure.add_scatter(
         x=wire(curve.eval_step),
-        y=wire(curve.eval_loss),
+        y=wire(curve.eval_loss.median),
         **_strong(look, curve),
         showlegend=False,
-        hovertemplate=f"after %{{x}} updates<br>held-out {loss_name} %{{y:.4g}}<extra>{curve.label}</extra>",
+        **_hover(curve, curve.eval_loss, f"held-out {loss_name}", ":.4g"),
     )
 
 
 def _success(figure: go.Figure, look: Frame, curve: Curve) -> None:
     figure.add_scatter(
         x=wire(curve.eval_step),
-        y=wire(curve.eval_success),
+        y=wire(curve.eval_success.median),
         yaxis="y2",
         **_strong(look, curve),
-        hovertemplate=f"after %{{x}} updates<br>success %{{y:.1%}}<extra>{curve.label}</extra>",
+        **_hover(curve, curve.eval_success, "success", ":.1%"),
     )
+
+
+def _hover(curve: Curve, over: Envelope, what: str, form: str) -> dict[str, object]:
+    text = f"after %{{x}} updates<br>{what} %{{y{form}}}"
+    if curve.runs == 1:
+        return {"hovertemplate": f"{text}<extra>{curve.label}</extra>"}
+    text += f" (%{{customdata[0]{form}}} to %{{customdata[1]{form}}})<br>%{{customdata[2]}} of {curve.runs} seeds"
+    return {
+        "hovertemplate": f"{text}<extra>{curve.label}</extra>",
+        "customdata": np.stack([over.low, over.high, over.seeds], axis=1).astype(np.float32),
+    }
 
 
 def _strong(look: Frame, curve: Curve) -> dict[str, object]:
@@ -275,25 +348,28 @@ def _chance(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
 
 def _broken(figure: go.Figure, look: Frame, prepared: Prepared) -> bool:
     """Mark where a loss stopped being finite with ✕ (nan) or ▲ (infinite) at the top of the loss's plot."""
-    broken = [curve for curve in prepared.curves if curve.broken is not None]
+    broken = [(curve, one) for curve in prepared.curves for one in curve.broken]
     if not broken:
         return False
-    for curve in broken:
+    for curve, one in broken:
         colour = look.theme.lines[curve.style.colour]
         figure.add_scatter(
-            x=[curve.broken],
+            x=[one.step],
             y=[0.5],
             yaxis="y3",
             mode="markers",
             marker={
-                "symbol": MARKS[curve.broken_as],
+                "symbol": MARKS[one.kind],
                 "size": 1.3 * look.size.marker,
                 "color": colour,
                 "line": {"width": look.size.thin + 1, "color": colour},
             },
             legendgroup=curve.label,
             showlegend=False,
-            hovertemplate=f"training step %{{x}}: loss {MEANINGS[curve.broken_as]}<extra>{curve.label}</extra>",
+            hovertemplate=(
+                f"training step %{{x}}: loss {MEANINGS[one.kind]}<extra>{curve.label}"
+                f"{' · ' + one.name if one.name else ''}</extra>"
+            ),
         )
     figure.update_layout(yaxis3=rail_axis(_RAIL, "not finite", anchor="x"))
     add_ground(figure, look, _RAIL, xref="paper")

@@ -1,4 +1,4 @@
-"""The state gradient against steps back from the loss, on a log axis, runs overlaid with bands over the batch."""
+"""The state gradient against steps back from the loss, on a log axis, with bands over the batch or the seeds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.charts.bands import stretches
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
-from diagnostics.charts.series import VALUE, Snapshot, absent, kinds, moment, ratios, received, snapshot, subject
+from diagnostics.charts.series import (
+    VALUE,
+    Sheaf,
+    absent,
+    drawn_from,
+    kinds,
+    ratios,
+    received,
+    reduction,
+    sheaf,
+    subject,
+    training_steps,
+)
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, steps
 from diagnostics.measures.reach import REACH_THRESHOLD, reach
+from diagnostics.measures.seeds import groups, singles
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run
 
@@ -28,16 +42,18 @@ _NARROW_CHARACTERS = 85.0
 
 
 class Line(NamedTuple):
-    """One run's profile by lag; arrays ``[K + 1]``, index k is k steps back from the loss."""
+    """The profile of a run, or of runs over their seeds, by lag; arrays ``[K + 1]``, index k is k steps back."""
 
     label: str
     style: Style
-    training_step: int
+    training_steps: tuple[int, int]
+    """The first and the last training step that it is from; one run has one."""
     word: str
     distance: int
-    p05: Array
+    low: Array
+    """The lower edge of the band: the 5th percentile over the batch, or the least seed."""
     median: Array
-    p95: Array
+    high: Array
     gradient: Array
     """The median before any division, l2."""
     rails: Rails
@@ -55,7 +71,9 @@ class Prepared(NamedTuple):
     """Why there is no line, where there is none."""
 
 
-def prepare(runs: Sequence[Run], at_step: int | None = None, normalise: bool = True) -> Prepared:
+def prepare(
+    runs: Sequence[Run], at_step: int | None = None, normalise: bool = True, over_seeds: bool = False
+) -> Prepared:
     """Take each run's profile nearest to training step ``at_step``, the newest where None.
 
     The newest of a run that has ended is its newest with a gradient to show.
@@ -63,59 +81,60 @@ def prepare(runs: Sequence[Run], at_step: int | None = None, normalise: bool = T
     With ``normalise`` every value is divided by the run's median at the loss, so that runs with losses of different
     size compare; without, values are l2 norms. A profile without a finite positive value at the loss cannot be
     divided: all its values are then not a number, and say so.
+
+    With ``over_seeds`` runs that differ only in their seed are one line: the median of their medians, each divided by
+    its own value at the loss, in a band from the least to the greatest.
     """
-    labels, looks = run_labels(runs), styles(runs)
-    lines, shown, steps = [], [], {}
-    for run, label, style in zip(runs, labels, looks, strict=True):
-        shot = snapshot(run, at_step)
-        if run.facts is not None and shot is not None:
-            lines.append(_line(run, label, style, shot, normalise))
-            shown.append((label, shot))
-            steps[run.id] = shot.training_step
+    bundles = groups(runs) if over_seeds else singles(runs)
+    faces = [group.face for group in bundles]
+    found = [
+        (label, group, sheaf(group, at_step, over_seeds))
+        for label, group in zip(run_labels(faces), bundles, strict=True)
+    ]
+    lines = [
+        _line(face, label, style, one, normalise)
+        for face, style, (label, _, one) in zip(faces, styles(faces), found, strict=True)
+        if face.facts is not None and one is not None
+    ]
+    quantity = f"{subject(runs)} ÷ its value at the loss" if normalise else f"{subject(runs)}, l2 norm"
     origin = Origin(
         "profile",
         ids(runs),
-        _caption(subject(runs), moment(shown), normalise),
+        f"{quantity} · {reduction(over_seeds)} · pre-clip · {drawn_from(found)}",
         {
-            "training_steps": steps,
+            "training_steps": training_steps([one for *_, one in found]),
             "unit": "ratio of l2 norms" if normalise else "l2",
-            "reduction": "median over the batch; band 5th to 95th percentile",
+            "reduction": reduction(over_seeds),
             "clip": "pre-clip",
+            "over_seeds": over_seeds,
         },
     )
     return Prepared(origin, tuple(lines), _decades(lines), normalise, absent(runs, "gradient profile"))
 
 
-def _line(run: Run, label: str, style: Style, shot: Snapshot, normalise: bool) -> Line:
-    facts = run.facts
+def _line(face: Run, label: str, style: Style, one: Sheaf, normalise: bool) -> Line:
+    facts = face.facts
     assert facts is not None
-    at_loss = shot.at_loss if normalise else 1.0
-    p05, median, p95 = (ratios(values, at_loss) for values in (shot.p05, shot.median, shot.p95))
-    # An exact zero is one whatever it is compared with.
-    median = np.where(shot.median == 0, 0.0, median)
+    low, median, high = one.ratio if normalise else one.gradient
+    steps_of = [shot.training_step for _, shot in one.shots]
     return Line(
         label=label,
         style=style,
-        training_step=shot.training_step,
+        training_steps=(min(steps_of), max(steps_of)),
         word=safe(name_word(short(facts.tokens[facts.loss_step - facts.distance], 18))),
         distance=facts.distance,
-        p05=p05,
+        low=low,
         median=median,
-        p95=p95,
-        gradient=shot.median,
+        high=high,
+        gradient=one.gradient.median,
         rails=rails_of(np.arange(len(median)), median),
     )
-
-
-def _caption(gradient: str, at: str, normalise: bool) -> str:
-    quantity = f"{gradient} ÷ its value at the loss" if normalise else f"{gradient}, l2 norm"
-    return f"{quantity} · median and 5–95 % band over the batch · pre-clip · {at}"
 
 
 def _decades(lines: Sequence[Line]) -> tuple[int, int]:
     """Return the whole decades that hold every drawable median and upper band edge."""
     values = np.concatenate(
-        [part[kinds(part) == VALUE] for line in lines for part in (line.median, line.p95)] or [[1.0]]
+        [part[kinds(part) == VALUE] for line in lines for part in (line.median, line.high)] or [[1.0]]
     )
     if not values.size:
         return -2, 1
@@ -131,10 +150,10 @@ def describe(prepared: Prepared) -> str:
 def _said(line: Line) -> str:
     if not (np.isfinite(line.gradient[0]) and line.gradient[0] > 0):
         return f"{line.label}: the gradient at the loss is {number(float(line.gradient[0]))}"
-    reached, of = reach(line.gradient), len(line.gradient) - 1
-    below = line.gradient[reached] < REACH_THRESHOLD * line.gradient[0]
+    reached, of = reach(line.median), len(line.median) - 1
+    below = line.median[reached] < REACH_THRESHOLD * line.median[0]
     how = f"falls below 1 % after {reached} of {steps(of)}" if below else f"stays above 1 % for all {steps(of)}"
-    at = float(ratios(line.gradient[line.distance], line.gradient[0]))
+    at = float(ratios(line.median[line.distance], line.median[0]))
     return f"{line.label}: {how}, {line.word} receives {received(at)}"
 
 
@@ -166,12 +185,12 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 def _band(figure: go.Figure, look: Frame, line: Line, lowest: int, alpha: float) -> None:
     """Fill between the percentiles; a lower edge of exactly 0 lies at minus infinity, so the fill leaves the axis."""
     lag = np.arange(len(line.median))
-    upper, lower = kinds(line.p95) == VALUE, kinds(line.p05) == VALUE
-    bottom = np.where(lower, line.p05, 10.0 ** (lowest - 30))
-    for piece in _stretches(upper & ((line.p05 == 0) | lower)):
+    upper, lower = kinds(line.high) == VALUE, kinds(line.low) == VALUE
+    bottom = np.where(lower, line.low, 10.0 ** (lowest - 30))
+    for piece in stretches(upper & ((line.low == 0) | lower)):
         figure.add_scatter(
             x=wire(np.concatenate([lag[piece], lag[piece][::-1]])),
-            y=np.concatenate([line.p95[piece], bottom[piece][::-1]]),
+            y=np.concatenate([line.high[piece], bottom[piece][::-1]]),
             mode="none",
             fill="toself",
             fillcolor=faded(look.theme.lines[line.style.colour], alpha),
@@ -179,12 +198,6 @@ def _band(figure: go.Figure, look: Frame, line: Line, lowest: int, alpha: float)
             showlegend=False,
             hoverinfo="skip",
         )
-
-
-def _stretches(present: Array) -> list[slice]:
-    """Return the stretches of consecutive True values that are at least two long."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(np.int8), [0]])))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]
 
 
 def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None:
@@ -204,10 +217,15 @@ def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None
         connectgaps=False,
         customdata=line.gradient,
         hovertemplate=(
-            f"%{{x}} steps back<br>{ratio}%{{customdata:.2e}} (l2, pre-clip)<br>training step {line.training_step}"
+            f"%{{x}} steps back<br>{ratio}%{{customdata:.2e}} (l2, pre-clip)<br>training step {_when(line)}"
             f"<extra>{line.label}</extra>"
         ),
     )
+
+
+def _when(line: Line) -> str:
+    first, last = line.training_steps
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _places(prepared: Prepared) -> list[tuple[int, str, int]]:

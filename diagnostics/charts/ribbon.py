@@ -21,18 +21,19 @@ from diagnostics.charts.series import (
     SYMBOLS,
     UNDERWAY,
     VALUE,
-    Snapshot,
+    Sheaf,
     absent,
+    drawn_from,
     ending,
     kinds,
     log10,
-    moment,
-    ratios,
     received,
-    snapshot,
+    sheaf,
     subject,
+    training_steps,
 )
 from diagnostics.measures.numbers import number
+from diagnostics.measures.seeds import Group, groups, singles
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
 
@@ -73,50 +74,59 @@ class Prepared(NamedTuple):
     """Why there is no ribbon, where there is none."""
 
 
-def prepare(runs: Sequence[Run], at_step: int | None = None, columns: float = COLUMNS) -> Prepared:
+def prepare(
+    runs: Sequence[Run], at_step: int | None = None, columns: float = COLUMNS, over_seeds: bool = False
+) -> Prepared:
     """Lay out each run's example sentence and look up the gradient that reaches every word of it.
 
     ``at_step`` picks the profile recorded nearest to that training step, the newest where None (of a run that has
     ended the newest with a gradient to show); ``columns`` is the width of a line in average characters. Runs that have
-    not said their task yet are left out.
+    not said their task yet are left out. With ``over_seeds`` runs that differ only in their seed are one ribbon, the
+    median over them at every timestep, under the first one's sentence.
     """
-    labels = run_labels(runs)
-    told = [(run, label) for run, label in zip(runs, labels, strict=True) if run.facts is not None]
-    ribbons, shown, steps = [], [], {}
-    for run, label in told:
-        shot = snapshot(run, at_step)
-        ribbons.append(_ribbon(run, label, shot, columns))
-        if shot is not None:
-            shown.append((label, shot))
-            steps[run.id] = shot.training_step
-    caption = (
-        f"{subject(runs)} at each word ÷ its value at the loss · median over the batch · pre-clip · {moment(shown)}"
+    bundles = groups(runs) if over_seeds else singles(runs)
+    faces = [group.face for group in bundles]
+    found = [
+        (label, group, sheaf(group, at_step, over_seeds))
+        for label, group, face in zip(run_labels(faces), bundles, faces, strict=True)
+        if face.facts is not None
+    ]
+    reduction = "median over the batch" + (", then over the seeds" if over_seeds else "")
+    origin = Origin(
+        "ribbon",
+        ids(runs),
+        f"{subject(runs)} at each word ÷ its value at the loss · {reduction} · pre-clip · {drawn_from(found)}",
+        {
+            "training_steps": training_steps([one for *_, one in found]),
+            "unit": "ratio of l2 norms",
+            "reduction": reduction,
+            "clip": "pre-clip",
+            "over_seeds": over_seeds,
+        },
     )
-    origin = Origin("ribbon", ids(runs), caption, {"training_steps": steps, **_PROVENANCE})
     nothing = absent(runs, "gradient profile", waiting="Waiting for the first run to say its sentence…")
-    return Prepared(origin, tuple(ribbons), columns, nothing)
+    ribbons = tuple(_ribbon(group, label, one, columns) for label, group, one in found)
+    return Prepared(origin, ribbons, columns, nothing)
 
 
-_PROVENANCE = {"unit": "ratio of l2 norms", "reduction": "median over the batch", "clip": "pre-clip"}
-
-
-def _ribbon(run: Run, label: str, shot: Snapshot | None, columns: float) -> Ribbon:
+def _ribbon(group: Group, label: str, one: Sheaf | None, columns: float) -> Ribbon:
+    run = group.face
     facts = run.facts
     assert facts is not None
     T = len(facts.tokens)
     lag = facts.loss_step - np.arange(T)
     gradient, ratio, kind = np.full(T, np.nan), np.full(T, np.nan), np.full(T, -1, dtype=np.int8)
-    if shot is not None:
+    if one is not None:
         before = slice(0, facts.loss_step + 1)
-        gradient[before] = shot.median[::-1]
-        ratio[before] = ratios(gradient[before], shot.at_loss)
+        gradient[before] = one.gradient.median[::-1]
+        ratio[before] = one.ratio.median[::-1]
         kind[before] = kinds(gradient[before])
         # Without a value at the loss nothing can be compared with it; zeros and infinities stay what they are.
         kind[before] = np.where(np.isnan(ratio[before]) & (kind[before] == VALUE), NAN, kind[before])
     step = facts.loss_step - facts.distance
     return Ribbon(
         label=label,
-        remark=_absent(run) if shot is None else _remark(facts, gradient[step], ratio[step]),
+        remark=_absent(run) if one is None else _remark(facts, gradient[step], ratio[step]),
         tokens=tuple(safe(token) for token in facts.tokens),
         answer=safe(facts.answer),
         layout=arrange(facts.tokens, facts.answer, facts.informative_steps, columns),

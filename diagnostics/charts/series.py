@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from diagnostics.measures.numbers import number
-from diagnostics.measures.profile import bands_by_lag, profile_column
+from diagnostics.measures.profile import Band, bands_by_lag, profile_column
+from diagnostics.measures.seeds import Group, envelope
 from diagnostics.records import Array, Run
 
 VALUE, ZERO, INFINITE, NAN = 0, 1, 2, 3
@@ -50,6 +51,87 @@ class Snapshot(NamedTuple):
     def comparable(self) -> bool:
         """Whether the values can be given as ratios to the one at the loss."""
         return bool(np.isfinite(self.at_loss) and self.at_loss > 0)
+
+
+class Sheaf(NamedTuple):
+    """The profiles of a group's runs nearest to one training step, by lag; a group may be a single run."""
+
+    shots: tuple[tuple[Run, Snapshot], ...]
+    """The runs whose profiles these are."""
+    ratio: Band
+    """Gradient ÷ gradient at the loss, each run by its own: over the batch for a single run, else over the seeds."""
+    gradient: Band
+    """The gradient itself, l2."""
+    left_out: tuple[Run, ...]
+    """Runs with a profile that has no finite positive value at the loss, which others are not compared with."""
+
+
+def sheaf(group: Group, at_step: int | None, over_seeds: bool) -> Sheaf | None:
+    """Return the profiles of a group, or None where none of its runs has recorded one.
+
+    With ``over_seeds`` a band is the least and the greatest of the runs' batch medians and its middle their median,
+    and nan at a lag of one run is nan for all; without, the group has one run and its band is that over the batch.
+    """
+    found = [(run, shot) for run in group.runs if (shot := snapshot(run, at_step)) is not None]
+    if not found:
+        return None
+    comparable = [(run, shot) for run, shot in found if shot.comparable] or found[:1]
+    comparable = [(run, shot) for run, shot in comparable if len(shot.median) == len(comparable[0][1].median)]
+    if over_seeds:
+        ratio = _over([_ratio(shot.median, shot) for _, shot in comparable])
+        gradient = _over([shot.median for _, shot in comparable])
+    else:
+        shot = comparable[0][1]
+        ratio = Band(*(_ratio(values, shot) for values in (shot.p05, shot.median, shot.p95)))
+        gradient = Band(shot.p05, shot.median, shot.p95)
+    kept = {run.id for run, _ in comparable}
+    return Sheaf(tuple(comparable), ratio, gradient, tuple(run for run, _ in found if run.id not in kept))
+
+
+def _ratio(values: Array, shot: Snapshot) -> Array:
+    # An exact zero is one whatever it is compared with.
+    return np.where(values == 0, 0.0, ratios(values, shot.at_loss))
+
+
+def _over(medians: Sequence[Array]) -> Band:
+    low, median, high, count = envelope(medians)
+    return Band(*(np.where(count == len(medians), values, np.nan) for values in (low, median, high)))
+
+
+def drawn_from(found: Sequence[tuple[str, Group, Sheaf | None]]) -> str:
+    """Say which training steps profiles are from, and, over seeds, of which groups some runs are not among them."""
+    shown = [
+        (label if not group.several else f"{label}, seed {run.spec.get('seed')}", shot)
+        for label, group, one in found
+        if one is not None
+        for run, shot in one.shots
+    ]
+    said = [moment(shown)]
+    for label, group, one in found:
+        missing = len(group.runs) - len(one.shots) - len(one.left_out) if one is not None else len(group.runs)
+        if group.several and missing:
+            said.append(f"{label}: {missing} of {len(group.runs)} without a profile{_yet(group)}")
+        if group.several and one is not None and one.left_out:
+            said.append(
+                f"{label}: {len(one.left_out)} of {len(group.runs)} left out, with no finite gradient at the loss"
+            )
+    return " · ".join(said)
+
+
+def _yet(group: Group) -> str:
+    return " yet" if any(run.state in UNDERWAY for run in group.runs) else ""
+
+
+def training_steps(found: Sequence[Sheaf | None]) -> dict[str, int]:
+    """Return the training step of each run's profile, by the run's id."""
+    return {run.id: shot.training_step for one in found if one is not None for run, shot in one.shots}
+
+
+def reduction(over_seeds: bool) -> str:
+    """Say in a caption what line and band are."""
+    if over_seeds:
+        return "median over the batch, then over the seeds; band from the lowest to the highest seed"
+    return "median and 5–95 % band over the batch"
 
 
 def subject(runs: Sequence[Run]) -> str:

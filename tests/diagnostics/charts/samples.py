@@ -169,3 +169,22 @@ def story(gap: int = 40, steps: int = 500, count: int = 120) -> list[Run]:
             )
         )
     return runs
+
+
+def seeds_story(seeds: Sequence[int] = (0, 1, 2)) -> list[Run]:
+    """tanh and LSTM over seeds that lie apart by known factors: seed s decays by 0.02 s more per step."""
+    facts = france_facts(40)
+    k = np.arange(facts.loss_step + 1)
+    return [
+        run_of(
+            np.tile(0.1 * (base - 0.02 * seed) ** k, (5, 1)),
+            facts=facts,
+            name=f"{cell} · seed {seed}",
+            run_id=f"r-{cell}{seed}",
+            spec={"cell": cell, "seed": seed},
+            success=[1 / 12, 0.5 + 0.1 * seed, 0.7 + 0.1 * seed],
+            steps=50,
+        )
+        for cell, base in (("tanh", 0.7), ("lstm", 0.99))
+        for seed in seeds
+    ]

@@ -61,7 +61,7 @@ def test_divergence_is_marked_and_said() -> None:
     loss = np.array([2.0, 3.0, np.inf])
     run = run_of(powers(0.9, 8, 2), facts=FACTS, loss=loss, pre=np.ones(3), state="diverged", spec={"clip": "none"})
     found = clipping.prepare([run]).panels[0]
-    assert found.diverged_step == 2
+    assert found.diverged_steps == (2,)
     assert found.remark == "not clipped; diverged at step 2"
 
 

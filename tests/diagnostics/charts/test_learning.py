@@ -5,7 +5,7 @@ import pytest
 
 from diagnostics.charts import learning
 from diagnostics.charts.labels import text_width
-from diagnostics.charts.series import INFINITE, NAN, VALUE
+from diagnostics.charts.series import INFINITE, NAN
 from tests.diagnostics.charts.samples import facts_of, france_facts, powers, run_of
 
 FACTS = facts_of(9, 6)
@@ -20,8 +20,8 @@ def test_the_losses_are_those_recorded() -> None:
     found = curve(loss, (0.5, 0.75, 1.0))
     np.testing.assert_array_equal(found.loss, loss)
     np.testing.assert_array_equal(found.step, np.arange(50))
-    np.testing.assert_array_equal(found.eval_success, [0.5, 0.75, 1.0])
-    assert (found.broken, found.broken_as) == (None, VALUE)
+    np.testing.assert_array_equal(found.eval_success.median, [0.5, 0.75, 1.0])
+    assert found.broken == ()
 
 
 def test_many_steps_become_means_of_blocks_and_the_caption_says_so() -> None:
@@ -38,7 +38,7 @@ def test_the_first_loss_that_is_no_number_is_marked(value: float, kind: int) -> 
     loss[20:] = value
     run = run_of(powers(0.9, 8, 2), facts=FACTS, loss=loss, state="diverged")
     prepared = learning.prepare([run])
-    assert (prepared.curves[0].broken, prepared.curves[0].broken_as) == (20, kind)
+    assert prepared.curves[0].broken == ((20, kind, ""),)
     mark = next(trace for trace in learning.draw(prepared).data if trace.yaxis == "y3")
     assert list(mark.x) == [20]
 

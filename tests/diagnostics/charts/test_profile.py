@@ -12,8 +12,8 @@ def test_ratios_and_bands_are_to_the_median_at_the_loss() -> None:
     (line,) = profile.prepare([run_of(powers(0.8, 44), facts=FACTS, band=(0.5, 3.0))]).lines
     k = np.arange(45)
     np.testing.assert_allclose(line.median, 0.8**k, rtol=1e-12)
-    np.testing.assert_allclose(line.p05, 0.5 * 0.8**k, rtol=1e-12)
-    np.testing.assert_allclose(line.p95, 3.0 * 0.8**k, rtol=1e-12)
+    np.testing.assert_allclose(line.low, 0.5 * 0.8**k, rtol=1e-12)
+    np.testing.assert_allclose(line.high, 3.0 * 0.8**k, rtol=1e-12)
     np.testing.assert_allclose(line.gradient, 0.1 * 0.8**k, rtol=1e-12)
     assert (line.word, line.distance) == ("“E”", 40)
 
