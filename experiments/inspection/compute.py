@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from diagnostics.inspection import QUANTITIES, Inspection
+from diagnostics.measures import jacobian, lyapunov, products, theory
 from diagnostics.measures.dead import dead, never_on
+from diagnostics.measures.decay import decay
 from diagnostics.measures.norms import sample_norms
+from diagnostics.measures.profile import middle
 from diagnostics.measures.saturation import saturated
 from diagnostics.records import Array
 from experiments.inspection.asked import Asked
@@ -112,8 +115,85 @@ def _norms(values: Array) -> Array:
     return norms
 
 
+def _theory(probe: Probe, step: Step) -> Arrays:
+    recurrent = [probe.w_hh(layer) for layer in range(probe.spec.layers)]
+    backwards = state_gradient(probe)[:, probe.loss_step :: -1]
+    return {
+        "sigma_max": np.array([theory.sigma_max(w_hh) for w_hh in recurrent]),
+        "spectral_radius": np.array([theory.spectral_radius(w_hh) for w_hh in recurrent]),
+        "gamma": np.full(len(recurrent), theory.gamma(probe.cell.name)),
+        "eigenvalues": np.stack([theory.eigenvalues(w_hh) for w_hh in recurrent]),
+        "decay": np.array([decay(_median(by_lag, axis=1)).factor for by_lag in backwards]),
+    }
+
+
+def _jacobians(probe: Probe, step: Step) -> Arrays:
+    at = jacobian.inspected_steps(probe.task.length)
+    lags = products.product_lags(probe.loss_step)
+    values, of_products = [], []
+    for layer, path in enumerate(_trajectories(probe)):
+
+        def first(share: float, layer: int = layer) -> None:
+            step((layer + _ONE_STEP * share) / probe.spec.layers)
+
+        def then(share: float, layer: int = layer) -> None:
+            step((layer + _ONE_STEP + (1 - _ONE_STEP) * share) / probe.spec.layers)
+
+        values.append(_median(jacobian.singular_values(path, at, first), axis=1))
+        found = products.product_singular_values(path, probe.loss_step, lags, then)
+        of_products.append(_median(found, axis=1))
+    return {
+        "jacobian_steps": at,
+        "singular_values": np.stack(values),
+        "product_lags": lags,
+        "product_singular_values": np.stack(of_products),
+    }
+
+
+_ONE_STEP = 0.2
+"""The part of the time of the section that the Jacobians of single steps take beside their products."""
+
+
+def _lyapunov(probe: Probe, step: Step) -> Arrays:
+    found = []
+    for layer, path in enumerate(_trajectories(probe)):
+
+        def heard(share: float, layer: int = layer) -> None:
+            step((layer + share) / probe.spec.layers)
+
+        found.append(lyapunov.lyapunov(path, last=probe.loss_step, progress=heard))
+    return {
+        "lyapunov": np.stack([spectrum.exponents for spectrum in found]),
+        "lyapunov_error": np.stack([spectrum.error for spectrum in found]),
+    }
+
+
+def _trajectories(probe: Probe) -> list[jacobian.Trajectory]:
+    """The way of each layer through its states."""
+    H = probe.spec.hidden
+    return [
+        jacobian.Trajectory(
+            probe.cell.name,
+            probe.w_hh(layer),
+            probe.h[layer],
+            c=None if probe.c is None else probe.c[layer],
+            gates=None if probe.gates is None else probe.gates[layer],
+            b_hn=probe.b_hh(layer)[2 * H :] if probe.cell.kind == "gru" else None,
+        )
+        for layer in range(probe.spec.layers)
+    ]
+
+
+def _median(values: Array, axis: int) -> Array:
+    """The median along an axis, in which infinities are ordinary values and nan makes nan."""
+    return middle(np.moveaxis(values, axis, 0))
+
+
 _SECTIONS: Mapping[str, tuple[Callable[[Probe, Step], Arrays], float]] = {
     "states": (_states, 1.0),
     "profile": (_profile, 1.0),
+    "theory": (_theory, 1.0),
+    "jacobians": (_jacobians, 20.0),
+    "lyapunov": (_lyapunov, 10.0),
 }
 """How each section is computed, and its part of the time beside the others'."""
