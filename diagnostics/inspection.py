@@ -118,7 +118,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     ),
     "answer_steps": Quantity("itemised", ("A",), "timestep", "timesteps τ whose loss was taken by itself", "i8"),
     "itemised": Quantity(
-        "itemised", ("L", "A", "T"), "l2", "norm of ∂L_τ/∂h_k, median over the samples; pre-clip; batch mean undone"
+        "itemised",
+        ("L", "A", "T"),
+        "l2",
+        "norm of ∂L_τ/∂s_k (s is h, or h and c together), median over the samples; pre-clip; batch mean undone",
     ),
     "lag_profile": Quantity("itemised", ("L", "T"), "l2", "mean of itemised over the pairs that lie k steps apart"),
     "chunk": Quantity("truncation", ("M",), "timesteps", "chunk lengths, rising; the last is T, which is full", "i8"),

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from diagnostics.inspection import QUANTITIES, Inspection
-from diagnostics.measures import jacobian, lyapunov, products, theory
+from diagnostics.measures import itemised, jacobian, lyapunov, parameters, products, theory, weight_gradient
 from diagnostics.measures.dead import dead, never_on
 from diagnostics.measures.decay import decay
+from diagnostics.measures.noise import signal_to_noise
 from diagnostics.measures.norms import sample_norms
 from diagnostics.measures.profile import middle
 from diagnostics.measures.saturation import saturated
@@ -168,6 +169,52 @@ def _lyapunov(probe: Probe, step: Step) -> Arrays:
     }
 
 
+def _weight_gradient(probe: Probe, step: Step) -> Arrays:
+    found: dict[str, list[Array]] = {}
+    layers = probe.spec.layers
+    for layer in range(layers):
+        gates = None if probe.gates is None else probe.gates[layer]
+        delta = weight_gradient.recurrent_delta(probe.cell.kind, probe.whole.grad_preactivation[layer], gates)
+        states = weight_gradient.before(probe.h[layer])
+        norms = weight_gradient.share_norms(delta, states)
+        step((layer + 0.5) / layers)
+        summed = weight_gradient.share_sum(delta, states)
+        for name, values in (
+            ("weight_grad", norms),
+            ("cancellation", weight_gradient.cancellation(norms, summed)),
+            ("noise", signal_to_noise(delta, states)),
+            ("bptt_sum_error", np.asarray(weight_gradient.sum_error(summed, probe.grad_w_hh(layer)))),
+        ):
+            found.setdefault(name, []).append(values)
+        step((layer + 1) / layers)
+    return {name: np.stack(values) for name, values in found.items()}
+
+
+def _itemised(probe: Probe, step: Step) -> Arrays:
+    if not probe.many:
+        return {}
+    at = itemised.itemised_steps(probe.task.length, probe.task.answer_steps)
+    inputs = [probe.w_ih(layer) for layer in range(probe.spec.layers)]
+    found = itemised.itemised(_trajectories(probe), inputs, probe.direct(at), at, step)
+    matrix = _median(found, axis=3)
+    return {"answer_steps": at, "itemised": matrix, "lag_profile": itemised.lag_profile(matrix, at)}
+
+
+def _parameters(probe: Probe, step: Step) -> Arrays:
+    weights, gradients = probe.parameters, probe.gradients
+    counted = parameters.histogram(list(gradients.values()))
+    return {
+        "parameter_names": np.array(list(weights)),
+        "parameter_norm": np.array([parameters.norm(values) for values in weights.values()]),
+        "parameter_grad_norm": np.array([parameters.norm(values) for values in gradients.values()]),
+        "grad_histogram": counted.counts,
+        "bin_edges_log10": counted.edges,
+        "grad_nan": counted.nans,
+        "grad_inf": counted.infs,
+        "grad_zero": counted.zeros,
+    }
+
+
 def _trajectories(probe: Probe) -> list[jacobian.Trajectory]:
     """The way of each layer through its states."""
     H = probe.spec.hidden
@@ -195,5 +242,8 @@ _SECTIONS: Mapping[str, tuple[Callable[[Probe, Step], Arrays], float]] = {
     "theory": (_theory, 1.0),
     "jacobians": (_jacobians, 20.0),
     "lyapunov": (_lyapunov, 10.0),
+    "weight_gradient": (_weight_gradient, 2.0),
+    "itemised": (_itemised, 5.0),
+    "parameters": (_parameters, 1.0),
 }
 """How each section is computed, and its part of the time beside the others'."""

@@ -125,6 +125,19 @@ class Probe:
             return None
         return np.stack([_stacked(list(trace.gates.values())) for trace in self.traces])
 
+    def direct(self, at: Array) -> Array:
+        """∂⁺L_τ/∂h_τ of each sample [A,B,H]: how the answers' losses at the timesteps ``at`` use the top layer's state
+        there; each sample's own loss, so that the batch mean is undone. Many-to-many only."""
+        head = self.network.head.weight.detach().numpy()
+        outputs = self.pass_.outputs
+        used = [torch.autograd.grad(self.loss(t), outputs, retain_graph=True)[0][t] for t in at.tolist()]
+        direct: Array = _stacked(used) @ head * outputs.shape[1]
+        return direct
+
+    def w_ih(self, layer: int) -> Array:
+        """The input weights of a layer [G·H,I]."""
+        return self._of_layer(layer, "weight_ih")
+
     def w_hh(self, layer: int) -> Array:
         """The recurrent weights of a layer [G·H,H]."""
         return self._of_layer(layer, "weight_hh")
