@@ -214,6 +214,16 @@ class RunSpec(BaseModel):
         "none, norm:THRESHOLD (the whole gradient is scaled to that length) or value:THRESHOLD (each entry is cut).",
         "norm:1.0",
     )
+    truncate: int | None = _field(
+        "Truncate at",
+        "Chunk length of truncated backpropagation, counted back from the end: the state is carried from chunk to "
+        "chunk, but a loss's gradient reaches back only to the beginning of its own chunk; left out, the gradient "
+        "goes back through the whole sequence.",
+        None,
+        ge=1,
+        le=_LONGEST,
+        unit="timesteps",
+    )
     seed: int = _field("Seed", "Decides the weights, the batches and the held-out set.", 0, ge=0, le=2**32 - 1)
     device: Choice = _field(
         "Device", "Where it is computed; auto takes the CPU, which is fastest at these sizes.", "auto"
@@ -304,6 +314,8 @@ class RunSpec(BaseModel):
             parts.append(f"{cell.memory_gate} bias {bias}")
         kind, threshold = self.clip_rule
         parts.append("no clipping" if kind == "none" else f"clip {kind} {threshold:g}")
+        if self.truncate is not None:
+            parts.append(f"truncated at {self.truncate}")
         return " · ".join([*parts, f"seed {self.seed}"])
 
 

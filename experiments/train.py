@@ -15,11 +15,11 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 import tasks
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.records import COLUMNS, Array, TaskFacts
+from experiments.backward import Backward, mean_loss
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.keep import Keeper, steps_to_keep
@@ -176,19 +176,16 @@ class Trainer:
         batch = self.task.batch(self._batches, self.spec.batch)
         inputs, targets = self._tensors(batch)
         self.flat.gradient.zero_()
-        run = self.network(inputs, keep_input_grad=True)
-        loss = self._loss(run.outputs, targets)
-        loss.backward(retain_graph=self._many)
-        value = float(loss.detach())
+        back = Backward(self.network, inputs, targets, self._loss, self.spec.truncate)
+        value = float(back.loss)
         sizes = entry_sizes(self.flat.gradient.cpu().numpy()) if due else NOT_MEASURED
         clipped = self.flat.clip(*self.spec.clip_rule)
         row: dict[str, Array | float] = {}
         if due or not math.isfinite(value) or not math.isfinite(clipped.norm_pre):
-            row.update(profile_step=step, grad_sizes=sizes, **profile_row(run.traces, run.x.grad, self.spec.cell))
+            row.update(profile_step=step, grad_sizes=sizes, **profile_row(back.traces, back.input_grad, self.spec.cell))
             if self._many:
-                last = self._loss(run.outputs[-1], targets[-1])
-                torch.autograd.grad(last, run.x)  # through every layer, and into nobody's .grad
-                row.update(answer_row(run.traces))
+                back.of_last_answer()
+                row.update(answer_row(back.traces))
         trouble = self._update(step, value, clipped)
         row.update(
             step=step,
@@ -241,9 +238,7 @@ class Trainer:
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over all answers: cross-entropy in nats, or the squared error."""
-        if self.task.loss == "mse":
-            return functional.mse_loss(outputs.squeeze(-1), targets)
-        return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+        return mean_loss(self.task.loss, outputs, targets)
 
 
 def build(spec: RunSpec, task: Task, seed: int) -> Network:

@@ -5,6 +5,7 @@ Letters: T timesteps, B batch, I input size, H hidden size, V words, C outputs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diagnostics.recurrence import Trace
-from models.recurrent import Recurrent
+from models.recurrent import Recurrent, State
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Pass:
     outputs: Tensor
     x: Tensor
     traces: list[Trace]
+
+    @property
+    def carried(self) -> list[State]:
+        """The state of each layer after the last step, detached: what a next pass may begin with."""
+        return [(trace.h[-1], None if trace.c is None else trace.c[-1]) for trace in self.traces]
 
 
 class Head(nn.Linear):
@@ -67,8 +73,8 @@ class Network(nn.Module):
         self.recurrent = Recurrent(cell, input_size, hidden, layers)
         self.head = Head(hidden, outputs)
 
-    def forward(self, inputs: Tensor, *, keep_input_grad: bool = False) -> Pass:
-        """Run on int64 words [T,B], or numbers [T,B,I] of the parameters' dtype.
+    def forward(self, inputs: Tensor, *, keep_input_grad: bool = False, state: Sequence[State] | None = None) -> Pass:
+        """Run on int64 words [T,B], or numbers [T,B,I] of the parameters' dtype, from ``state`` (None: zeros).
 
         With ``keep_input_grad``, ``x.grad`` holds the gradient with respect to x after ``backward()``.
         """
@@ -79,7 +85,7 @@ class Network(nn.Module):
         else:
             x = functional.one_hot(inputs, self.vocabulary).to(self.head.weight.dtype) if self.vocabulary else inputs
             x.requires_grad_(keep_input_grad)
-        states, traces = self.recurrent(x)
+        states, traces = self.recurrent(x, state=state)
         return Pass(self.head(states if self.every_step else states[-1]), x, traces)
 
 

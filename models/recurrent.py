@@ -5,11 +5,16 @@ Letters: T timesteps, B batch, I input size, H hidden size, G gates, L layers, D
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from diagnostics.recurrence import Lengths, Trace, gru, lstm, rnn
 from models.cells import CELLS, Cell
+
+State = tuple[Tensor, Tensor | None]
+"""What a layer begins with: h [B,H], and for an LSTM c [B,H]."""
 
 
 class Layer(nn.Module):
@@ -31,20 +36,21 @@ class Layer(nn.Module):
         self.bias_ih = nn.Parameter(torch.zeros(rows))
         self.bias_hh = nn.Parameter(torch.zeros(rows))
 
-    def forward(self, x: Tensor, lengths: Lengths = None) -> tuple[Tensor, Trace]:
-        """The states [T,B,H] for the input ``x`` [T,B,I] from a zero state, and their trace.
+    def forward(self, x: Tensor, lengths: Lengths = None, state: State | None = None) -> tuple[Tensor, Trace]:
+        """The states [T,B,H] for the input ``x`` [T,B,I] from ``state`` (None: zeros), and their trace.
 
         ``lengths`` [B], each in 1…T, says how many steps each sample has (None: all); at the others the states are 0.
         Where the layer is in reverse, it goes from each sample's last step to its first.
         """
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        h0 = None if state is None else state[0]
         if self.cell.kind == "lstm":
-            output, _, trace = lstm(x, None, *weights, lengths=lengths, reverse=self.reverse)
+            output, _, trace = lstm(x, state, *weights, lengths=lengths, reverse=self.reverse)
         elif self.cell.kind == "gru":
-            output, _, trace = gru(x, None, *weights, lengths=lengths, reverse=self.reverse)
+            output, _, trace = gru(x, h0, *weights, lengths=lengths, reverse=self.reverse)
         else:
             nonlinearity = self.cell.name
-            output, _, trace = rnn(x, None, *weights, nonlinearity, lengths=lengths, reverse=self.reverse)
+            output, _, trace = rnn(x, h0, *weights, nonlinearity, lengths=lengths, reverse=self.reverse)
         return output, trace
 
 
@@ -66,15 +72,20 @@ class Recurrent(nn.Module):
             Layer(CELLS[cell], size, hidden, reverse) for size in sizes for reverse in directions
         )
 
-    def forward(self, x: Tensor, lengths: Lengths = None) -> tuple[Tensor, list[Trace]]:
+    def forward(
+        self, x: Tensor, lengths: Lengths = None, state: Sequence[State] | None = None
+    ) -> tuple[Tensor, list[Trace]]:
         """The states of the top layer [T,B,D·H], the forward direction's first, for the input ``x`` [T,B,I], and a
         trace for each of ``layers``.
 
         ``lengths`` [B], each in 1…T, says how many steps each sample has (None: all); at the others the states are 0.
+        ``state`` has what each of ``layers`` begins with; None for zeros.
         """
+        begins = [None] * len(self.layers) if state is None else list(state)
         traces = []
         for first in range(0, len(self.layers), self.directions):
-            passes = [layer(x, lengths) for layer in self.layers[first : first + self.directions]]
+            here = slice(first, first + self.directions)
+            passes = [layer(x, lengths, begin) for layer, begin in zip(self.layers[here], begins[here], strict=True)]
             outputs = [output for output, _ in passes]
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
             traces += [trace for _, trace in passes]

@@ -20,7 +20,7 @@ SETTINGS = "settings"
 CLIP_KINDS = {"none": "off", "norm": "by norm", "value": "by value"}
 GAPS = (2, 3, 4, 5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
 MORE = tuple(name for name in FIELDS if name not in (*AXES, "task"))
-OWN_WORDS = {"wiring": "the task's own"}
+OWN_WORDS = {"wiring": "the task's own", "truncate": "off"}
 
 
 def key(name: str) -> str:
@@ -183,7 +183,7 @@ def _field(info: FieldInfo, task: str, said: list[str]) -> Value:
     shared: dict[str, Any] = {"key": key(info.name), "help": _help(info)}
     if info.kind in ("int", "float"):
         form: dict[str, Any] = {"step": 1} if info.kind == "int" else {"step": 0.001, "format": "%g"}
-        empty = "as needed" if info.default is None else f"usually {info.default:g}"
+        empty = OWN_WORDS.get(info.name, "as needed") if info.default is None else f"usually {info.default:g}"
         value = st.number_input(info.label, value=None, placeholder=empty, **form, **shared)
         if value is None and info.default is not None:
             said.append(f"{info.label} is empty: fill it in (under More; usually {info.default:g}).")
