@@ -12,19 +12,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
-
 from diagnostics.store import RunRow, Store, WorkerRow
 from diagnostics.store.locks import is_held
-
-ROOT = Path(__file__).resolve().parents[1]
-"""Where ``python -m experiments.worker`` finds its modules."""
+from experiments.launch import last_line, launch, lives
 
 FAILURES_AT_MOST = 3
 """After so many workers in a row that could not start, the runs that wait for one are told."""
-
-START_S = 120.0
-"""A worker that was announced so long ago and has no process was never started: its starter died."""
 
 HUNG_S = 30.0
 """A run that was asked to stop and has been silent for so long is taken from its worker."""
@@ -75,18 +68,18 @@ class Pool:
         hung = {row.id for row in running if row.stop_requested and time.time() - (row.heartbeat_s or 0.0) > HUNG_S}
         if hung:
             for worker in self._store.workers.rows():
-                if worker.run in hung and worker.pid is not None and _lives(worker):
+                if worker.run in hung and worker.pid is not None and lives(worker.pid, worker.spawned_s):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(worker.pid, signal.SIGKILL)
 
     def _without_the_dead(self, rows: list[WorkerRow]) -> list[WorkerRow]:
         """Note workers that died: before they were ready that is a failure to start, later only a fact."""
-        dead = [row for row in rows if row.state != "failed" and not _lives(row)]
+        dead = [row for row in rows if row.state != "failed" and not lives(row.pid, row.spawned_s)]
         for row in dead:
             if row.state == "ready":
                 self._store.workers.remove([row.token])
             else:
-                self._store.workers.update(row.token, "failed", detail=_last_line(Path(row.log)))
+                self._store.workers.update(row.token, "failed", detail=last_line(Path(row.log)))
         return self._store.workers.rows() if dead else rows
 
     def _spawn(self) -> None:
@@ -95,21 +88,10 @@ class Pool:
         if not self._store.workers.add(token, str(log), self._slots):
             return
         self._drop_old_logs()
-        command = [sys.executable, "-m", "experiments.worker", "--store", str(self._store.path), "--token", token]
-        command += ["--slots", str(self._slots), "--idle", str(self._idle_s), "--trainer", self._trainer]
-        # One thread each: the numbers do not depend on the machine's load, and workers do not fight for cores.
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        arguments = ["--store", str(self._store.path), "--token", token]
+        arguments += ["--slots", str(self._slots), "--idle", str(self._idle_s), "--trainer", self._trainer]
         try:
-            with log.open("wb") as output:
-                child = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    env={**os.environ, **threads},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # closing the app, or Ctrl-C in its terminal, does not touch a run
-                )
+            child = launch("experiments.worker", arguments, log)
         except OSError as error:
             self._store.workers.update(token, "failed", detail=f"{sys.executable} cannot be run: {error.strerror}")
             return
@@ -123,22 +105,3 @@ class Pool:
             for path in logs[LOGS_KEPT:]:
                 if str(path) not in in_use:
                     path.unlink(missing_ok=True)
-
-
-def _lives(row: WorkerRow) -> bool:
-    """Whether the worker's process is there; a zombie is not, and neither is a stranger that got its number."""
-    if row.pid is None:
-        return time.time() - row.spawned_s < START_S
-    try:
-        process = psutil.Process(row.pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() < row.spawned_s + START_S)
-    except psutil.Error:
-        return False
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(errors="replace").split("\n")
-    except OSError:
-        return "its log cannot be read"
-    return next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it left no word")

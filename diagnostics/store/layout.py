@@ -37,9 +37,19 @@ class Layout:
         """What the workers print."""
         return self.root / "logs"
 
+    @property
+    def inspected(self) -> Path:
+        """A folder per run that was looked into."""
+        return self.root / "inspections"
+
     def inspections(self, run_id: str) -> Path:
         """What was asked and found about the inside of a run; it can all be computed again."""
-        return self.root / "inspections" / checked(run_id)
+        return self.inspected / checked(run_id)
+
+    @property
+    def inspector_lock(self) -> Path:
+        """The lock that the process holds which computes inspections."""
+        return self.locks / "inspector.lock"
 
     def make(self) -> None:
         """Create the folders that are missing."""

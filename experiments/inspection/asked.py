@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from diagnostics.inspection import SECTIONS
-from diagnostics.strict_json import dumps
 from experiments.spec import Refusal
 
 SAMPLES_AT_MOST = 64
@@ -44,7 +42,3 @@ class Asked:
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
         return asdict(self)
-
-    def digest(self, step: int) -> str:
-        """A short name for this request at a training step: equal requests, equal names."""
-        return hashlib.sha256(dumps([step, self.to_json()]).encode()).hexdigest()[:24]

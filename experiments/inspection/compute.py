@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,13 +20,8 @@ from experiments.inspection.asked import Asked
 from experiments.inspection.probe import Probe
 from experiments.spec import RunSpec
 
-
-class Progress(Protocol):
-    """Hears how far the computation is, and may end it by raising."""
-
-    def __call__(self, share: float, section: str) -> None:
-        """Take the share of the whole that is done, 0 to 1, and the section that is being computed."""
-
+Progress = Callable[[float, str], None]
+"""Takes the share of the whole that is done, 0 to 1, and the section that is being computed; may end it by raising."""
 
 Step = Callable[[float], None]
 """Takes the share of a section that is done, 0 to 1."""

@@ -12,11 +12,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 import tasks
 from diagnostics.records import Array
 from diagnostics.recurrence import Trace
+from experiments.backward import mean_loss
 from experiments.spec import Refusal, RunSpec
 from experiments.train import HELD_OUT, build
 from models.cells import CELLS
@@ -64,24 +64,26 @@ class Probe:
             np.ascontiguousarray(whole.targets[..., :samples]),
             whole.informative_steps[:samples],
         )
-        inputs = torch.from_numpy(self.batch.inputs)
-        self._targets = torch.from_numpy(self.batch.targets)
-        if self._targets.is_floating_point():
-            self._targets = self._targets.double()
+        self.inputs, self.targets = (
+            numbers.double() if numbers.is_floating_point() else numbers
+            for numbers in (torch.from_numpy(self.batch.inputs), torch.from_numpy(self.batch.targets))
+        )
         self.many = self.task.wiring == "many-to-many"
         self.loss_step = self.task.answer_steps[-1]
-        self.pass_ = self.network(inputs.double() if inputs.is_floating_point() else inputs, keep_input_grad=True)
+        self.pass_ = self.network(self.inputs, keep_input_grad=True)
         self.traces = self.pass_.traces
 
     def loss(self, at: int | None = None) -> Tensor:
         """The mean over the samples of the loss that was trained, or many-to-many of its part at timestep ``at``,
         which is the loss there and not a share of the mean over the timesteps."""
-        outputs, targets = self.pass_.outputs, self._targets
+        outputs, targets = self.pass_.outputs, self.targets
         if at is not None and self.many:
             outputs, targets = outputs[at], targets[at]
-        if self.task.loss == "mse":
-            return functional.mse_loss(outputs.squeeze(-1), targets)
-        return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+        return self.mean_loss(outputs, targets)
+
+    def mean_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean of the task's loss over all answers in ``outputs``."""
+        return mean_loss(self.task.loss, outputs, targets)
 
     @cached_property
     def last_answer(self) -> Backward:
