@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from diagnostics.inspection import QUANTITIES, Inspection
-from diagnostics.measures import itemised, jacobian, lyapunov, parameters, products, theory, weight_gradient
+from diagnostics.measures import itemised, jacobian, lyapunov, parameters, products, theory, truncation, weight_gradient
 from diagnostics.measures.dead import dead, never_on
 from diagnostics.measures.decay import decay
 from diagnostics.measures.noise import signal_to_noise
@@ -185,13 +185,24 @@ def _weight_gradient(probe: Probe, step: Step) -> Arrays:
 
 
 def _itemised(probe: Probe, step: Step) -> Arrays:
-    if not probe.many:
-        return {}
-    at = itemised.itemised_steps(probe.task.length, probe.task.answer_steps)
+    at = np.array([probe.loss_step])  # many-to-one has one answer, and so one row: the profile itself
+    if probe.many:
+        at = itemised.itemised_steps(probe.task.length, probe.task.answer_steps)
     inputs = [probe.w_ih(layer) for layer in range(probe.spec.layers)]
     found = itemised.itemised(_trajectories(probe), inputs, probe.direct(at), at, step)
     matrix = _median(found, axis=3)
     return {"answer_steps": at, "itemised": matrix, "lag_profile": itemised.lag_profile(matrix, at)}
+
+
+def _truncation(probe: Probe, step: Step) -> Arrays:
+    full = np.concatenate([values.ravel() for values in probe.gradients.values()])
+    lengths = truncation.chunk_lengths(probe.task.length)
+    cosines, errors = np.empty(len(lengths)), np.empty(len(lengths))
+    for i, length in enumerate(lengths.tolist()):
+        found = probe.truncated_gradient(length)
+        cosines[i], errors[i] = truncation.cosine(found, full), truncation.relative_error(found, full)
+        step((i + 1) / len(lengths))
+    return {"chunk": lengths, "truncation_cosine": cosines, "truncation_error": errors}
 
 
 def _parameters(probe: Probe, step: Step) -> Arrays:
@@ -238,6 +249,7 @@ _SECTIONS: Mapping[str, tuple[Callable[[Probe, Step], Arrays], float]] = {
     "lyapunov": (_lyapunov, 10.0),
     "weight_gradient": (_weight_gradient, 2.0),
     "itemised": (_itemised, 5.0),
+    "truncation": (_truncation, 5.0),
     "parameters": (_parameters, 1.0),
 }
 """How each section is computed, and its part of the time beside the others'."""

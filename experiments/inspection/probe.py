@@ -5,6 +5,7 @@ Letters: L layers, T timesteps, B samples, H hidden size, G gates, S state size 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from torch import Tensor
 import tasks
 from diagnostics.records import Array
 from diagnostics.recurrence import Trace
-from experiments.backward import mean_loss
+from experiments import backward
 from experiments.spec import Refusal, RunSpec
 from experiments.train import HELD_OUT, build
 from models.cells import CELLS
@@ -25,7 +26,7 @@ from tasks.base import Batch
 
 
 @dataclass(frozen=True)
-class Backward:
+class Gradients:
     """What one backward pass left in the traces; of a loss that is a mean over the samples, which is not undone.
 
     ``grad_h`` [L,T,B,H], ``grad_c`` [L,T,B,H] or None, ``grad_preactivation`` [L,T,B,G·H] (gate blocks in the order of
@@ -37,7 +38,7 @@ class Backward:
     grad_preactivation: Array
 
     @classmethod
-    def of(cls, traces: list[Trace]) -> Backward:
+    def of(cls, traces: list[Trace]) -> Gradients:
         """A copy of what the latest backward pass through ``traces`` recorded."""
         cells = [trace.grad_c for trace in traces if trace.grad_c is not None]
         return cls(
@@ -83,20 +84,20 @@ class Probe:
 
     def mean_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean of the task's loss over all answers in ``outputs``."""
-        return mean_loss(self.task.loss, outputs, targets)
+        return backward.mean_loss(self.task.loss, outputs, targets)
 
     @cached_property
-    def last_answer(self) -> Backward:
+    def last_answer(self) -> Gradients:
         """The backward pass of the last answer's loss."""
         torch.autograd.grad(self.loss(self.loss_step), self.pass_.x, retain_graph=True)
-        return Backward.of(self.traces)
+        return Gradients.of(self.traces)
 
     @cached_property
-    def whole(self) -> Backward:
+    def whole(self) -> Gradients:
         """The backward pass of the whole loss; it leaves the parameters' gradients in ``gradients``."""
         self.network.zero_grad()
         self.loss().backward(retain_graph=True)
-        return Backward.of(self.traces)
+        return Gradients.of(self.traces)
 
     @property
     def gradients(self) -> dict[str, Array]:
@@ -129,12 +130,23 @@ class Probe:
 
     def direct(self, at: Array) -> Array:
         """∂⁺L_τ/∂h_τ of each sample [A,B,H]: how the answers' losses at the timesteps ``at`` use the top layer's state
-        there; each sample's own loss, so that the batch mean is undone. Many-to-many only."""
+        there; each sample's own loss, so that the batch mean is undone. Many-to-one, ``at`` holds the last timestep."""
         head = self.network.head.weight.detach().numpy()
         outputs = self.pass_.outputs
-        used = [torch.autograd.grad(self.loss(t), outputs, retain_graph=True)[0][t] for t in at.tolist()]
-        direct: Array = _stacked(used) @ head * outputs.shape[1]
+        used = [torch.autograd.grad(self.loss(t), outputs, retain_graph=True)[0] for t in at.tolist()]
+        if self.many:
+            used = [of_all[t] for of_all, t in zip(used, at.tolist(), strict=True)]
+        direct: Array = _stacked(used) @ head * self.batch.size
         return direct
+
+    def truncated_gradient(self, chunk: int) -> Array:
+        """The gradient of the whole loss with respect to all parameters, end to end, as backpropagation truncated at
+        ``chunk`` timesteps gives it."""
+        network = copy.deepcopy(self.network)  # the full gradient stays where it is
+        network.zero_grad()
+        backward.Backward(network, self.inputs, self.targets, self.mean_loss, chunk)
+        gradient: Array = np.concatenate([_array(parameter.grad).ravel() for parameter in network.parameters()])
+        return gradient
 
     def w_ih(self, layer: int) -> Array:
         """The input weights of a layer [G·H,I]."""
