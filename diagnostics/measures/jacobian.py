@@ -162,7 +162,10 @@ def inspected_steps(steps: int, most: int = MOST_STEPS) -> Array:
 
 
 def singular_values(path: Trajectory, steps: Sequence[int] | Array, progress: Progress | None = None) -> Array:
-    """Singular values of J_t at ``steps``, descending, [J,B,S]; nan where a sample's J_t is not finite."""
+    """Singular values of J_t at ``steps``, descending, [J,B,S]; nan where a sample's J_t is not finite.
+
+    Exactly 0 where one is 0 to rounding: at most S · 2⁻⁵² of the largest, below which LAPACK knows none.
+    """
     found = np.empty((len(steps), path.samples, path.size))
     for j, t in enumerate(steps):
         found[j] = _singular_values(path.at(int(t)))
@@ -176,8 +179,14 @@ def _singular_values(matrices: Array) -> Array:
     finite = np.isfinite(matrices).all(axis=(1, 2))
     found = np.full(matrices.shape[:2], np.nan)
     if finite.any():
-        found[finite] = np.linalg.svd(matrices[finite], compute_uv=False)
+        sizes = np.linalg.svd(matrices[finite], compute_uv=False)
+        found[finite] = np.where(sizes <= lost(sizes[:, :1], sizes.shape[1]), 0.0, sizes)
     return found
+
+
+def lost(largest: Array, size: int) -> Array:
+    """The size at or below which a singular value of an S × S matrix with this ``largest`` one is 0 to rounding."""
+    return np.asarray(size * np.finfo(np.float64).eps * largest)
 
 
 def _rows(scale: Array, matrix: Array) -> Array:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from diagnostics.measures.jacobian import Progress, Trajectory
+from diagnostics.measures.jacobian import Progress, Trajectory, lost
 from diagnostics.records import Array
 
 _NOTHING = -(2**40)
@@ -72,10 +72,9 @@ def product_singular_values(
 def triangular(matrices: Array) -> tuple[Array, Array]:
     """QR of [B,S,S], with diagonal entries of R that are 0 to rounding made exactly 0."""
     Q, R = np.linalg.qr(matrices)
-    size = R.shape[-1]
     largest = np.sqrt((R * R).sum(axis=-2)).max(axis=-1, keepdims=True)  # the longest column, at most the largest σ
     diagonal = np.einsum("bii->bi", R)
-    diagonal[np.abs(diagonal) <= size * np.finfo(np.float64).eps * largest] = 0.0
+    diagonal[np.abs(diagonal) <= lost(largest, R.shape[-1])] = 0.0
     return Q, R
 
 
@@ -100,7 +99,7 @@ def _begin(J: Array) -> tuple[Array, _Factor]:
     """The basis and factor of one transposed Jacobian, by its singular values: largest first from the beginning."""
     finite = np.isfinite(J).all(axis=(1, 2), keepdims=True)
     _, sizes, right = np.linalg.svd(np.where(finite, J, 0.0))
-    sizes[sizes <= J.shape[-1] * np.finfo(np.float64).eps * sizes[:, :1]] = 0.0
+    sizes[sizes <= lost(sizes[:, :1], J.shape[-1])] = 0.0
     powers, rows = _scaled(sizes[:, :, None] * np.eye(J.shape[-1]), np.zeros(sizes.shape, dtype=np.int64))
     return right.swapaxes(1, 2), _Factor(powers, rows)
 

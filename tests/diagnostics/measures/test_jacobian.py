@@ -91,6 +91,13 @@ def test_a_dead_unit_has_no_slope_and_one_that_is_nan_does_not_pass_for_dead() -
     assert np.isnan(path.at(1)[0, 0]).all()
 
 
+def test_directions_that_a_dead_unit_loses_are_exactly_zero() -> None:
+    rng = np.random.default_rng(0)
+    h = np.maximum(rng.standard_normal((3, 2, 8)), 0)
+    found = singular_values(Trajectory("relu", rng.standard_normal((8, 8)), h), range(3))
+    np.testing.assert_array_equal((found == 0).sum(axis=2), (h == 0).sum(axis=2))
+
+
 def test_progress_is_told_and_may_stop_it() -> None:
     path = Trajectory("identity", np.eye(2), np.zeros((5, 1, 2)))
     told: list[float] = []

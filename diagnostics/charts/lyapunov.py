@@ -1,0 +1,178 @@
+"""The Lyapunov spectrum of one layer with its uncertainty, largest exponent first."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
+from diagnostics.charts.inspected import check_layer, lacking, origin_of
+from diagnostics.charts.labels import spoken
+from diagnostics.charts.palette import ThemeName
+from diagnostics.charts.rails import MARKS, add_ground, rail_axis
+from diagnostics.inspection import Inspection
+from diagnostics.measures.numbers import number, rate
+from diagnostics.records import Array
+
+TITLE = "Lyapunov spectrum: how fast neighbouring states part"
+NEEDS = ("lyapunov", "lyapunov_error")
+_PLOT_PX = 340
+_RAIL = 0.075
+
+
+class Prepared(NamedTuple):
+    """Exponents per step, natural logarithm, descending: ``[S]``."""
+
+    origin: Origin
+    exponents: Array
+    """−inf where a direction is lost altogether, nan where a Jacobian was not finite."""
+    error: Array
+    """Standard error; nan where there is none."""
+    nothing: str
+
+
+def prepare(inspection: Inspection, layer: int = 0) -> Prepared:
+    """Take one layer's spectrum; raise ``ValueError`` where there is no such layer."""
+    check_layer(inspection, layer)
+    lack = lacking(inspection, NEEDS)
+    state = ", state (h, c)" if inspection.kind == "lstm" else ""
+    origin = origin_of(
+        "lyapunov",
+        [inspection],
+        f"Exponents per step, natural logarithm{state} · mean over timesteps up to the loss, after a warm-up, and "
+        "samples · bars: ± 2 standard errors over stretches of time and samples",
+        layer,
+        unit="1/timestep, natural logarithm",
+        reduction="mean over timesteps and samples; error over stretches of time and samples",
+        clip="not a gradient of the loss",
+    )
+    empty = np.empty(0)
+    if lack:
+        return Prepared(origin, empty, empty, lack)
+    return Prepared(origin, inspection["lyapunov"][layer], inspection["lyapunov_error"][layer], "")
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    if prepared.nothing:
+        return spoken([TITLE, prepared.nothing])
+    return spoken([TITLE, prepared.origin.caption, _leading(prepared), _counted(prepared)])
+
+
+def _leading(prepared: Prepared) -> str:
+    first, error = float(prepared.exponents[0]), float(prepared.error[0])
+    if not math.isfinite(first):
+        return "λ₁ is not a number" if math.isnan(first) else "Every direction is lost within the steps used"
+    doubt = f" ± {number(2 * error)}" if math.isfinite(error) else ""
+    sign = "−" if first < 0 else ""
+    return f"λ₁ = {sign}{number(abs(first), 3)}{doubt}: × {rate(math.exp(first))} a step"
+
+
+def _counted(prepared: Prepared) -> str:
+    size = len(prepared.exponents)
+    growing = int((prepared.exponents > 2 * np.nan_to_num(prepared.error)).sum())
+    lost = int(np.isneginf(prepared.exponents).sum())
+    said = f"{growing} of {size} exponents are above 0" if growing else f"None of {size} exponents is clearly above 0"
+    return said + (f", and {lost} directions are lost altogether" if lost else "")
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw exponents by their rank, with 0 marked: above it neighbouring states part, below it they meet."""
+    look = frame(theme, size)
+    if prepared.nothing:
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=34)
+    rank = np.arange(1, len(prepared.exponents) + 1)
+    finite = np.isfinite(prepared.exponents)
+    colour = look.theme.lines[0]
+    figure.add_scatter(
+        x=rank[finite],
+        y=prepared.exponents[finite],
+        error_y={
+            "type": "data",
+            "array": np.nan_to_num(2 * prepared.error[finite]),
+            "color": colour,
+            "thickness": look.size.thin,
+            "width": 0 if finite.sum() > 80 else 3,
+        },
+        mode="markers",
+        marker={"size": 0.75 * look.size.marker if finite.sum() <= 80 else 0.5 * look.size.marker, "color": colour},
+        showlegend=False,
+        customdata=np.stack([prepared.error[finite], np.exp(prepared.exponents[finite])], axis=1),
+        hovertemplate=(
+            "exponent %{x}: %{y:.4f} per step<br>standard error %{customdata[0]:.2g}<br>× %{customdata[1]:.4f} a step"
+            "<extra></extra>"
+        ),
+        name="exponents",
+    )
+    _axes(figure, look, prepared, rank, finite)
+    _rails(figure, look, prepared, rank)
+    return figure
+
+
+def _axes(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array, finite: Array) -> None:
+    shown = prepared.exponents[finite]
+    errors = np.nan_to_num(2 * prepared.error[finite])
+    low = min(0.0, float((shown - errors).min())) if shown.size else -1.0
+    high = max(0.0, float((shown + errors).max())) if shown.size else 0.0
+    room = 0.06 * (high - low) or 0.1
+    odd = int(np.isneginf(prepared.exponents).any()), int((~finite & ~np.isneginf(prepared.exponents)).any())
+    figure.update_xaxes(title_text="exponent, largest first", range=[0.2, len(rank) + 0.8])
+    figure.update_yaxes(
+        title_text="exponent λ (per step, natural log)",
+        range=[low - room, high + room],
+        domain=[odd[0] * (_RAIL + 0.012), 1 - odd[1] * (_RAIL + 0.012)],
+    )
+    figure.add_hline(y=0, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
+    figure.add_annotation(
+        text="0: no change",
+        x=1,
+        xref="x domain",
+        xanchor="right",
+        y=0,
+        yref="y",
+        yanchor="bottom",
+        font={"color": look.theme.muted},
+    )
+    figure.add_annotation(
+        text=f"<b>{_leading(prepared)}</b> · {_counted(prepared)}",
+        x=0,
+        xref="x domain",
+        xanchor="left",
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=look.px(6),
+    )
+
+
+def _rails(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array) -> None:
+    """Exponents of minus infinity on a rail below, those that are not a number on one above."""
+    for axis, symbol, words, there, domain in (
+        ("2", MARKS[1], "−∞ (lost)", np.isneginf(prepared.exponents), (0.0, _RAIL)),
+        ("3", MARKS[3], "not finite", np.isnan(prepared.exponents) | np.isposinf(prepared.exponents), (1 - _RAIL, 1.0)),
+    ):
+        if not there.any():
+            continue
+        figure.add_scatter(
+            x=rank[there],
+            y=np.full(int(there.sum()), 0.5),
+            yaxis=f"y{axis}",
+            mode="markers",
+            marker={
+                "symbol": symbol,
+                "size": look.size.marker - 1,
+                "color": look.theme.lines[0],
+                "line": {"width": look.size.thin + 0.4, "color": look.theme.lines[0]},
+            },
+            showlegend=False,
+            hovertemplate=f"exponent %{{x}}: {words}<extra></extra>",
+            name=words,
+        )
+        figure.update_layout({f"yaxis{axis}": rail_axis(domain, words, anchor="x")})
+        add_ground(figure, look, domain, xref="paper")
+        if axis == "2":
+            figure.update_layout(xaxis={"anchor": "y2"})

@@ -1,0 +1,354 @@
+"""Singular values of the state's Jacobian over time, and of products of many over the lag, as bands on log axes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.bands import stretches
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
+from diagnostics.charts.inspected import check_layer, informative_word, lacking, origin_of
+from diagnostics.charts.labels import spoken
+from diagnostics.charts.palette import ThemeName, faded
+from diagnostics.charts.rails import MARKS, add_ground, rail_axis
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, ZERO
+from diagnostics.charts.spread import spread
+from diagnostics.inspection import Inspection
+from diagnostics.measures.numbers import number, power_of_ten, steps
+from diagnostics.records import Array
+
+TITLE = "How one step, and many, stretch and shrink the state"
+NEEDS = ("jacobian_steps", "singular_values", "product_lags", "product_singular_values")
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_PANEL_PX, _SPACE_PX, _RAIL_PX = 230, 74, 22
+_LEAST_DECADES = 1.0
+
+
+class Panel(NamedTuple):
+    """Singular values along x as quantiles over the S directions: log10, −inf for exactly 0; ``[5, N]`` and ``[N]``."""
+
+    x: Array
+    log10: Array
+    """min, lower quartile, median, upper quartile, max."""
+    decades: tuple[float, float]
+
+
+class Prepared(NamedTuple):
+    """Above the Jacobian of one step over t, below products of the last k steps over k."""
+
+    origin: Origin
+    steps: Panel
+    products: Panel
+    size: int
+    """S, how many singular values there are at each x."""
+    loss_step: int
+    informative: int
+    """The timestep of the word that the answer depends on; −1 where there is none."""
+    word: str
+    nothing: str
+
+
+def prepare(inspection: Inspection, layer: int = 0) -> Prepared:
+    """Take one layer's singular values, median over the samples, and the quantiles over its S directions.
+
+    Raises ``ValueError`` where there is no such layer.
+    """
+    check_layer(inspection, layer)
+    lack = lacking(inspection, NEEDS)
+    state = "(h, c)" if inspection.kind == "lstm" else "h"
+    origin = origin_of(
+        "singular_values",
+        [inspection],
+        f"Singular values of ∂s_t/∂s_(t−1), with s = {state} · median over the samples; bands over the directions",
+        layer,
+        unit="factor",
+        reduction="median over the samples; least, quartiles, median and largest over the directions",
+        clip="not a gradient of the loss",
+    )
+    none = Panel(np.empty(0), np.empty((len(QUANTILES), 0)), (-1.0, 1.0))
+    word = informative_word(inspection)
+    name, place = word or ("", -1)
+    if lack:
+        return Prepared(origin, none, none, 0, inspection.loss_step, place, name, lack)
+    with np.errstate(divide="ignore"):
+        one = np.log10(inspection["singular_values"][layer])
+    many = inspection["product_singular_values"][layer]
+    return Prepared(
+        origin,
+        _panel(inspection["jacobian_steps"], one),
+        _panel(inspection["product_lags"], many),
+        one.shape[1],
+        inspection.loss_step,
+        place,
+        name,
+        "",
+    )
+
+
+def _panel(x: Array, log10: Array) -> Panel:
+    """Quantiles over the last axis of [N,S] that never average a number with −inf or nan."""
+    ordered = np.sort(log10, axis=1)  # nan last
+    at = np.round(np.array(QUANTILES) * (ordered.shape[1] - 1)).astype(int)
+    found = np.where(np.isnan(ordered[:, -1]), np.nan, ordered[:, at].T)
+    finite = found[np.isfinite(found)]
+    low, high = (float(min(finite.min(), 0)), float(max(finite.max(), 0))) if finite.size else (-1.0, 1.0)
+    room = max(0.06 * (high - low), (_LEAST_DECADES - (high - low)) / 2, 0.05)
+    return Panel(np.asarray(x), found, (low - room, high + room))
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    if prepared.nothing:
+        return spoken([TITLE, prepared.nothing])
+    said = []
+    for panel, what in ((prepared.steps, "step"), (prepared.products, "product")):
+        if not panel.x.size:
+            continue
+        least, _, mid, _, most = panel.log10[:, -1]
+        where = f"at timestep {panel.x[-1]}" if what == "step" else f"of the product over {steps(float(panel.x[-1]))}"
+        said.append(f"{where}: largest {_value(most)}, median {_value(mid)}, least {_value(least)}")
+    return spoken([TITLE, prepared.origin.caption, *(words[0].upper() + words[1:] for words in said)])
+
+
+def _value(log10: float) -> str:
+    if not np.isfinite(log10):
+        return "not a number" if np.isnan(log10) else "exactly 0" if log10 < 0 else "infinite"
+    return number(10.0**log10) if abs(log10) < 300 else power_of_ten(round(log10))
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw time to the right in both: above the timestep, below the number of steps back, with the loss at the right."""
+    look = frame(theme, size)
+    if prepared.nothing:
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+    plot_px = 2 * _PANEL_PX + _SPACE_PX
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=26)
+    low = _PANEL_PX / plot_px
+    _draw(figure, look, prepared.steps, "", (1 - low, 1.0), plot_px, "timestep %{x}")
+    _draw(figure, look, prepared.products, "2", (0.0, low), plot_px, "the last %{x} steps")
+    figure.update_layout(
+        xaxis={"title": {"text": "timestep t"}, "anchor": "free", "position": 1 - low},
+        yaxis={"title": {"text": "of one step"}},
+        xaxis2={
+            "title": {"text": "steps k that the product goes back from the loss"},
+            "type": "log",
+            "anchor": "free",
+            "position": 0,
+            "tickvals": prepared.products.x.tolist(),
+            "minor": {"ticks": ""},
+        },
+        yaxis2={"title": {"text": "of the product"}},
+    )
+    if not prepared.products.x.size:
+        figure.add_annotation(
+            text="The loss is at the first step: there is no product.",
+            x=0.5,
+            xref="x2 domain",
+            y=0.5,
+            yref="y2 domain",
+            font={"color": look.theme.muted},
+        )
+    _marks(figure, look, prepared)
+    return figure
+
+
+def _draw(
+    figure: go.Figure, look: Frame, panel: Panel, axis: str, domain: tuple[float, float], plot_px: float, hover: str
+) -> None:
+    kinds_here = {
+        ZERO: np.isneginf(panel.log10).any(axis=0),
+        INFINITE: np.isposinf(panel.log10).any(axis=0),
+        NAN: np.isnan(panel.log10).any(axis=0),
+    }
+    odd = [kind for kind, there in kinds_here.items() if there.any()]
+    rail = _RAIL_PX / plot_px
+    bottom = domain[0] + len(odd) * rail
+    figure.update_layout(
+        {
+            f"xaxis{axis}": {"domain": [0, 1], "range": _span(panel.x, bool(axis))},
+            f"yaxis{axis}": {
+                "domain": [bottom, domain[1]],
+                "range": list(panel.decades),
+                "anchor": f"x{axis}",
+                **_decade_ticks(panel.decades),
+            },
+        }
+    )
+    _bands(figure, look, panel, axis)
+    _lines(figure, look, panel, axis, hover)
+    share = 1.35 * look.size.small / (look.size.scale * plot_px * (domain[1] - bottom))
+    _names(figure, look, panel, axis, share * (panel.decades[1] - panel.decades[0]))
+    for row, kind in enumerate(odd):
+        at = domain[0] + (len(odd) - 1 - row) * rail
+        _rail(figure, look, panel, kind, kinds_here[kind], axis, (at, at + 0.85 * rail), row, hover)
+
+
+def _span(x: Array, lags: bool) -> list[float]:
+    """The range of an axis of timesteps, or of lags on a reversed log axis with room for names at its far end."""
+    if not x.size:
+        return [1, 0]
+    if lags:
+        high = float(np.log10(x[-1]))
+        return [high + 0.14 * max(high, 0.3), -0.04 * max(high, 0.3)]
+    room = 0.01 * float(x[-1] - x[0]) or 0.5
+    return [float(x[0]) - room, float(x[-1]) + room]
+
+
+def _decade_ticks(decades: tuple[float, float]) -> dict[str, object]:
+    """Ticks at powers of ten on an axis of log10, at halves and doubles of 1 where it spans less than two decades."""
+    low, high = decades
+    if high - low < 2:
+        values = [v for v in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= np.log10(v) <= high]
+        return {"tickvals": [float(np.log10(v)) for v in values], "ticktext": [number(v) for v in values]}
+    every = next(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10**5, 10**7) if (high - low) / n <= 7)
+    ticks = [t for t in range(int(np.ceil(low)), int(np.floor(high)) + 1) if t % every == 0]
+    return {"tickvals": ticks, "ticktext": [power_of_ten(t) for t in ticks]}
+
+
+def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
+    """Fill from least to largest, and darker between the quartiles; a lower edge of 0 lets the fill leave the axis."""
+    colour = look.theme.lines[0]
+    floor = panel.decades[0] - 10 * (panel.decades[1] - panel.decades[0])
+    for (low, high), alpha in (((0, 4), 0.13), ((1, 3), 0.22)):
+        lower = np.where(np.isneginf(panel.log10[low]), floor, panel.log10[low])
+        for piece in stretches(np.isfinite(lower) & np.isfinite(panel.log10[high])):
+            x = panel.x[piece]
+            figure.add_scatter(
+                x=np.concatenate([x, x[::-1]]),
+                y=np.concatenate([panel.log10[high][piece], lower[piece][::-1]]),
+                xaxis=f"x{axis}",
+                yaxis=f"y{axis}",
+                mode="none",
+                fill="toself",
+                fillcolor=faded(colour, alpha),
+                showlegend=False,
+                hoverinfo="skip",
+            )
+
+
+_NAMED = {4: ("largest", "solid", 1.0), 2: ("median", "dash", 1.0), 0: ("least", "dot", 1.0)}
+
+
+def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) -> None:
+    colour = look.theme.lines[0]
+    for index, (name, dash, width) in _NAMED.items():
+        values = panel.log10[index]
+        drawable = np.isfinite(values)
+        figure.add_scatter(
+            x=panel.x,
+            y=np.where(drawable, values, np.nan),
+            xaxis=f"x{axis}",
+            yaxis=f"y{axis}",
+            mode="lines+markers" if len(panel.x) <= 16 else "lines",
+            marker={"size": 0.7 * look.size.marker, "color": colour},
+            line={"color": colour, "width": width * look.size.line, "dash": dash},
+            name=name,
+            showlegend=False,
+            connectgaps=False,
+            customdata=[_value(float(v)) for v in values],
+            hovertemplate=f"{hover}<br>{name} singular value %{{customdata}}<extra></extra>",
+        )
+
+
+def _names(figure: go.Figure, look: Frame, panel: Panel, axis: str, room: float) -> None:
+    """Write the lines' names beside their last points in time, or in the product at its far end, where they part.
+
+    ``room`` is what a line of text takes of the axis.
+    """
+    ends = []
+    for index, (name, *_) in _NAMED.items():
+        drawable = np.flatnonzero(np.isfinite(panel.log10[index]))
+        if drawable.size and drawable[-1] == len(panel.x) - 1:
+            ends.append((float(panel.log10[index][-1]), name))
+    ends.sort()
+    low, high = panel.decades
+    for (_, name), height in zip(ends, spread([end for end, _ in ends], room, low, high), strict=True):
+        figure.add_annotation(
+            text=name,
+            x=0 if axis else 1,
+            xshift=look.px(6),
+            xref=f"x{axis} domain",
+            xanchor="left",
+            y=height,
+            yref=f"y{axis}",
+            yanchor="middle",
+            font={"color": look.theme.lines[0]},
+        )
+    figure.layout.margin.r = look.px(64)
+
+
+def _rail(
+    figure: go.Figure,
+    look: Frame,
+    panel: Panel,
+    kind: int,
+    there: Array,
+    axis: str,
+    domain: tuple[float, float],
+    row: int,
+    hover: str,
+) -> None:
+    """Mark where at least one singular value is exactly 0, infinite or nan."""
+    own = f"{axis or '1'}{row + 1}"
+    colour = look.theme.lines[0]
+    figure.add_scatter(
+        x=panel.x[there],
+        y=np.full(int(there.sum()), 0.5),
+        xaxis=f"x{axis}",
+        yaxis=f"y{own}",
+        mode="markers",
+        marker={
+            "symbol": MARKS[kind],
+            "size": look.size.marker - 1,
+            "color": colour,
+            "line": {"width": look.size.thin + 0.4, "color": colour},
+        },
+        name=MEANINGS[kind],
+        showlegend=False,
+        hovertemplate=f"{hover}: at least one singular value is {MEANINGS[kind]}<extra></extra>",
+    )
+    words = "nan" if kind == NAN else MEANINGS[kind]
+    figure.update_layout({f"yaxis{own}": rail_axis(domain, words, anchor=f"x{axis}")})
+    add_ground(figure, look, domain, xref="paper")
+
+
+def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+    """Draw the line of no change, and where the word is that matters."""
+    for axis in ("", "2"):
+        figure.add_shape(
+            type="line",
+            x0=0,
+            x1=1,
+            xref=f"x{axis} domain",
+            y0=0,
+            y1=0,
+            yref=f"y{axis}",
+            line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"},
+            layer="below",
+        )
+    back = prepared.loss_step - prepared.informative
+    places = [("", prepared.informative)] if prepared.informative >= 0 else []
+    if prepared.informative >= 0 and prepared.products.x.size and 1 <= back:
+        places.append(("2", back))
+    for axis, place in places:
+        figure.add_shape(
+            type="line",
+            x0=place,
+            x1=place,
+            xref=f"x{axis}",
+            y0=0,
+            y1=1,
+            yref=f"y{axis} domain",
+            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
+        )
+        figure.add_annotation(
+            text=f"<b>{prepared.word}</b>" if not axis else f"<b>{prepared.word}</b>, {place} back",
+            x=place if not axis else float(np.log10(place)),
+            xref=f"x{axis}",
+            y=1,
+            yref=f"y{axis} domain",
+            yanchor="bottom",
+            xanchor="center",
+        )

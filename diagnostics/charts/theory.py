@@ -1,0 +1,403 @@
+"""The measured state gradient beside what theory says of it: a bound, two rates and the Lyapunov exponent, each named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
+from diagnostics.charts.inspected import Named, check_layer, informative_word, lacking, origin_of
+from diagnostics.charts.labels import safe, short, spoken, wrap
+from diagnostics.charts.palette import ThemeName
+from diagnostics.charts.rails import MARKS, add_ground, rail_axis
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, ratios
+from diagnostics.charts.spread import spread
+from diagnostics.charts.ticks import log_ticks
+from diagnostics.inspection import Inspection
+from diagnostics.measures.numbers import number, power_of_ten, rate, steps
+from diagnostics.measures.profile import middle
+from diagnostics.measures.theory import power_line
+from diagnostics.records import Array
+
+TITLE = "What theory says, and what the gradient does"
+NEEDS = ("state_grad",)
+MOST_PANELS = 6
+_ALONE_PX, _PANEL_PX = 400, 250
+_SPACE_PX, _RAIL_PX, _SENTENCE_PX = 78, 24, 20
+_GUTTER = 0.47
+"""The share of a panel's width, beyond the longest lag, that the lines' names take."""
+_FLOOR, _CEILING = -300, 300
+_BEYOND = 4
+"""How many decades beyond the measured profile the axis shows, where a line of theory goes there."""
+
+LOOKS = {
+    "bound": (1, "dash"),
+    "radius": (3, "dashdot"),
+    "decay": (2, "dot"),
+    "lyapunov": (6, "longdash"),
+}
+"""Colour (in ``Theme.lines``) and dash of each line of theory; the measured profile is a thick solid one."""
+
+
+class Line(NamedTuple):
+    """A line of theory: ``factor`` to the power of the lag, 1 at the loss."""
+
+    key: str
+    name: str
+    factor: float
+    log10: Array
+    """[K + 1] by lag; −inf where it is exactly 0."""
+
+
+class Panel(NamedTuple):
+    """One inspection: its measured profile and what theory says of it; arrays ``[K + 1]`` by lag."""
+
+    label: str
+    measured: Array
+    """Median over the samples ÷ its value at the loss; nan, inf and 0 are kept."""
+    gradient: Array
+    """The median before division, l2."""
+    lines: tuple[Line, ...]
+    sentence: str
+    """Why there is no bound, or which side of 1 it stands on."""
+    word: str
+    distance: int
+    """How many steps back the word is that the answer depends on; −1 where there is none."""
+
+
+class Prepared(NamedTuple):
+    """A panel for each inspection, on one pair of axes."""
+
+    origin: Origin
+    panels: tuple[Panel, ...]
+    decades: tuple[int, int]
+    nothing: str
+
+
+def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
+    """Take the profile of each (name, inspection) and the lines (γσ_max)^k, ρ^k, β^k and e^(λ₁k), 1 at the loss.
+
+    A line whose factor is not there, or not a number, is left out; a gated cell has neither bound nor radius, and a
+    sentence says why. Raises ``ValueError`` for more than six inspections or where one has no such layer.
+    """
+    if len(inspections) > MOST_PANELS:
+        raise ValueError(f"inspections must be at most {MOST_PANELS} to be told apart, but got {len(inspections)}")
+    for _, one in inspections:
+        check_layer(one, layer)
+    lack = next((words for _, one in inspections if (words := lacking(one, NEEDS))), "")
+    panels = () if lack else tuple(_panel(name, one, layer) for name, one in inspections)
+    origin = origin_of(
+        "theory",
+        [one for _, one in inspections],
+        "State gradient of the last answer's loss ÷ its value at the loss · median over the samples · pre-clip · "
+        "lines of theory begin at 1 at the loss",
+        layer,
+        unit="ratio of l2 norms",
+        reduction="median over the samples",
+        clip="pre-clip",
+    )
+    return Prepared(origin, panels, _decades(panels), lack or "No run is inspected: choose one, and a training step.")
+
+
+def _panel(name: str, one: Inspection, layer: int) -> Panel:
+    gradient = middle(one["state_grad"][layer, one.loss_step :: -1].T)  # [K + 1] by lag
+    # An exact zero is one whatever it is compared with.
+    measured = np.where(gradient == 0, 0.0, ratios(gradient, gradient[0]))
+    lags = np.arange(len(gradient))
+    lines = [
+        Line(key, words, factor, power_line(factor, lags))
+        for key, words, factor in _factors(one, layer)
+        if not math.isnan(factor)
+    ]
+    word = informative_word(one)
+    return Panel(
+        label=safe(short(name)),
+        measured=measured,
+        gradient=gradient,
+        lines=tuple(lines),
+        sentence=_about_the_bound(one, layer),
+        word=word[0] if word else "",
+        distance=one.loss_step - word[1] if word and word[1] <= one.loss_step else -1,
+    )
+
+
+def _factors(one: Inspection, layer: int) -> list[tuple[str, str, float]]:
+    """Return (key, name, factor per step) of every line that theory has for this cell; nan where it is not there."""
+
+    def of(name: str) -> float:
+        return float(one[name][layer]) if name in one else math.nan
+
+    found = [("bound", "bound (γσ<sub>max</sub>)<sup>k</sup>", of("gamma") * of("sigma_max"))]
+    if one.kind == "rnn":
+        found.append(("radius", "spectral radius ρ<sup>k</sup>", of("spectral_radius")))
+    found.append(("decay", "fitted decay β<sup>k</sup>", of("decay")))
+    if "lyapunov" in one:
+        with np.errstate(over="ignore"):
+            found.append(("lyapunov", "Lyapunov e<sup>λ₁k</sup>", float(np.exp(one["lyapunov"][layer, 0]))))
+    return found
+
+
+def _about_the_bound(one: Inspection, layer: int) -> str:
+    if one.kind != "rnn":
+        gate = "z (of h)" if one.kind == "gru" else "f (of c)"
+        return (
+            f"No bound of the form (γσ<sub>max</sub>)<sup>k</sup> holds for gates: {gate} passes part of the state on "
+            "beside W<sub>hh</sub>."
+        )
+    if "gamma" not in one or "sigma_max" not in one:
+        return ""
+    factor = float(one["gamma"][layer] * one["sigma_max"][layer])
+    if math.isnan(factor):
+        return "W<sub>hh</sub> holds numbers that are not finite: no bound."
+    if factor < 1:
+        return f"γσ<sub>max</sub> = {rate(factor)} is below 1: the gradient must vanish, whatever the input."
+    return f"γσ<sub>max</sub> = {rate(factor)} is not below 1: the bound forbids neither vanishing nor exploding."
+
+
+def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
+    """Return the decades of all measured values, and up to four more at either end where theory goes there."""
+    known = [np.log10(panel.measured[kinds(panel.measured) == VALUE]) for panel in panels]
+    values = np.concatenate([*known, [0.0]])
+    ends = np.array([line.log10[-1] for panel in panels for line in panel.lines] or [0.0])
+    low, high = values.min(), values.max()
+    low = max(min(low, ends.min()), low - _BEYOND, _FLOOR)
+    high = min(max(high, ends.max()), high + _BEYOND, _CEILING)
+    return math.floor(low - 0.1), math.ceil(high + 0.1)
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    return spoken([TITLE, prepared.origin.caption, *(_said(panel) for panel in prepared.panels)])
+
+
+def _said(panel: Panel) -> str:
+    at = panel.distance if panel.distance > 0 else len(panel.measured) - 1
+    lines = ", ".join(f"{_plain(line.name)} says {_power(float(line.log10[at]))}" for line in panel.lines)
+    measured = number(float(panel.measured[at]))
+    return f"{panel.label}: {steps(at)} back the measured ratio is {measured}; {lines}. {_plain(panel.sentence)}"
+
+
+def _plain(text: str) -> str:
+    for markup in ("<sub>", "</sub>", "</sup>"):
+        text = text.replace(markup, "")
+    return text.replace("<sup>", "^")
+
+
+def _power(log10: float) -> str:
+    if abs(log10) < _CEILING:
+        return number(10.0**log10)
+    return power_of_ten(round(log10)) if math.isfinite(log10) else "0" if log10 < 0 else "infinity"
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw a panel per inspection, one above another; time runs to the right, and the loss is at 0."""
+    look = frame(theme, size)
+    if not prepared.panels:
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+    n = len(prepared.panels)
+    one_px = _ALONE_PX if n == 1 else _PANEL_PX
+    plot_px = n * one_px + (n - 1) * _SPACE_PX
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=_SENTENCE_PX + 24)
+    for i, panel in enumerate(prepared.panels):
+        top = 1 - i * (one_px + _SPACE_PX) / plot_px
+        _draw_panel(figure, look, prepared, panel, i, (max(top - one_px / plot_px, 0.0), top), plot_px)
+    return figure
+
+
+def _draw_panel(
+    figure: go.Figure,
+    look: Frame,
+    prepared: Prepared,
+    panel: Panel,
+    i: int,
+    domain: tuple[float, float],
+    plot_px: float,
+) -> None:
+    axis = str(i + 1) if i else ""
+    longest = max(len(other.measured) for other in prepared.panels) - 1 or 1
+    bottom = domain[0]
+    odd = [kind for kind in (ZERO, INFINITE, NAN) if (kinds(panel.measured) == kind).any()]
+    plot = bottom + len(odd) * _RAIL_PX / plot_px, domain[1]
+    last = i == len(prepared.panels) - 1
+    figure.update_layout(
+        {
+            f"xaxis{axis}": {
+                "title": {
+                    "text": "steps back from the loss  (time runs to the right; the loss is at 0)" if last else ""
+                },
+                "range": [longest * (1 + _GUTTER), -0.03 * longest - 0.3],
+                "tickvals": _lag_ticks(longest),
+                "anchor": "free",
+                "position": bottom,
+            },
+            f"yaxis{axis}": {
+                "title": {"text": "gradient ÷ gradient at the loss"},
+                "type": "log",
+                "range": list(prepared.decades),
+                "domain": list(plot),
+                "anchor": f"x{axis}",
+                **log_ticks(prepared.decades, most=9 if len(prepared.panels) == 1 else 5),
+            },
+        }
+    )
+    figure.update_layout({f"yaxis{axis}": {"title": {"text": "gradient ÷ at the loss"}}} if plot_px > _ALONE_PX else {})
+    _words_above(figure, look, panel, axis, prepared)
+    _curves(figure, look, panel, axis)
+    _names(figure, look, prepared, panel, axis, (plot[1] - plot[0]) * plot_px, longest)
+    for row, kind in enumerate(odd):
+        low = bottom + (len(odd) - 1 - row) * _RAIL_PX / plot_px
+        _rail(figure, look, panel, kind, axis, (low, low + 0.85 * _RAIL_PX / plot_px), f"{(i + 1) * 10 + row}")
+
+
+def _lag_ticks(longest: int) -> list[int]:
+    raw = longest / 5
+    every = next(m * 10**p for p in range(7) for m in (1, 2, 5) if m * 10**p >= raw)
+    return list(range(0, longest + 1, every))
+
+
+def _words_above(figure: go.Figure, look: Frame, panel: Panel, axis: str, prepared: Prepared) -> None:
+    """Write the panel's name and what is to be said of the bound above it, and mark the word that matters."""
+    lines = [panel.sentence] if panel.sentence else []
+    if len(prepared.panels) > 1:
+        lines = [f"<b>{panel.label}</b>", *lines]
+    figure.add_annotation(
+        text=wrap(" · ".join(lines), 1.25 * look.line_characters),
+        x=0,
+        xref=f"x{axis} domain",
+        xanchor="left",
+        y=1,
+        yref=f"y{axis} domain",
+        yanchor="bottom",
+        yshift=look.px(18 if panel.distance >= 0 else 4),
+        align="left",
+        font={"color": look.theme.muted if len(prepared.panels) == 1 else look.theme.text},
+    )
+    if panel.distance >= 0:
+        figure.add_shape(
+            type="line",
+            x0=panel.distance,
+            x1=panel.distance,
+            xref=f"x{axis}",
+            y0=0,
+            y1=1,
+            yref=f"y{axis} domain",
+            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
+        )
+        figure.add_annotation(
+            text=f"<b>{panel.word}</b>, {panel.distance} back",
+            x=panel.distance,
+            xref=f"x{axis}",
+            y=1,
+            yref=f"y{axis} domain",
+            yanchor="bottom",
+            xanchor="center",
+        )
+
+
+def _curves(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
+    lags = np.arange(len(panel.measured))
+    for line in panel.lines:
+        colour, dash = LOOKS[line.key]
+        inside = (line.log10 >= _FLOOR) & (line.log10 <= _CEILING)
+        figure.add_scatter(
+            x=lags[inside],
+            y=10.0 ** line.log10[inside],
+            xaxis=f"x{axis}",
+            yaxis=f"y{axis}",
+            mode="lines",
+            line={"color": look.theme.lines[colour], "width": 0.8 * look.size.line, "dash": dash},
+            name=_plain(line.name),
+            showlegend=False,
+            hovertemplate=(
+                f"%{{x}} steps back: %{{y:.2e}}<br>× {rate(line.factor)} a step<extra>{_plain(line.name)}</extra>"
+            ),
+        )
+    drawable = kinds(panel.measured) == VALUE
+    figure.add_scatter(
+        x=lags,
+        y=np.where(drawable, panel.measured, np.nan),
+        xaxis=f"x{axis}",
+        yaxis=f"y{axis}",
+        mode="lines" if drawable.sum() > 1 else "markers",
+        line={"color": look.theme.lines[0], "width": 1.35 * look.size.line},
+        name="measured",
+        showlegend=False,
+        connectgaps=False,
+        customdata=panel.gradient,
+        hovertemplate=(
+            "%{x} steps back<br>%{y:.2e} of the gradient at the loss<br>%{customdata:.2e} (l2, pre-clip)"
+            "<extra>measured</extra>"
+        ),
+    )
+
+
+def _names(
+    figure: go.Figure, look: Frame, prepared: Prepared, panel: Panel, axis: str, high_px: float, longest: int
+) -> None:
+    """Write each line's name beside its far end, moved apart where ends are close, with a thin line to the end."""
+    low, high = prepared.decades
+    drawn = kinds(panel.measured) == VALUE
+    names = [
+        (line.log10[-1], f"{line.name}", f"× {rate(line.factor)} a step", LOOKS[line.key][0]) for line in panel.lines
+    ]
+    if drawn.any():
+        end = float(np.log10(panel.measured[np.flatnonzero(drawn)[-1]]))
+        names.append((end, "<b>measured</b>", number(10.0**end), 0))
+    names.sort(key=lambda name: name[0])
+    need = 1.3 * 2 * look.size.small / (look.size.scale * high_px) * (high - low)  # two lines of text, in decades
+    heights = spread([min(max(at, low), high) for at, *_ in names], need, low + need / 2, high - need / 2)
+    x_end = len(panel.measured) - 1
+    for (at, name, value, colour), height in zip(names, heights, strict=True):
+        beyond = "▼ " if at < low else "▲ " if at > high else ""
+        ink = look.theme.lines[colour]
+        figure.add_shape(
+            type="line",
+            x0=x_end,
+            x1=x_end + 0.06 * longest,
+            xref=f"x{axis}",
+            y0=10.0 ** min(max(at, low), high),
+            y1=10.0**height,
+            yref=f"y{axis}",
+            line={"color": ink, "width": look.size.thin},
+        )
+        figure.add_annotation(
+            text=f"{beyond}{name}<br>{value}",
+            x=x_end + 0.07 * longest,
+            xref=f"x{axis}",
+            xanchor="right",
+            y=height,
+            yref=f"y{axis}",
+            yanchor="middle",
+            align="right",
+            font={"color": ink, "size": look.size.small},
+        )
+
+
+def _rail(
+    figure: go.Figure, look: Frame, panel: Panel, kind: int, axis: str, domain: tuple[float, float], own: str
+) -> None:
+    x = np.flatnonzero(kinds(panel.measured) == kind)
+    colour = look.theme.lines[0]
+    figure.add_scatter(
+        x=x,
+        y=np.full(len(x), 0.5),
+        xaxis=f"x{axis}",
+        yaxis=f"y{own}",
+        mode="markers",
+        marker={
+            "symbol": MARKS[kind],
+            "size": look.size.marker - 1,
+            "color": colour,
+            "line": {"width": look.size.thin + 0.4, "color": colour},
+        },
+        name=f"measured: {MEANINGS[kind]}",
+        showlegend=False,
+        hovertemplate=f"%{{x}} steps back: {MEANINGS[kind]}<extra>measured</extra>",
+    )
+    words = "nan" if kind == NAN else MEANINGS[kind]
+    figure.update_layout({f"yaxis{own}": rail_axis(domain, words, anchor=f"x{axis}")})
+    add_ground(figure, look, domain, xref=f"x{axis} domain")
