@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from diagnostics.measures.entry_sizes import entry_sizes
 from diagnostics.records import Records, Run, TaskFacts
 
 _SENTENCE = (
@@ -83,6 +84,8 @@ def run_of(
         columns["grad_h"] = median
         columns["state_norm"] = np.ones((count, 1, T))
         columns["saturated"] = np.zeros((count, 1, T))
+        spread = np.random.default_rng(5).normal(size=(count, 200)) * np.exp(np.linspace(-9, -3, 200))
+        columns["grad_sizes"] = np.stack([entry_sizes(entries.astype(np.float32)) for entries in spread])
     rng = np.random.default_rng(3)
     loss = np.full(steps, facts.chance_loss) + rng.normal(0, 0.03, steps) if loss is None else loss
     steps = len(loss)
