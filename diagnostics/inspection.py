@@ -112,11 +112,15 @@ QUANTITIES: Mapping[str, Quantity] = {
     "cancellation": Quantity(
         "weight_gradient", ("L", "G+1"), "ratio", "‖ΣG_k‖ / Σ‖G_k‖, per gate and, last, of all gates"
     ),
-    "noise": Quantity("weight_gradient", ("L", "T"), "ratio", "signal-to-noise of G_k over the samples"),
+    "noise": Quantity(
+        "weight_gradient", ("L", "T"), "ratio", "signal-to-noise of G_k over the samples; about 1 is chance"
+    ),
     "bptt_sum_error": Quantity(
         "weight_gradient", ("L",), "ratio", "relative difference between ΣG_k and autograd's gradient of W_hh"
     ),
-    "answer_steps": Quantity("itemised", ("A",), "timestep", "timesteps τ whose loss was taken by itself", "i8"),
+    "answer_steps": Quantity(
+        "itemised", ("A",), "timestep", "timesteps τ whose loss was taken by itself; many-to-one: the last", "i8"
+    ),
     "itemised": Quantity(
         "itemised",
         ("L", "A", "T"),

@@ -81,6 +81,13 @@ class Backward:
         return [_joined(list(traces), self._heard) for traces in layers]
 
     @property
+    def outputs(self) -> Tensor:
+        """What the network answered, [B,C] or [T,B,C], detached."""
+        if self._many:
+            return torch.cat([part.outputs.detach() for part in self._parts])
+        return self._parts[-1].outputs.detach()
+
+    @property
     def input_grad(self) -> Tensor:
         """The gradient of the whole loss with respect to the input of the recurrence, [T,B,I]."""
         return torch.cat([torch.zeros_like(part.x) if part.x.grad is None else part.x.grad for part in self._parts])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -18,6 +19,7 @@ from torch import Tensor
 
 import tasks
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
+from diagnostics.measures.first_non_finite import Found
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from experiments.backward import Backward, mean_loss
 from experiments.device import choose
@@ -26,6 +28,7 @@ from experiments.keep import Keeper, steps_to_keep
 from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
+from experiments.trouble import NORMS_BEFORE, after_update, first_broken, told
 from models.initialise import initialise
 from models.network import Network
 from tasks.base import Batch, Task
@@ -152,6 +155,7 @@ class Trainer:
         self._record_every = spec.record_every
         self.eval_every = spec.eval_every
         self.last_loss = self.last_success = math.nan
+        self._norms: deque[float] = deque(maxlen=NORMS_BEFORE)
         self._began_s = time.monotonic()
 
     def info(self) -> dict[str, str]:
@@ -179,6 +183,11 @@ class Trainer:
         back = Backward(self.network, inputs, targets, self._loss, self.spec.truncate)
         value = float(back.loss)
         sizes = entry_sizes(self.flat.gradient.cpu().numpy()) if due else NOT_MEASURED
+        broken: Found | None = None
+        if not (math.isfinite(value) and math.isfinite(float(self.flat.gradient.sum()))):  # a sum may only overflow
+            broken = first_broken(
+                back, {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
+            )
         clipped = self.flat.clip(*self.spec.clip_rule)
         row: dict[str, Array | float] = {}
         if due or not math.isfinite(value) or not math.isfinite(clipped.norm_pre):
@@ -186,7 +195,8 @@ class Trainer:
             if self._many:
                 back.of_last_answer()
                 row.update(answer_row(back.traces))
-        trouble = self._update(step, value, clipped)
+        trouble = self._update(step, value, clipped, broken)
+        self._norms.append(clipped.norm_pre)
         row.update(
             step=step,
             loss=value,
@@ -204,19 +214,21 @@ class Trainer:
         """A copy of the weights as they are, by the names of the network's state."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.network.state_dict().items()}
 
-    def _update(self, step: int, loss: float, clipped: Clipped) -> str:
+    def _update(self, step: int, loss: float, clipped: Clipped, broken: Found | None) -> str:
         if not math.isfinite(loss):
-            return f"diverged at step {step}: the loss is {loss:g}"
+            return f"diverged at step {step}: the loss is {loss:g}{told(broken, self.spec.layers, self._norms)}"
         parameters = self.flat.parameters.detach()
         self._finite.copy_(parameters)
         self._update_parameters()
         name = self.flat.first_non_finite()
         if name is None:
             return ""
+        broken = broken or after_update(name, self.network.get_parameter(name))
         parameters.copy_(self._finite)
         held = [f"{n} {what}" for n, what in ((clipped.nan_count, "nan"), (clipped.inf_count, "inf")) if n]
+        more = told(broken, self.spec.layers, self._norms)
         cause = f"the gradient held {' and '.join(held)}" if held else "the update overflowed"
-        return f"diverged at step {step}: {cause}, which left {name} not finite"
+        return f"diverged at step {step}: {cause}, which left {name} not finite{more}"
 
     @torch.no_grad()
     def measure(self, updates: int) -> dict[str, Array | float]:

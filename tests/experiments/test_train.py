@@ -228,7 +228,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_update() -> None:
         trainer.network.head.bias[0] = math.inf
     before = trainer.flat.parameters.detach().clone()
     row, trouble = trainer.step(3)
-    assert trouble == "diverged at step 3: the loss is nan"
+    size = trainer.spec.batch * trainer.task.outputs
+    assert trouble == (
+        "diverged at step 3: the loss is nan; the first value that was not finite: "
+        f"{trainer.spec.batch} of {size} entries of the network's outputs (infinite)"
+    )
     assert torch.equal(trainer.flat.parameters, before)
     assert math.isnan(float(row["loss"]))
     assert row["nan_count"] > 0
@@ -245,7 +249,42 @@ def test_an_update_that_is_not_finite_names_the_first_parameter() -> None:
     row, trouble = trainer.step(0)
     assert math.isfinite(float(row["loss"]))
     assert trouble.startswith("diverged at step 0: the gradient held ")
-    assert trouble.endswith("which left embedding.weight not finite")
+    assert ", which left embedding.weight not finite; the first value that was not finite: " in trouble
+    assert trouble.endswith("entries of the gradient with respect to h, timestep 8 (infinite)")
+
+
+def test_an_update_that_overflows_by_itself_is_found_in_the_parameter() -> None:
+    trainer = Trainer(small(optimizer="sgd", clip="none", learning_rate=100.0))
+    trainer.step(0)
+    before = trainer.flat.parameters.detach().clone()
+    with torch.no_grad():
+        trainer.network.head.bias[:] = 3.4e38  # finite, and the softmax does not see what all answers share
+        trainer.network.head.bias[0] = 3.402e38
+    assert torch.isfinite(trainer.flat.parameters).all()
+    trainer._update_parameters = lambda: trainer.network.head.bias.data.mul_(2)
+    _, trouble = trainer.step(1)
+    assert "the update overflowed, which left head.bias not finite; the first value that was not finite: " in trouble
+    assert "entries of head.bias after the update (infinite); in the step before the gradient's norm" in trouble
+    assert torch.equal(trainer.flat.parameters[:10], before[:10])
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_state_that_overflows_is_found_by_layer_and_timestep(layer: int) -> None:
+    trainer = Trainer(small(cell="relu", layers=2, optimizer="sgd", clip="none", gap=20))
+    with torch.no_grad():
+        below, this = trainer.network.recurrent.layers[0], trainer.network.recurrent.layers[layer]
+        for tensor in (below.bias_ih, this.bias_ih):
+            tensor.fill_(1.0)
+        this.weight_hh.copy_(1e10 * torch.eye(len(this.weight_hh)))
+    states = [
+        trace.h
+        for trace in trainer.network(trainer._tensors(trainer.task.batch(np.random.default_rng(0), 4))[0]).traces
+    ]
+    first = int((~torch.isfinite(states[layer]).flatten(1).all(1)).nonzero()[0])
+    assert torch.isfinite(states[0]).all() or layer == 0
+    _, trouble = trainer.step(0)
+    assert "entries of the state h" in trouble
+    assert f"layer {layer + 1} of 2, timestep {first} " in trouble
 
 
 def test_a_run_stops_when_it_is_asked_to_and_keeps_what_it_has() -> None:
