@@ -8,8 +8,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from diagnostics.charts import clipping, heatmap, learning, profile, ribbon
+from diagnostics.charts import clipping, heatmap, learning, profile, ribbon, sweep_map, what_if
+from diagnostics.charts import sweep as sweep_chart
+from diagnostics.charts.inspection_gallery import INSPECTION_FIGURES, InspectionFigure
+from diagnostics.measures.sweep import is_sweep
 from diagnostics.records import Run
+
+__all__ = ["FIGURES", "INSPECTION_FIGURES", "Figure", "InspectionFigure", "accessible_name"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Figure:
     draw: Callable[..., go.Figure]
     accessible_name: Callable[[Any], str]
     """What the prepared figure shows, in words and numbers."""
+    applies: Callable[[Sequence[Run]], bool] = lambda runs: True
+    """Whether these runs have something to say in the figure; only then a report holds it and an export offers it."""
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -108,6 +115,68 @@ FIGURES: Mapping[str, Figure] = {
             prepare=clipping.prepare,
             draw=clipping.draw,
             accessible_name=clipping.describe,
+        ),
+        Figure(
+            key="what_if_norm",
+            title=what_if.TITLES["norm"],
+            how_to_read=(
+                "Choose a threshold along the axis: above it stands how many of the run's own steps it would have "
+                "clipped, and below how short it would have made them, half of the clipped steps at the line and the "
+                "worst at the dots. It tells of the gradients that this run had, clipped or not; another threshold "
+                "leads training another way, which only training shows."
+            ),
+            per_run=False,
+            follows_step=False,
+            prepare=what_if.prepare_norm,
+            draw=what_if.draw,
+            accessible_name=what_if.describe,
+        ),
+        Figure(
+            key="what_if_value",
+            title=what_if.TITLES["value"],
+            how_to_read=(
+                "Above is the share of the gradient's entries that a threshold would have cut, below the cosine "
+                "between the raw gradient and the cut one: 1 is the same direction, and what is lower has been turned. "
+                "Clipping by norm always keeps 1. The points are exact, at 1, 2, 3 and 5 of every decade."
+            ),
+            per_run=False,
+            follows_step=False,
+            prepare=what_if.prepare_value,
+            draw=what_if.draw,
+            accessible_name=what_if.describe,
+            applies=what_if.has_sizes,
+        ),
+        Figure(
+            key="sweep",
+            title=sweep_chart.TITLE,
+            how_to_read=(
+                "Each line is a kind of clipping, from the lowest threshold at the left to none at all, the star at "
+                "the right end. Success that is higher at some threshold than at the star says that clipping was "
+                "needed; success that falls towards the left says that it harmed, for a low threshold takes nearly "
+                "all of every gradient. Bands are the lowest and the highest seed: lines whose bands overlap are not "
+                "told apart."
+            ),
+            per_run=False,
+            follows_step=False,
+            prepare=sweep_chart.prepare,
+            draw=sweep_chart.draw,
+            accessible_name=sweep_chart.describe,
+            applies=is_sweep,
+        ),
+        Figure(
+            key="sweep_map",
+            title=sweep_map.TITLE,
+            how_to_read=(
+                "A row is a cell with a kind of clipping, a column a threshold; the last column is no clipping. Bright "
+                "yellow cells learned and dark blue ones did not; a ✕ counts the seeds that diverged. Where a whole "
+                "row is yellow, the threshold does not matter."
+            ),
+            per_run=False,
+            follows_step=False,
+            prepare=sweep_map.prepare,
+            draw=sweep_map.draw,
+            accessible_name=sweep_map.describe,
+            applies=is_sweep,
         ),
     )
 }

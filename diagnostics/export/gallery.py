@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import plotly.graph_objects as go
 
-from diagnostics.charts.gallery import FIGURES, accessible_name
+from diagnostics.charts.gallery import FIGURES
 from diagnostics.export.figures import figure_json
+from diagnostics.measures.seeds import any_seeds
 from diagnostics.records import Run
 
 HEIGHT_PX = 480
@@ -41,21 +42,26 @@ class Drawing:
         return figure_json(self.figure)
 
 
-def drawings(runs: Sequence[Run], theme: Literal["light", "dark"] = "light") -> list[Drawing]:
+def drawings(
+    runs: Sequence[Run], theme: Literal["light", "dark"] = "light", *, over_seeds: bool | None = None
+) -> list[Drawing]:
     """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run.
 
     A run without a gradient profile has no figure of its own; where no run has recorded a step there is none at all.
+    ``over_seeds`` draws runs that differ only in their seed as one; left out, where there are such runs.
     """
     drawn: list[Drawing] = []
     if not any(run.records.rows("step") for run in runs):
         return drawn
+    together = any_seeds(runs) if over_seeds is None else over_seeds
     for key, info in FIGURES.items():
         if not info.per_run:
-            drawn.append(_drawing(key, key, info.title, runs, theme))
+            if info.applies(runs):
+                drawn.append(_drawing(key, key, info.title, runs, theme, {"over_seeds": together}))
             continue
         for run in filter(profiled, runs):
             own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
-            drawn.append(_drawing(key, own, f"{info.title} — {run.name or run.id}", [run], theme))
+            drawn.append(_drawing(key, own, f"{info.title} — {run.name or run.id}", [run], theme, {}))
     return drawn
 
 
@@ -64,7 +70,15 @@ def profiled(run: Run) -> bool:
     return run.records.rows("profile") > 0
 
 
-def _drawing(figure_key: str, key: str, title: str, runs: Sequence[Run], theme: Literal["light", "dark"]) -> Drawing:
+def _drawing(
+    figure_key: str,
+    key: str,
+    title: str,
+    runs: Sequence[Run],
+    theme: Literal["light", "dark"],
+    how: Mapping[str, bool],
+) -> Drawing:
     info = FIGURES[figure_key]
-    figure = info.draw(info.prepare(runs), theme=theme, size="page")
-    return Drawing(key, figure_key, title, accessible_name(figure_key, runs), info.how_to_read, figure)
+    prepared = info.prepare(runs, **how)
+    figure = info.draw(prepared, theme=theme, size="page")
+    return Drawing(key, figure_key, title, info.accessible_name(prepared), info.how_to_read, figure)

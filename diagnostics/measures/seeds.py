@@ -15,7 +15,8 @@ import numpy as np
 
 from diagnostics.records import Array, Records, Run
 
-_SEPARATOR = " · "
+SEPARATOR = " · "
+"""What stands between the parts of a run's name."""
 _UNDERWAY = ("queued", "running")
 
 
@@ -36,9 +37,8 @@ class Group:
         first = self.runs[0]
         if not self.several:
             return first.name
-        said = [run.name.split(_SEPARATOR) for run in self.runs]
-        common = [part for part in said[0] if all(part in parts for parts in said)]
-        return _SEPARATOR.join([*(common or [first.name or first.id]), f"{len(self.runs)} seeds"])
+        common = shared_name([run.name for run in self.runs]) or first.name or first.id
+        return SEPARATOR.join([common, f"{len(self.runs)} seeds"])
 
     @property
     def face(self) -> Run:
@@ -47,6 +47,12 @@ class Group:
         underway = next((run.state for run in self.runs if run.state in _UNDERWAY), first.state)
         spec = {name: value for name, value in first.spec.items() if name != "seed" or not self.several}
         return replace(first, name=self.name, state=underway, spec=spec, records=Records.empty())
+
+
+def shared_name(names: Sequence[str]) -> str:
+    """What names have in common, part by part: ``tanh`` of ``tanh · seed 0`` and ``tanh · seed 1``; "" for nothing."""
+    said = [name.split(SEPARATOR) for name in names]
+    return SEPARATOR.join(part for part in said[0] if all(part in parts for parts in said))
 
 
 def groups(runs: Sequence[Run]) -> tuple[Group, ...]:

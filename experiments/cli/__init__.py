@@ -18,8 +18,10 @@ RAN, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 # Where each command lives; imported when asked for, so that `list` does not wait for what `export` needs.
 _COMMANDS = {
     "run": "run",
+    "sweep": "sweep",
     "list": "look",
     "show": "look",
+    "inspect": "inspect",
     "export": "transfer",
     "import": "transfer",
     "delete": "upkeep",

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from diagnostics.inspection import SECTIONS
 from diagnostics.version import VERSION
 from experiments.spec import FIELDS, FieldInfo, Refusal
 
@@ -21,8 +22,10 @@ examples:
   python -m experiments run --preset gates-remember
   python -m experiments run --task france --gap 40 --cell tanh relu gru lstm --steps 500 --seed 0
   python -m experiments run --cell tanh --init scaled:2 --clip none norm:1.0 value:0.1 --seed 0 1 2 --json
+  python -m experiments sweep --preset needed
   python -m experiments list
   python -m experiments show RUN
+  python -m experiments inspect RUN --step 0 --sections theory lyapunov
   python -m experiments export RUN RUN --to comparison.zip
   python -m experiments run --spec spec.json
 
@@ -98,8 +101,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--preset", metavar="KEY", help="a prepared comparison; an unknown one lists them")
     start.add_argument("--spec", metavar="FILE", help="the JSON of a spec, or of several, as bundles hold them")
     start.add_argument("--name", default="", help="what to call the comparison")
-    group = parser.add_argument_group("settings, each changing what --preset or --spec says")
-    for field in FIELDS.values():
+    _add_settings(parser, "settings, each changing what --preset or --spec says", FIELDS)
+
+
+def _add_settings(parser: argparse.ArgumentParser, title: str, names: Iterable[str]) -> None:
+    group = parser.add_argument_group(title)
+    for field in map(FIELDS.__getitem__, names):
         group.add_argument(
             flag(field.name),
             dest=field.name,
@@ -111,6 +118,28 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Every threshold with each kind of clipping, on every cell, with every seed. Ctrl-C stops the sweep and keeps\n"
+        "what has ended; --resume trains what is missing. The last line printed is the comparison's id.\n"
+        "Exit status: 0 every run came to its end or diverged, 1 some broke off, 2 the request was refused."
+    )
+    start = parser.add_argument_group("what to sweep")
+    start.add_argument("--preset", metavar="KEY", help="a prepared sweep; an unknown one lists them")
+    start.add_argument(
+        "--clip-thresholds", nargs="+", metavar="X,X,…", help="thresholds, separated by commas or spaces"
+    )
+    start.add_argument("--seeds", nargs="+", type=int, metavar="N", help="default 0 1 2")
+    start.add_argument("--kinds", nargs="+", choices=("off", "norm", "value"), help="default: all three")
+    start.add_argument(
+        "--goal", type=float, metavar="X", help="the success that counts as having learned; default 0.95"
+    )
+    start.add_argument("--resume", metavar="ID", help="a sweep's comparison: train what broke off, and what is new")
+    start.add_argument("--name", default="", help="what to call the comparison")
+    names = [name for name in FIELDS if name not in ("clip", "seed")]
+    _add_settings(parser, "settings, each changing what --preset says", names)
+
+
 def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comparison", metavar="ID", help="only the runs of this comparison")
     parser.add_argument("--deleted", action="store_true", help="also runs that were deleted and can be restored")
@@ -119,6 +148,21 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the id of a run")
     parser.add_argument("--records", action="store_true", help="with --json: everything that was recorded")
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f"Sections: {', '.join(SECTIONS)}.\n"
+        "With --json every quantity, with its axes, unit and meaning; the states and gates themselves only where\n"
+        "--sections names states. Exit status 0 it was computed, 1 it failed, 2 the request was refused."
+    )
+    parser.add_argument("run", metavar="RUN", help="the id of a run")
+    parser.add_argument(
+        "--step", type=int, metavar="N", help="a training step whose weights were kept; left out, the last of them"
+    )
+    parser.add_argument("--samples", type=int, metavar="N", default=4, help="held-out samples of the probe; default 4")
+    parser.add_argument("--sections", nargs="+", metavar="NAME", help="only these; left out, all")
+    parser.add_argument("--timings", action="store_true", help="also how long each section took")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +223,8 @@ def _help(field: FieldInfo) -> str:
 def _unknown(argument: str, command: str | None, prog: str) -> str:
     name = argument.split("=")[0]
     known = [flag(field) for field in FIELDS] + ["--preset", "--spec", "--name", "--json", "--store", "--records"]
-    near = difflib.get_close_matches(name, known, 1) if command == "run" or command is None else []
+    known += ["--clip-thresholds", "--seeds", "--kinds", "--goal", "--resume"] if command == "sweep" else []
+    near = difflib.get_close_matches(name, known, 1) if command in ("run", "sweep", None) else []
     hint = f" (did you mean {near[0]}?)" if near else ""
     where = f"{prog} {command}" if command else prog
     return f"{command or 'The command line'} does not know {argument[:80]!r}{hint}; see: {where} --help"
@@ -187,8 +232,10 @@ def _unknown(argument: str, command: str | None, prog: str) -> str:
 
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "run": (_add_run, "Train one run or several, and say how far back they can learn"),
+    "sweep": (_add_sweep, "Train clipping thresholds × cells × seeds, and say what comes of each"),
     "list": (_add_list, "List the runs that are stored, newest first"),
     "show": (_add_show, "Show one run: what was asked for, how it went, its verdict"),
+    "inspect": (_add_inspect, "Look inside a run at a training step: Jacobians, Lyapunov exponents, gradients"),
     "export": (_add_export, "Write runs to a bundle, a report, tables or figures"),
     "import": (_add_import, "Add the runs of a bundle to the store"),
     "delete": (_add_delete, "Delete runs, or bring them back"),

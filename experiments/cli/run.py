@@ -123,7 +123,7 @@ def _wait(queue: Queue, specs: Mapping[str, RunSpec]) -> bool:
                     raise
                 interrupted = True
                 tqdm.write("Stopping; what was recorded is kept. Ctrl-C again leaves at once.", file=sys.stderr)
-                with _uninterrupted():
+                with uninterrupted():
                     for run_id in waiting:
                         queue.stop(run_id)
     return interrupted
@@ -155,7 +155,7 @@ def _shown(progress: Progress, bar: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Asking the runs to stop is not itself stopped halfway."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

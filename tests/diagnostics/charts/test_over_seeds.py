@@ -14,7 +14,7 @@ from diagnostics.records import Records, Run
 from tests.diagnostics.charts.samples import facts_of, powers, run_of, seeds_story
 from tests.diagnostics.charts.test_gallery import odd_runs
 
-TOGETHER = [figure for figure in FIGURES.values() if not figure.per_run]
+TOGETHER = [FIGURES[key] for key in ("ribbon", "profile", "learning", "clipping")]
 EACH = pytest.mark.parametrize("figure", TOGETHER, ids=[figure.key for figure in TOGETHER])
 
 

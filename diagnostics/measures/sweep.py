@@ -1,0 +1,228 @@
+"""What comes of a clipping threshold: success, divergence and steps to a goal, over seeds, for every rule that was
+tried."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from diagnostics.measures.evidence import SOLVED_SUCCESS
+from diagnostics.measures.numbers import number, percent
+from diagnostics.measures.seed_verdict import span
+from diagnostics.measures.seeds import SEPARATOR, Spread, shared_name, spread
+from diagnostics.records import Run
+
+GOAL = SOLVED_SUCCESS
+"""The success that counts as having got there, unless another is asked for."""
+
+KINDS = ("none", "norm", "value")
+TELLING = 0.5
+"""From this difference on, in the share of seeds that reach the goal, a sentence speaks of one."""
+
+_WHOLE = ("finished", "diverged")
+_UNDERWAY = ("queued", "running")
+
+
+class Rule(NamedTuple):
+    """A clipping rule. No clipping has an infinite threshold, which is what it is the limit of."""
+
+    kind: str
+    threshold: float
+
+    def said(self) -> str:
+        """The rule as a sentence has it."""
+        if self.kind == "none":
+            return "without clipping"
+        return f"by {self.kind} at {'±' if self.kind == 'value' else ''}{number(self.threshold, 3)}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What came of one rule in one series. Spreads are over the seeds whose runs came to their end or diverged."""
+
+    rule: Rule
+    run_ids: tuple[str, ...]
+    ended: int
+    """Runs that finished or diverged; the numbers below are theirs."""
+    waiting: int
+    """Runs that are queued or in training."""
+    broken_off: int
+    """Runs that were stopped, interrupted or failed: they say nothing about the rule."""
+    diverged: int
+    success: Spread
+    """As last measured on the held-out set, of diverged runs before they broke."""
+    reached: int
+    """Runs that were measured at the goal or above."""
+    steps_to_goal: Spread
+    """Updates before that measurement; infinite for runs that never were there."""
+
+    @property
+    def diverged_share(self) -> float:
+        """The share of the ended runs that diverged; nan where none has ended."""
+        return self.diverged / self.ended if self.ended else math.nan
+
+    @property
+    def reached_share(self) -> float:
+        """The share of the ended runs that reached the goal; nan where none has ended."""
+        return self.reached / self.ended if self.ended else math.nan
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs that differ only in clipping and seed, a point per rule: no clipping first, then by kind and threshold."""
+
+    name: str
+    first: Run
+    points: tuple[Point, ...]
+
+    def of_kind(self, kind: str) -> tuple[Point, ...]:
+        """The points of one kind of rule, by threshold."""
+        return tuple(point for point in self.points if point.rule.kind == kind)
+
+
+def rule_of(run: Run) -> Rule | None:
+    """The clipping rule that a run was asked for, or None where its spec has none that can be read."""
+    kind, _, text = str(run.spec.get("clip", "")).partition(":")
+    if kind == "none":
+        return Rule("none", math.inf)
+    try:
+        threshold = float(text)
+    except ValueError:
+        return None
+    return Rule(kind, threshold) if kind in KINDS and 0 < threshold < math.inf else None
+
+
+def sweep(runs: Sequence[Run], goal: float = GOAL) -> tuple[Series, ...]:
+    """Sort runs into series and rules and say what came of each; runs whose rule cannot be read are left out.
+
+    ``goal`` is a success, 0 to 1. Raises ``ValueError`` for any other.
+    """
+    if not 0 < goal <= 1:
+        raise ValueError(f"goal must be a success above 0 and at most 1, but got {goal}")
+    found: dict[str, dict[Rule, list[Run]]] = {}
+    for run in runs:
+        if (rule := rule_of(run)) is not None:
+            rest = json.dumps(
+                {k: v for k, v in run.spec.items() if k not in ("clip", "seed")}, sort_keys=True, default=str
+            )
+            found.setdefault(rest, {}).setdefault(rule, []).append(run)
+    told = []
+    for rules in found.values():
+        members = [run for some in rules.values() for run in some]
+        order = sorted(rules, key=lambda rule: (KINDS.index(rule.kind), rule.threshold))
+        points = tuple(_point(rule, rules[rule], goal) for rule in order)
+        told.append(Series(_name(members), members[0], points))
+    return tuple(told)
+
+
+def _name(members: Sequence[Run]) -> str:
+    """What the runs' names share, but for a seed, which they share where only one was tried."""
+    shared = shared_name([run.name for run in members]).split(SEPARATOR)
+    kept = [part for part in shared if part and part != f"seed {members[0].spec.get('seed')}"]
+    return SEPARATOR.join(kept) or str(members[0].spec.get("cell", members[0].id))
+
+
+def is_sweep(runs: Sequence[Run]) -> bool:
+    """Whether there is a threshold to compare: some series has at least three rules."""
+    return any(len(series.points) >= 3 for series in sweep(runs))
+
+
+def steps_to(run: Run, goal: float) -> float:
+    """Return the updates after which success was first measured at ``goal`` or above; infinite where it never was."""
+    if not run.records.rows("eval"):
+        return math.inf
+    there = np.flatnonzero(run.records["eval_success"] >= goal)
+    return float(run.records["eval_step"][there[0]]) if there.size else math.inf
+
+
+def findings(told: Iterable[Series], goal: float = GOAL) -> tuple[str, ...]:
+    """Say per series whether clipping is needed, harms, or makes no difference that the seeds let one see."""
+    return tuple(f"{series.name}: {_finding(series, goal)}" for series in told)
+
+
+def _point(rule: Rule, runs: Sequence[Run], goal: float) -> Point:
+    whole = [run for run in runs if run.state in _WHOLE]
+    success = [float(run.records["eval_success"][-1]) for run in whole if run.records.rows("eval")]
+    to_goal = [steps_to(run, goal) for run in whole]
+    return Point(
+        rule=rule,
+        run_ids=tuple(run.id for run in runs),
+        ended=len(whole),
+        waiting=sum(run.state in _UNDERWAY for run in runs),
+        broken_off=sum(run.state not in (*_WHOLE, *_UNDERWAY) for run in runs),
+        diverged=sum(run.state == "diverged" for run in whole),
+        success=spread(success),
+        reached=sum(math.isfinite(count) for count in to_goal),
+        steps_to_goal=spread(to_goal),
+    )
+
+
+def _finding(series: Series, goal: float) -> str:
+    ended = [point for point in series.points if point.ended]
+    off = next((point for point in ended if point.rule.kind == "none"), None)
+    clipped = [point for point in ended if point.rule.kind != "none"]
+    if not clipped or (off is None and len(clipped) < 2):
+        return "too few runs have ended to compare rules."
+    best, worst = max(clipped, key=_rank), min(clipped, key=_rank)
+    if off is None:
+        return f"best {_told(best, goal)}; worst {_told(worst, goal)}."
+    said = []
+    if best.reached_share - off.reached_share >= TELLING:
+        said.append(f"clipping is needed: {_told(off, goal)}; {_told(best, goal)}.")
+    harmed = [point for point in clipped if off.reached_share - point.reached_share >= TELLING]
+    if harmed:
+        rules = _ranges(series, harmed)
+        said.append(f"clipping harms {rules}: {_told(off, goal)}; {_told(min(harmed, key=_rank), goal)}.")
+    slower = off.steps_to_goal.median < math.inf and best.steps_to_goal.low > off.steps_to_goal.high
+    if not said and slower:
+        said.append(f"every threshold is slower than none: {_told(off, goal)}; at best {_told(best, goal)}.")
+    if not said:
+        said.append(f"no difference that these seeds let one see: {_told(off, goal)}; at best {_told(best, goal)}.")
+    return " ".join([said[0], *(line[:1].upper() + line[1:] for line in said[1:])])
+
+
+def _rank(point: Point) -> tuple[float, float, float]:
+    success = point.success.median if point.success.seeds else -math.inf
+    return point.reached_share, -point.steps_to_goal.median, success
+
+
+def _told(point: Point, goal: float) -> str:
+    """``by norm at 1 all 3 seeds reach 95 %, after 96 steps (48 to 96)``."""
+    many = {0: "none", point.ended: "all"}.get(point.reached, str(point.reached))
+    of = f" {point.ended}" if many == "all" else f" of {point.ended}"
+    seeds = "the one seed" if point.ended == 1 and many == "all" else f"{many}{of} seeds"
+    verb = "reach" if point.reached > 1 else "reaches"
+    told = f"{point.rule.said()} {seeds} {verb} {percent(goal)}"
+    if point.reached:
+        told += f", after {span(point.steps_to_goal, _count)} steps"
+    if point.diverged:
+        told += f", and {point.diverged} diverged"
+    if point.reached < point.ended and point.success.seeds:
+        told += f" (success {span(point.success, percent)})"
+    return told
+
+
+def _count(value: float) -> str:
+    return "never" if math.isinf(value) else number(value, max(2, len(str(int(value)))))
+
+
+def _ranges(series: Series, harmed: Sequence[Point]) -> str:
+    """Name the thresholds at which clipping harms: those of a kind at once where they are its lowest."""
+    said = []
+    for kind in KINDS[1:]:
+        all_of = [point for point in series.of_kind(kind) if point.ended]
+        some = [point for point in harmed if point.rule.kind == kind]
+        if not some:
+            continue
+        if len(some) == len(all_of) > 1:
+            said.append(f"by {kind} at every threshold")
+        elif len(some) > 1 and some == all_of[: len(some)]:
+            said.append(f"{some[-1].rule.said()} and below")
+        else:
+            said.append(", ".join(point.rule.said() for point in some))
+    return " and ".join(said)

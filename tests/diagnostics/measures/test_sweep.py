@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from diagnostics.measures.sweep import Rule, findings, is_sweep, rule_of, steps_to, sweep
+from diagnostics.records import Records, Run
+from tests.diagnostics.charts.samples import facts_of, powers, run_of
+
+FACTS = facts_of(9, 6)
+
+
+def tried(
+    clip: str, seed: int = 0, success: tuple[float, ...] = (0.5, 1.0), *, state: str = "finished", cell: str = "tanh"
+) -> Run:
+    return run_of(
+        powers(0.9, 8, 2),
+        facts=FACTS,
+        name=f"{cell} · {clip} · seed {seed}",
+        run_id=f"r-{cell}-{clip}-{seed}",
+        spec={"clip": clip, "seed": seed, "cell": cell, "steps": 40},
+        loss=np.full(41, 1.0),
+        success=success,
+        state=state,
+    )
+
+
+def grid(outcomes: dict[str, list[tuple[float, ...]]], cell: str = "tanh") -> list[Run]:
+    return [tried(clip, seed, s, cell=cell) for clip, seeds in outcomes.items() for seed, s in enumerate(seeds)]
+
+
+LEARNS, FAILS, SLOWLY = (0.5, 1.0, 1.0), (0.5, 0.5, 0.5), (0.5, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("clip", "rule"),
+    [
+        ("none", Rule("none", np.inf)),
+        ("norm:0.5", Rule("norm", 0.5)),
+        ("value:1e-05", Rule("value", 1e-5)),
+        ("norm:nan", None),
+        ("norm:-1", None),
+        ("norm:inf", None),
+        ("else:1", None),
+        ("norm", None),
+    ],
+)
+def test_a_rule_is_read_or_left_out(clip: str, rule: Rule | None) -> None:
+    assert rule_of(tried(clip)) == rule
+    assert bool(sweep([tried(clip)])) == (rule is not None)
+
+
+def test_outcomes_are_counted_by_hand() -> None:
+    runs = grid({"norm:1.0": [LEARNS, SLOWLY, FAILS], "none": [FAILS]})
+    runs += [tried("norm:1.0", 3, (0.4,), state="diverged"), tried("norm:1.0", 4, state="running")]
+    runs += [tried("norm:1.0", 5, state="interrupted"), tried("norm:1.0", 6, state="stopped")]
+    series = sweep(runs)[0]
+    off, norm = series.points
+    assert series.name == "tanh"
+    assert (off.rule.kind, off.ended, off.reached) == ("none", 1, 0)
+    assert (norm.ended, norm.waiting, norm.broken_off, norm.diverged) == (4, 1, 2, 1)
+    assert norm.diverged_share == 0.25
+    assert norm.success == (0.4, 0.75, 1.0, 4)
+    assert norm.reached == 2
+    assert norm.steps_to_goal == (20.0, np.inf, np.inf, 4)
+
+
+def test_steps_to_the_goal_are_the_first_there() -> None:
+    run = tried("none", success=(0.5, 0.96, 0.4, 1.0, 1.0))
+    assert steps_to(run, 0.95) == 10.0
+    assert steps_to(run, 1.0) == 30.0
+    assert steps_to(tried("none", success=(0.1,)), 0.95) == np.inf
+    assert steps_to(Run("r", "n", "queued", {}, None, Records.empty()), 0.95) == np.inf
+
+
+def test_cells_are_series_of_their_own_and_rules_are_in_order() -> None:
+    outcomes = {"value:0.1": [LEARNS], "norm:1.0": [LEARNS], "none": [FAILS], "norm:0.1": [LEARNS]}
+    found = sweep([*grid(outcomes), *grid(outcomes, "gru")])
+    assert [series.name for series in found] == ["tanh", "gru"]
+    assert [point.rule for point in found[0].points] == [
+        Rule("none", np.inf),
+        Rule("norm", 0.1),
+        Rule("norm", 1.0),
+        Rule("value", 0.1),
+    ]
+    assert is_sweep(grid(outcomes))
+    assert not is_sweep(grid({"none": [FAILS], "norm:1.0": [LEARNS]}))
+
+
+def said(outcomes: dict[str, list[tuple[float, ...]]]) -> str:
+    return findings(sweep(grid(outcomes)))[0]
+
+
+def test_clipping_that_is_needed_is_called_so() -> None:
+    assert said({"none": [FAILS] * 3, "norm:1.0": [LEARNS] * 3, "norm:0.1": [LEARNS, SLOWLY, SLOWLY]}) == (
+        "tanh: clipping is needed: without clipping none of 3 seeds reaches 95 % (success 50 %); by norm at 1 all 3 "
+        "seeds reach 95 %, after 20 steps."
+    )
+
+
+def test_clipping_that_harms_is_called_so() -> None:
+    found = said({"none": [LEARNS] * 3, "norm:0.01": [FAILS] * 3, "norm:0.1": [FAILS] * 3, "norm:1.0": [LEARNS] * 3})
+    assert found.startswith("tanh: clipping harms by norm at 0.1 and below: without clipping all 3 seeds reach 95 %")
+    assert "every threshold" in said({"none": [LEARNS] * 2, "norm:0.1": [FAILS] * 2, "norm:1.0": [FAILS] * 2})
+
+
+def test_no_difference_is_not_made_into_one() -> None:
+    found = said({"none": [LEARNS, SLOWLY], "norm:1.0": [LEARNS, LEARNS], "norm:0.1": [SLOWLY, LEARNS]})
+    assert "no difference that these seeds let one see" in found
+
+
+def test_slower_at_every_threshold_is_said() -> None:
+    assert "every threshold is slower" in said(
+        {"none": [LEARNS] * 2, "norm:1.0": [SLOWLY] * 2, "norm:0.1": [SLOWLY] * 2}
+    )
+
+
+def test_nothing_is_said_before_rules_can_be_compared() -> None:
+    assert "too few runs have ended" in said({"none": [LEARNS]})
+    waiting = [replace(run, state="queued") for run in grid({"none": [LEARNS], "norm:1.0": [FAILS]})]
+    assert "too few runs have ended" in findings(sweep(waiting))[0]
+
+
+@pytest.mark.parametrize("goal", [0.0, -1.0, 1.1, float("nan")])
+def test_a_goal_is_a_success(goal: float) -> None:
+    with pytest.raises(ValueError, match="goal must be a success above 0 and at most 1, but got"):
+        sweep([], goal)
