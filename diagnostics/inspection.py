@@ -12,6 +12,7 @@ answer steps, ``P`` parameter tensors, ``N`` bins. Not-a-number and infinity are
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -290,18 +291,16 @@ def load(path: Path) -> Inspection:
         if about.get("format") != FORMAT:
             raise ValueError(f"its format must be {FORMAT}, but is {about.get('format')!r}")
         return Inspection(**_fields(about), arrays=arrays)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except _BROKEN as error:
         words = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path} is no whole inspection: {words}") from error
+
+
+_BROKEN = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OSError, RuntimeError, OverflowError),
+    *(MemoryError, struct.error, zlib.error, zipfile.BadZipFile),
+)
+"""What zipfile and NumPy raise on damaged input, found by flipping bits."""
 
 
 def _fields(about: Mapping[str, Any]) -> dict[str, Any]:

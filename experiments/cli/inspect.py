@@ -1,0 +1,205 @@
+"""``inspect``: look inside a stored run at one of the training steps whose weights it kept."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from diagnostics.inspection import GATE_TITLES, QUANTITIES, SECTIONS, Inspection
+from diagnostics.measures.profile import middle
+from diagnostics.records import Array
+from diagnostics.store import RunRow, Store
+from experiments.cli.words import find, open_store, plain, print_json, share, table
+from experiments.inspection.asked import Asked
+from experiments.inspection.request import nothing_kept
+from experiments.spec import Refusal, RunSpec
+
+LARGE = ("h", "c", "gates")
+"""Printed as JSON only where their section is named: at H = 256 and T = 1,000 they are millions of numbers."""
+
+_BAR = "{desc} {percentage:3.0f} %|{bar}| {elapsed}"
+
+
+def inspect_command(asked: argparse.Namespace) -> int:
+    """Compute here, with a progress bar, and print what was found."""
+    named = tuple(asked.sections or ())
+    request = Asked(asked.samples, tuple(name for part in named for name in part.split(",") if name) or tuple(SECTIONS))
+    store = open_store(asked)
+    row = find(store, asked.run)
+    step = _step(store, row, asked.step)
+    spec, weights = RunSpec.from_json(row.spec), store.weights(row.id, step)
+    from experiments.inspection.compute import inspect  # with torch, which no other command waits for
+
+    with _Watch() as watch:
+        found = inspect(row.id, spec, step, weights, request, watch)
+    if asked.json:
+        print_json(_json(found, large=bool(named)) | ({"seconds": watch.seconds} if asked.timings else {}))
+        return 0
+    print("\n".join(_summary(found, row)))
+    if asked.timings:
+        print("\nseconds")
+        print(table(("section", "seconds"), [(name, round(took, 3)) for name, took in watch.seconds.items()]))
+    return 0
+
+
+def _step(store: Store, row: RunRow, wanted: int | None) -> int:
+    """The step to look at: the one that was asked for, else the last that was kept."""
+    kept = store.weights_steps(row.id)
+    if not kept or (wanted is not None and wanted not in kept):
+        raise Refusal(f"{nothing_kept(store, row.id, -1 if wanted is None else wanted, kept)}.")
+    return kept[-1] if wanted is None else wanted
+
+
+class _Watch:
+    """Shows how far the computation is, on a terminal, and takes the time of each section."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._bar: Any = None
+        self._section = ""
+        self._since_s = time.perf_counter()
+
+    def __enter__(self) -> _Watch:
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=1.0, bar_format=_BAR, leave=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: float, section: str) -> None:
+        now_s = time.perf_counter()
+        if self._section:
+            self.seconds[self._section] = self.seconds.get(self._section, 0.0) + now_s - self._since_s
+        self._section, self._since_s = section, now_s
+        if self._bar is not None:
+            self._bar.set_description_str(f"{section:16}", refresh=False)
+            self._bar.n = done
+            self._bar.refresh()
+
+
+def _json(found: Inspection, *, large: bool) -> dict[str, Any]:
+    told = {name: QUANTITIES[name] for name in found if large or name not in LARGE}
+    return {
+        "run": found.run_id,
+        "step": found.step,
+        "cell": found.cell,
+        "kind": found.kind,
+        "layers": found.layers,
+        "samples": found.samples,
+        "timesteps": found.timesteps,
+        "gates": found.gate_names,
+        "tokens": found.tokens,
+        "informative_steps": found.informative_steps,
+        "loss_step": found.loss_step,
+        "quantities": {
+            name: {
+                "section": quantity.section,
+                "axes": quantity.axes,
+                "unit": quantity.unit,
+                "meaning": quantity.meaning,
+                "values": found[name],
+            }
+            for name, quantity in told.items()
+        },
+    }
+
+
+def _summary(found: Inspection, row: RunRow) -> Iterator[str]:
+    probe = f"{found.samples} held-out sample{'s' * (found.samples > 1)} of {found.timesteps} timesteps"
+    yield f"{row.id}  {plain(row.name)}"
+    yield f"after {found.step} of {row.steps} updates, a probe of {probe}; nothing is clipped"
+    for layer in range(found.layers):
+        lines = list(_of_layer(found, layer))
+        if lines:
+            yield ""
+            if found.layers > 1:
+                yield f"layer {layer + 1} of {found.layers}"
+            width = max(len(name) for name, _ in lines)
+            yield from (f"{name:{width}}  {value}" for name, value in lines)
+    for header, rows in _tables(found):
+        yield ""
+        yield table(header, rows)
+
+
+def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
+    for name, said in (("saturated", "saturated units"), ("dead", "dead units")):
+        if name in found:
+            values = found[name][layer]
+            yield said, f"{share(float(values.mean()))} on average, {share(float(values.max()))} at most"
+    if "never_on" in found:
+        yield "units never on", share(float(found["never_on"][layer]))
+    if "state_grad" in found:
+        yield "state gradient", _profile(found, layer)
+    if "sigma_max" in found:
+        yield "σ_max(W_hh)", f"{_g(found['sigma_max'][layer])}, spectral radius {_g(found['spectral_radius'][layer])}"
+        bound = found["gamma"][layer] * found["sigma_max"][layer]
+        yield "bound γ σ_max", f"{_g(bound)} per step" if math.isfinite(bound) else "none of this form for gated cells"
+        yield "measured decay", f"{_g(found['decay'][layer])} per step"
+    if "lyapunov" in found:
+        values, errors = found["lyapunov"][layer], found["lyapunov_error"][layer]
+        yield (
+            "Lyapunov",
+            f"largest {_g(values[0])} ± {_g(errors[0])} per step (natural log), so a factor of {_g(np.exp(values[0]))}",
+        )
+    if "singular_values" in found:
+        largest, smallest = middle(found["singular_values"][layer][:, [0, -1]])
+        yield "one-step Jacobian", f"singular values from {_g(largest)} to {_g(smallest)}, median over the timesteps"
+        if found["product_lags"].size:
+            lag, exponent = found["product_lags"][-1], found["product_singular_values"][layer, -1, 0]
+            yield f"product of {lag}", f"largest singular value 10^{exponent:.2f}"
+    if "cancellation" in found:
+        whole = found["weight_grad"][layer, :, -1]
+        at = int(np.argmax(np.where(np.isfinite(whole), whole, -np.inf)))
+        yield "weight gradient", f"most from timestep {at}, cancellation {_g(found['cancellation'][layer, -1])}"
+        yield "sum over timesteps", f"differs from autograd's by {_g(found['bptt_sum_error'][layer])}"
+        yield "signal to noise", f"{_g(_middle_finite(found['noise'][layer]))}, median over the timesteps"
+
+
+def _profile(found: Inspection, layer: int) -> str:
+    profile = middle(found["state_grad"][layer].T)
+    at_loss, at_cue = profile[found.loss_step], profile[min(steps[0] for steps in found.informative_steps if steps)]
+    ratio = _g(at_cue / at_loss) if at_loss else "nan"
+    return f"{_g(at_loss)} at the loss, {_g(at_cue)} at the first informative step: a ratio of {ratio}"
+
+
+def _tables(found: Inspection) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
+    if "cancellation" in found and found.kind != "rnn":
+        rows: list[tuple[object, ...]] = [
+            (GATE_TITLES[gate], layer + 1, _g(found["cancellation"][layer, place]))
+            for layer in range(found.layers)
+            for place, gate in enumerate(found.gate_names)
+        ]
+        yield ("gate", "layer", "cancellation"), rows
+    if "chunk" in found:
+        rows = [
+            (int(chunk), _g(cosine), _g(error))
+            for chunk, cosine, error in zip(
+                found["chunk"], found["truncation_cosine"], found["truncation_error"], strict=True
+            )
+        ]
+        yield ("truncated at", "cosine", "relative error"), rows
+    if "parameter_names" in found:
+        names = ("parameter_norm", "parameter_grad_norm", "grad_zero", "grad_nan", "grad_inf")
+        columns = [[_g(value) for value in found[name].tolist()] for name in names]
+        yield (
+            ("parameter", "norm", "gradient", "zero", "nan", "inf"),
+            list(zip(found["parameter_names"].tolist(), *columns, strict=True)),
+        )
+
+
+def _middle_finite(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else math.nan
+
+
+def _g(value: float) -> str:
+    return f"{value:.4g}"
