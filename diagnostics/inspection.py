@@ -270,7 +270,9 @@ LARGEST_FILE = 512 * 2**20
 def save(inspection: Inspection, path: Path) -> None:
     """Write one .npz without pickle: an array per quantity, and ``about`` (strict JSON in UTF-8, uint8). It appears
     whole or not at all."""
-    about = dumps({"format": FORMAT, **{name: getattr(inspection, name) for name in _ABOUT}})
+    about = dumps(
+        {"format": FORMAT, "quantities": list(inspection), **{name: getattr(inspection, name) for name in _ABOUT}}
+    )
     fresh = path.with_name(path.name + ".new")
     with fresh.open("wb") as file:
         np.savez(file, allow_pickle=False, about=np.frombuffer(about.encode(), np.uint8), **inspection.arrays)
@@ -290,6 +292,8 @@ def load(path: Path) -> Inspection:
         about = loads(arrays.pop("about").tobytes())
         if about.get("format") != FORMAT:
             raise ValueError(f"its format must be {FORMAT}, but is {about.get('format')!r}")
+        if about["quantities"] != list(arrays):
+            raise ValueError("it does not hold the quantities that it names")
         return Inspection(**_fields(about), arrays=arrays)
     except _BROKEN as error:
         words = " ".join(str(error).split())[:200] or type(error).__name__

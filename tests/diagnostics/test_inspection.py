@@ -105,9 +105,7 @@ def test_damage_is_one_sentence_that_names_the_file(tmp_path):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(flipped)
-        with contextlib.suppress(
-            ValueError
-        ):  # nothing else; or the flip is in a field of the archive that nobody reads
+        with contextlib.suppress(ValueError):  # nothing else is raised; else the flip is where nobody reads
             found = load(path)
             assert all(found[name].tobytes() == values.tobytes() for name, values in arrays().items())
 
@@ -124,7 +122,8 @@ def test_no_pickle_is_ever_opened(tmp_path):
     [
         (b"not JSON", "no whole inspection"),
         (b'{"format": 2}', "its format must be 1, but is 2"),
-        (b'{"format": 1, "run_id": 7}', "run_id should be str"),
+        (b'{"format": 1, "quantities": ["h"]}', "it does not hold the quantities that it names"),
+        (b'{"format": 1, "quantities": [], "run_id": 7}', "run_id should be str"),
         (b"[]", "no whole inspection"),
     ],
 )
