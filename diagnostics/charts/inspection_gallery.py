@@ -8,7 +8,19 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from diagnostics.charts import eigenvalues, lyapunov, singular_values, states, theory, timescales
+from diagnostics.charts import (
+    eigenvalues,
+    itemised,
+    lyapunov,
+    noise,
+    parameters,
+    singular_values,
+    states,
+    theory,
+    timescales,
+    truncation,
+    weight_gradient,
+)
 from diagnostics.inspection import Inspection
 
 
@@ -144,6 +156,120 @@ INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
             prepare=timescales.prepare,
             draw=timescales.draw,
             accessible_name=timescales.describe,
+        ),
+        InspectionFigure(
+            key="weight_gradient",
+            title=weight_gradient.TITLE,
+            how_to_read=(
+                "The gradient of the recurrent weights is a sum over timesteps, and each point is the length of one "
+                "timestep's part. Where the line falls steeply to the left, the weights learn from the last words "
+                "alone, however long the sentence is. ▽ on the rail below is exactly 0, as at the first step, which no "
+                "state comes before."
+            ),
+            section="weight_gradient",
+            needs=weight_gradient.NEEDS,
+            several=True,
+            options=("layer",),
+            prepare=weight_gradient.prepare,
+            draw=weight_gradient.draw,
+            accessible_name=weight_gradient.describe,
+        ),
+        InspectionFigure(
+            key="cancellation",
+            title=weight_gradient.CANCELLED,
+            how_to_read=(
+                "A bar of 100 % means that all timesteps pull the weights the same way, and their parts add up. A "
+                "short bar means that they pull against one another and most of it cancels: the update is then made "
+                "of what little they agree on."
+            ),
+            section="weight_gradient",
+            needs=weight_gradient.CANCELLATION_NEEDS,
+            several=True,
+            options=("layer",),
+            prepare=weight_gradient.prepare_cancellation,
+            draw=weight_gradient.draw_cancellation,
+            accessible_name=weight_gradient.describe_cancellation,
+        ),
+        InspectionFigure(
+            key="noise",
+            title=noise.TITLE,
+            how_to_read=(
+                "At the dashed line at 1, the samples' gradients agree no more than chance would have it, and a "
+                "larger batch would help; far above, they say the same and a smaller one would do. A few samples give "
+                "a rough picture: ask for more. ✕ on a rail is a timestep without a gradient, where there is nothing "
+                "to compare."
+            ),
+            section="weight_gradient",
+            needs=noise.NEEDS,
+            several=True,
+            options=("layer",),
+            prepare=noise.prepare,
+            draw=noise.draw,
+            accessible_name=noise.describe,
+        ),
+        InspectionFigure(
+            key="itemised",
+            title=itemised.TITLE,
+            how_to_read=(
+                "A row is an answer, which stands where the row ends, and its colours to the left say how much of its "
+                "gradient arrives at earlier timesteps: amber is as much as at the answer, dark is almost nothing. "
+                "Rows that are bright far to the left are answers that can learn from long ago."
+            ),
+            section="itemised",
+            needs=itemised.NEEDS,
+            several=False,
+            options=("layer",),
+            prepare=itemised.prepare,
+            draw=itemised.draw,
+            accessible_name=itemised.describe,
+        ),
+        InspectionFigure(
+            key="lag_profile",
+            title=itemised.LAGS,
+            how_to_read=(
+                "Each point is the mean over all pairs of an answer and a timestep that many steps before it. It makes "
+                "a task that answers at every step comparable with one that answers at the end, whose line is its "
+                "state gradient."
+            ),
+            section="itemised",
+            needs=itemised.LAG_NEEDS,
+            several=True,
+            options=("layer",),
+            prepare=itemised.prepare_lags,
+            draw=itemised.draw_lags,
+            accessible_name=itemised.describe_lags,
+        ),
+        InspectionFigure(
+            key="truncation",
+            title=truncation.TITLE,
+            how_to_read=(
+                "Each point asks what the gradient had been if backpropagation stopped at the border of a chunk of "
+                "that length: a cosine of 1 points the same way as the full gradient, and an error of 0 is the same. "
+                "Where the curves are flat from a short chunk on, nothing further back was being learned from anyway."
+            ),
+            section="truncation",
+            needs=truncation.NEEDS,
+            several=True,
+            options=(),
+            prepare=truncation.prepare,
+            draw=truncation.draw,
+            accessible_name=truncation.describe,
+        ),
+        InspectionFigure(
+            key="parameters",
+            title=parameters.TITLE,
+            how_to_read=(
+                "A strip shows how large the entries of a tensor's gradient are: further left is smaller, and deeper "
+                "colour means more of them. Entries that have no place on such an axis are counted beside it: exact "
+                "zeros receive no update from plain SGD, and a single nan or infinity spoils the whole step."
+            ),
+            section="parameters",
+            needs=parameters.NEEDS,
+            several=False,
+            options=(),
+            prepare=parameters.prepare,
+            draw=parameters.draw,
+            accessible_name=parameters.describe,
         ),
     )
 }

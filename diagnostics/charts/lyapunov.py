@@ -12,7 +12,8 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure,
 from diagnostics.charts.inspected import check_layer, lacking, origin_of
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
-from diagnostics.charts.rails import MARKS, add_ground, rail_axis
+from diagnostics.charts.panels import add_rail
+from diagnostics.charts.series import NAN, ZERO
 from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import number, rate
 from diagnostics.records import Array
@@ -151,28 +152,13 @@ def _axes(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array, finit
 
 def _rails(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array) -> None:
     """Exponents of minus infinity on a rail below, those that are not a number on one above."""
-    for axis, symbol, words, there, domain in (
-        ("2", MARKS[1], "−∞ (lost)", np.isneginf(prepared.exponents), (0.0, _RAIL)),
-        ("3", MARKS[3], "not finite", np.isnan(prepared.exponents) | np.isposinf(prepared.exponents), (1 - _RAIL, 1.0)),
-    ):
-        if not there.any():
-            continue
-        figure.add_scatter(
-            x=rank[there],
-            y=np.full(int(there.sum()), 0.5),
-            yaxis=f"y{axis}",
-            mode="markers",
-            marker={
-                "symbol": symbol,
-                "size": look.size.marker - 1,
-                "color": look.theme.lines[0],
-                "line": {"width": look.size.thin + 0.4, "color": look.theme.lines[0]},
-            },
-            showlegend=False,
-            hovertemplate=f"exponent %{{x}}: {words}<extra></extra>",
-            name=words,
+    lost = np.isneginf(prepared.exponents)
+    odd = np.isnan(prepared.exponents) | np.isposinf(prepared.exponents)
+    hover = "exponent %{x}"
+    if lost.any():
+        add_rail(figure, look, rank[lost], ZERO, axis="", own="2", domain=(0.0, _RAIL), hover=hover, words="−∞ (lost)")
+        figure.update_layout(xaxis={"anchor": "y2"})
+    if odd.any():
+        add_rail(
+            figure, look, rank[odd], NAN, axis="", own="3", domain=(1 - _RAIL, 1.0), hover=hover, words="no number"
         )
-        figure.update_layout({f"yaxis{axis}": rail_axis(domain, words, anchor="x")})
-        add_ground(figure, look, domain, xref="paper")
-        if axis == "2":
-            figure.update_layout(xaxis={"anchor": "y2"})

@@ -12,8 +12,8 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure,
 from diagnostics.charts.inspected import check_layer, informative_word, lacking, origin_of
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName, faded
-from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, ZERO
+from diagnostics.charts.panels import add_place, add_rail
+from diagnostics.charts.series import INFINITE, NAN, ZERO
 from diagnostics.charts.spread import spread
 from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import number, power_of_ten, steps
@@ -119,7 +119,7 @@ def _value(log10: float) -> str:
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
-    """Draw time to the right in both: above the timestep, below the number of steps back, with the loss at the right."""
+    """Draw time to the right in both: above the timestep, below the number of steps back, the loss at its right."""
     look = frame(theme, size)
     if prepared.nothing:
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
@@ -157,10 +157,10 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 def _draw(
     figure: go.Figure, look: Frame, panel: Panel, axis: str, domain: tuple[float, float], plot_px: float, hover: str
 ) -> None:
-    kinds_here = {
-        ZERO: np.isneginf(panel.log10).any(axis=0),
-        INFINITE: np.isposinf(panel.log10).any(axis=0),
-        NAN: np.isnan(panel.log10).any(axis=0),
+    kinds_here: dict[int, Array] = {
+        ZERO: np.atleast_1d(np.isneginf(panel.log10).any(axis=0)),
+        INFINITE: np.atleast_1d(np.isposinf(panel.log10).any(axis=0)),
+        NAN: np.atleast_1d(np.isnan(panel.log10).any(axis=0)),
     }
     odd = [kind for kind, there in kinds_here.items() if there.any()]
     rail = _RAIL_PX / plot_px
@@ -182,7 +182,16 @@ def _draw(
     _names(figure, look, panel, axis, share * (panel.decades[1] - panel.decades[0]))
     for row, kind in enumerate(odd):
         at = domain[0] + (len(odd) - 1 - row) * rail
-        _rail(figure, look, panel, kind, kinds_here[kind], axis, (at, at + 0.85 * rail), row, hover)
+        add_rail(
+            figure,
+            look,
+            panel.x[kinds_here[kind]],
+            kind,
+            axis=axis,
+            own=f"{axis or '1'}{row}",
+            domain=(at, at + 0.85 * rail),
+            hover=f"{hover}, at least one direction",
+        )
 
 
 def _span(x: Array, lags: bool) -> list[float]:
@@ -279,41 +288,6 @@ def _names(figure: go.Figure, look: Frame, panel: Panel, axis: str, room: float)
     figure.layout.margin.r = look.px(64)
 
 
-def _rail(
-    figure: go.Figure,
-    look: Frame,
-    panel: Panel,
-    kind: int,
-    there: Array,
-    axis: str,
-    domain: tuple[float, float],
-    row: int,
-    hover: str,
-) -> None:
-    """Mark where at least one singular value is exactly 0, infinite or nan."""
-    own = f"{axis or '1'}{row + 1}"
-    colour = look.theme.lines[0]
-    figure.add_scatter(
-        x=panel.x[there],
-        y=np.full(int(there.sum()), 0.5),
-        xaxis=f"x{axis}",
-        yaxis=f"y{own}",
-        mode="markers",
-        marker={
-            "symbol": MARKS[kind],
-            "size": look.size.marker - 1,
-            "color": colour,
-            "line": {"width": look.size.thin + 0.4, "color": colour},
-        },
-        name=MEANINGS[kind],
-        showlegend=False,
-        hovertemplate=f"{hover}: at least one singular value is {MEANINGS[kind]}<extra></extra>",
-    )
-    words = "nan" if kind == NAN else MEANINGS[kind]
-    figure.update_layout({f"yaxis{own}": rail_axis(domain, words, anchor=f"x{axis}")})
-    add_ground(figure, look, domain, xref="paper")
-
-
 def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
     """Draw the line of no change, and where the word is that matters."""
     for axis in ("", "2"):
@@ -330,25 +304,8 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         )
     back = prepared.loss_step - prepared.informative
     places = [("", prepared.informative)] if prepared.informative >= 0 else []
-    if prepared.informative >= 0 and prepared.products.x.size and 1 <= back:
+    if prepared.informative >= 0 and prepared.products.x.size and back >= 1:
         places.append(("2", back))
     for axis, place in places:
-        figure.add_shape(
-            type="line",
-            x0=place,
-            x1=place,
-            xref=f"x{axis}",
-            y0=0,
-            y1=1,
-            yref=f"y{axis} domain",
-            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
-        )
-        figure.add_annotation(
-            text=f"<b>{prepared.word}</b>" if not axis else f"<b>{prepared.word}</b>, {place} back",
-            x=place if not axis else float(np.log10(place)),
-            xref=f"x{axis}",
-            y=1,
-            yref=f"y{axis} domain",
-            yanchor="bottom",
-            xanchor="center",
-        )
+        text = f"<b>{prepared.word}</b>, {place} back" if axis else f"<b>{prepared.word}</b>"
+        add_place(figure, look, place, axis, text, float(np.log10(place)) if axis else None)

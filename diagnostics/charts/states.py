@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import plotly.colors
 import plotly.graph_objects as go
 
+from diagnostics.charts.activations import Map, draw_map, signed
 from diagnostics.charts.blocks import block_edges, block_median, block_size
 from diagnostics.charts.frame import NARROW_PX, Frame, Origin, SizeName, frame, new_figure, waiting, wire
 from diagnostics.charts.inspected import check_layer, check_sample, lacking, origin_of, token_ticks
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
-from diagnostics.charts.rails import MARKS
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN
 from diagnostics.inspection import GATE_TITLES, Inspection
-from diagnostics.measures.numbers import number, percent
+from diagnostics.measures.numbers import percent
 from diagnostics.records import Array
 
 TITLE = "States and gates, unit by unit"
@@ -26,18 +24,6 @@ _MAP_PX, _SHARES_PX, _SPACE_PX = 132, 96, 26
 _WORD_PX = 11
 """The least room for a word that stands upright along the axis, at page size, and nearly its height."""
 _SIGMOID = "rzifo"
-_DIVERGING = plotly.colors.diverging.RdBu[::-1]
-
-
-class Map(NamedTuple):
-    """One quantity of one sample, ``[units, columns]``; nan and inf are kept."""
-
-    key: str
-    title: str
-    values: Array
-    limit: float
-    """The end of the colours: −limit … limit, or 0 … 1 for gates that lie there."""
-    signed: bool
 
 
 class Share(NamedTuple):
@@ -152,11 +138,7 @@ def _range(one: Map) -> str:
     if not finite.size:
         return "no finite value"
     low, high = float(finite.min()), float(finite.max())
-    return f"from {_signed(low)} to {_signed(high)}"
-
-
-def _signed(value: float) -> str:
-    return f"−{number(-value)}" if value < 0 else number(value)
+    return f"from {signed(low)} to {signed(high)}"
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -169,119 +151,11 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=38)
     for i, one in enumerate(prepared.maps):
         top = 1 - i * (_MAP_PX + _SPACE_PX) / plot_px
-        _draw_map(figure, look, prepared, one, i, (top - _MAP_PX / plot_px, top))
+        draw_map(figure, look, one, prepared.units, prepared.timesteps, i, (top - _MAP_PX / plot_px, top))
     _draw_shares(figure, look, prepared, f"y{n + 1}", (0.0, _SHARES_PX / plot_px))
     _time_axis(figure, look, prepared, f"y{n + 1}")
     figure.layout.margin.r = look.px(70)
     return figure
-
-
-def _draw_map(
-    figure: go.Figure, look: Frame, prepared: Prepared, one: Map, i: int, domain: tuple[float, float]
-) -> None:
-    axis = str(i + 1) if i else ""
-    figure.add_heatmap(
-        z=wire(one.values),
-        x=wire(prepared.timesteps),
-        y=wire(prepared.units),
-        yaxis=f"y{axis}",
-        zmin=-one.limit if one.signed else 0,
-        zmax=one.limit,
-        colorscale=_colours(look, one.signed),
-        colorbar=_bar(look, one, domain),
-        hoverongaps=False,
-        hovertemplate=f"unit %{{y}}, timestep %{{x}}<br>{one.title} %{{z:.4f}}<extra></extra>",
-        name=one.title,
-    )
-    _special(figure, look, prepared, one, axis)
-    figure.update_layout(
-        {
-            f"yaxis{axis}": {
-                "domain": list(domain),
-                "range": [prepared.units[-1] + 0.5, -0.5],
-                "title": {"text": "unit"},
-                "showgrid": False,
-                "nticks": 4,
-                "anchor": "x",
-            }
-        }
-    )
-    figure.add_annotation(
-        text=f"<b>{one.title}</b>",
-        x=0,
-        xref="x domain",
-        xanchor="left",
-        y=1,
-        yref=f"y{axis} domain",
-        yanchor="bottom",
-        yshift=1,
-    )
-
-
-def _colours(look: Frame, signed: bool) -> list[tuple[float, str]]:
-    """Blue below, red above and the page's own ground at 0; for gates from that ground at 0 to full at 1."""
-    ground = look.theme.plot
-    if signed:
-        chosen = [*_DIVERGING[1:5], ground, *_DIVERGING[6:10]]
-        if look.theme.name == "dark":  # bright ends on a dark ground
-            chosen = ["#B9E0FF", "#62B4F5", "#2A78C2", "#173F6B", ground, "#6B2A1C", "#C2502F", "#F58C62", "#FFD3BC"]
-    elif look.theme.name == "dark":
-        chosen = [ground, "#1F3B36", "#22745F", "#2FB48C", "#B9F5DF"]
-    else:
-        chosen = [ground, "#CFE8DF", "#7CC2A8", "#24896A", "#00402F"]
-    return [(i / (len(chosen) - 1), colour) for i, colour in enumerate(chosen)]
-
-
-def _bar(look: Frame, one: Map, domain: tuple[float, float]) -> dict[str, object]:
-    ticks = [-one.limit, 0.0, one.limit] if one.signed else [0.0, 0.5, 1.0]
-    return {
-        "thickness": look.px(10),
-        "x": 1.01,
-        "xanchor": "left",
-        "y": (domain[0] + domain[1]) / 2,
-        "yanchor": "middle",
-        "len": domain[1] - domain[0],
-        "ypad": 0,
-        "tickvals": ticks,
-        "ticktext": [_signed(tick) for tick in ticks],
-        "tickfont": {"size": look.size.small, "color": look.theme.muted},
-        "outlinewidth": 0,
-    }
-
-
-def _special(figure: go.Figure, look: Frame, prepared: Prepared, one: Map, axis: str) -> None:
-    """Mark what is not a finite number on a neutral ground: at most a few hundred marks, the ground everywhere."""
-    for kind, there in ((INFINITE, np.isinf(one.values)), (NAN, np.isnan(one.values))):
-        if not there.any():
-            continue
-        figure.add_heatmap(
-            z=np.where(there, 1.0, np.nan).astype(np.float32),
-            x=wire(prepared.timesteps),
-            y=wire(prepared.units),
-            yaxis=f"y{axis}",
-            colorscale=[(0, look.theme.no_value), (1, look.theme.no_value)],
-            showscale=False,
-            hoverongaps=False,
-            hovertemplate=f"unit %{{y}}, timestep %{{x}}<br>{one.title} {MEANINGS[kind]}<extra></extra>",
-            name=MEANINGS[kind],
-        )
-        rows, columns = np.nonzero(there)
-        kept = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 200)).round().astype(int))
-        figure.add_scatter(
-            x=wire(prepared.timesteps[columns[kept]]),
-            y=wire(prepared.units[rows[kept]]),
-            yaxis=f"y{axis}",
-            mode="markers",
-            marker={
-                "symbol": MARKS[kind],
-                "size": 0.6 * look.size.marker,
-                "color": look.theme.text,
-                "line": {"width": look.size.thin, "color": look.theme.text},
-            },
-            showlegend=False,
-            hoverinfo="skip",
-            name=MEANINGS[kind],
-        )
 
 
 def _draw_shares(figure: go.Figure, look: Frame, prepared: Prepared, axis: str, domain: tuple[float, float]) -> None:
@@ -341,8 +215,8 @@ def _time_axis(figure: go.Figure, look: Frame, prepared: Prepared, lowest: str) 
         **{**ticks, "tickfont": {"size": look.px(10.5) if words else look.size.small, "color": look.theme.text}},
     )
     if words:
-        figure.layout.margin.b += look.px(46)
-        figure.layout.height += look.px(46)
+        figure.layout.margin.b += look.px(14)
+        figure.layout.height += look.px(14)
     marked = [(t, f"▾ <b>{_token(one, sample, t)}</b>") for t in sorted(one.informative_steps[sample])[:4]]
     for t, text in [*marked, (one.loss_step, "loss ▾")]:
         for i in range(len(prepared.maps) + 1):

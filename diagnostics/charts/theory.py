@@ -1,4 +1,4 @@
-"""The measured state gradient beside what theory says of it: a bound, two rates and the Lyapunov exponent, each named."""
+"""The measured state gradient beside what theory says of it: a bound, two rates and an exponent, each named."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure,
 from diagnostics.charts.inspected import Named, check_layer, informative_word, lacking, origin_of
 from diagnostics.charts.labels import safe, short, spoken, wrap
 from diagnostics.charts.palette import ThemeName
-from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, ratios
+from diagnostics.charts.panels import add_place, add_rail
+from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds, ratios
 from diagnostics.charts.spread import spread
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.inspection import Inspection
@@ -250,7 +250,16 @@ def _draw_panel(
     _names(figure, look, prepared, panel, axis, (plot[1] - plot[0]) * plot_px, longest)
     for row, kind in enumerate(odd):
         low = bottom + (len(odd) - 1 - row) * _RAIL_PX / plot_px
-        _rail(figure, look, panel, kind, axis, (low, low + 0.85 * _RAIL_PX / plot_px), f"{(i + 1) * 10 + row}")
+        add_rail(
+            figure,
+            look,
+            np.flatnonzero(kinds(panel.measured) == kind),
+            kind,
+            axis=axis,
+            own=str(10 * (i + 1) + row),
+            domain=(low, low + 0.85 * _RAIL_PX / plot_px),
+            hover="measured, %{x} steps back",
+        )
 
 
 def _lag_ticks(longest: int) -> list[int]:
@@ -277,25 +286,7 @@ def _words_above(figure: go.Figure, look: Frame, panel: Panel, axis: str, prepar
         font={"color": look.theme.muted if len(prepared.panels) == 1 else look.theme.text},
     )
     if panel.distance >= 0:
-        figure.add_shape(
-            type="line",
-            x0=panel.distance,
-            x1=panel.distance,
-            xref=f"x{axis}",
-            y0=0,
-            y1=1,
-            yref=f"y{axis} domain",
-            line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"},
-        )
-        figure.add_annotation(
-            text=f"<b>{panel.word}</b>, {panel.distance} back",
-            x=panel.distance,
-            xref=f"x{axis}",
-            y=1,
-            yref=f"y{axis} domain",
-            yanchor="bottom",
-            xanchor="center",
-        )
+        add_place(figure, look, panel.distance, axis, f"<b>{panel.word}</b>, {panel.distance} back")
 
 
 def _curves(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
@@ -375,29 +366,3 @@ def _names(
             align="right",
             font={"color": ink, "size": look.size.small},
         )
-
-
-def _rail(
-    figure: go.Figure, look: Frame, panel: Panel, kind: int, axis: str, domain: tuple[float, float], own: str
-) -> None:
-    x = np.flatnonzero(kinds(panel.measured) == kind)
-    colour = look.theme.lines[0]
-    figure.add_scatter(
-        x=x,
-        y=np.full(len(x), 0.5),
-        xaxis=f"x{axis}",
-        yaxis=f"y{own}",
-        mode="markers",
-        marker={
-            "symbol": MARKS[kind],
-            "size": look.size.marker - 1,
-            "color": colour,
-            "line": {"width": look.size.thin + 0.4, "color": colour},
-        },
-        name=f"measured: {MEANINGS[kind]}",
-        showlegend=False,
-        hovertemplate=f"%{{x}} steps back: {MEANINGS[kind]}<extra>measured</extra>",
-    )
-    words = "nan" if kind == NAN else MEANINGS[kind]
-    figure.update_layout({f"yaxis{own}": rail_axis(domain, words, anchor=f"x{axis}")})
-    add_ground(figure, look, domain, xref=f"x{axis} domain")

@@ -14,7 +14,7 @@ from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.rails import add_ground
 from diagnostics.inspection import GATE_TITLES, Inspection
-from diagnostics.measures.numbers import number, percent, power_of_ten, steps
+from diagnostics.measures.numbers import percent, power_of_ten, steps
 from diagnostics.measures.timescale import Distribution, distribution
 from diagnostics.records import Array
 

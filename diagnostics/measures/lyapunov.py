@@ -43,7 +43,8 @@ def lyapunov(
     ``warm_up_of``. The exponents are the mean over all steps and samples; the error is that of the means of up to eight
     stretches of each sample, taken as independent.
 
-    Raises ``ValueError`` where no step is left after the warm-up.
+    Without any step, at a ``last`` of 0, all of it is nan. Raises ``ValueError`` where no step is left after a
+    ``warm_up`` that was asked for.
 
     Source: Benettin et al. 1980; for recurrent networks Vogt et al., "On Lyapunov exponents for RNNs", 2022, and
     Engelken et al., "Lyapunov spectra of chaotic recurrent neural networks", 2023.
@@ -51,6 +52,8 @@ def lyapunov(
     last = path.steps - 1 if last is None else last
     if not 0 <= last < path.steps:
         raise ValueError(f"last must be a timestep from 0 to {path.steps - 1}, but got {last}")
+    if last == 0 and warm_up is None:
+        return Spectrum(np.full(path.size, np.nan), np.full(path.size, np.nan), 0, 0)
     warm_up = warm_up_of(last) if warm_up is None else warm_up
     if not 0 <= warm_up < last:
         raise ValueError(f"warm_up must be at least 0 and below the {last} steps that there are, but got {warm_up}")

@@ -79,6 +79,6 @@ def middle(values: Array) -> Array:
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64), axis=0)  # nan sorts last
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         mean = np.where(low == high, low, low / 2 + high / 2)
     return np.where(np.isnan(ordered[-1]), np.nan, mean)

@@ -76,6 +76,12 @@ def test_what_is_not_finite_is_nan() -> None:
     assert np.isnan(lyapunov(Trajectory("tanh", np.eye(3), h)).exponents).all()
 
 
+def test_without_a_step_there_is_no_exponent() -> None:
+    found = lyapunov(Trajectory("identity", np.eye(2), np.zeros((5, 1, 2))), last=0)
+    assert np.isnan(found.exponents).all()
+    assert found.steps == 0
+
+
 def test_progress_and_refusals() -> None:
     path = Trajectory("identity", np.eye(2), np.zeros((5, 1, 2)))
     told: list[float] = []

@@ -75,3 +75,4 @@ def test_the_median_keeps_infinities_and_nan() -> None:
     np.testing.assert_array_equal(middle(rows), [2.0, np.inf, np.inf, np.nan])
     np.testing.assert_array_equal(middle(rows[:2]), [1.5, np.inf, np.inf, np.nan])
     np.testing.assert_array_equal(middle(np.full((2, 1), 1.7e308)), [1.7e308])
+    assert np.isnan(middle(np.array([[np.inf], [-np.inf]]))).all()  # between opposite ends there is no middle
