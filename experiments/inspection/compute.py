@@ -51,7 +51,8 @@ def inspect(
             progress((done + part * share) / total, name)
 
         heard(0.0)
-        found = section(probe, heard)
+        with np.errstate(all="ignore"):  # a network that has blown up is worth a look: nan and infinity are data
+            found = section(probe, heard)
         arrays |= {key: _as_recorded(key, values) for key, values in found.items()}
         done += part
     progress(1.0, "")
