@@ -23,8 +23,8 @@ MIME = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf", "h
 def figure_exports(names: Mapping[str, str], source: Source, chosen: Mapping[str, int | None], scope: str) -> None:
     """A figure as an image from the server or as a page that works offline.
 
-    ``names`` maps the runs' ids to their names; ``chosen`` holds the training step of the slider under ``at_step``,
-    looked up on the click.
+    ``names`` maps the runs' ids to their names; ``chosen`` holds what the page shows, looked up on the click: the
+    training step of the slider under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one.
     """
     from diagnostics.charts.gallery import FIGURES
 
@@ -37,7 +37,7 @@ def figure_exports(names: Mapping[str, str], source: Source, chosen: Mapping[str
     def made(kind: str) -> Callable[[], bytes]:
         def make() -> bytes:
             runs = [run for run in source() if run_id in (None, run.id)]
-            return _figure_file(kind, info, runs, chosen.get("at_step"), theme, size)
+            return _figure_file(kind, info, runs, chosen, theme, size)
 
         return make
 
@@ -104,12 +104,15 @@ def _no_images() -> str:
     return unavailable()
 
 
-def _figure_file(kind: str, info: Figure, runs: Sequence[Run], at_step: int | None, theme: str, size: str) -> bytes:
+def _figure_file(
+    kind: str, info: Figure, runs: Sequence[Run], chosen: Mapping[str, int | None], theme: str, size: str
+) -> bytes:
     from diagnostics.export.html import figure_html
     from diagnostics.export.images import to_image
     from ui.figures import drawing
 
-    figure, _ = drawing(info, runs, at_step, theme, size)
+    together = bool(chosen.get("over_seeds"))
+    figure, _ = drawing(info, runs, chosen.get("at_step"), theme, size, together)
     if kind == "html":
         return figure_html(figure, info.title, note=info.how_to_read).encode()
     return to_image(figure, kind, scale=2.0 if kind == "png" else 1.0)  # type: ignore[arg-type]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -22,10 +22,24 @@ _DRAWN = "drawn"
 _log = logging.getLogger(__name__)
 
 
-def drawing(info: Figure, runs: Sequence[Run], at_step: int | None, theme: str, size: str) -> tuple[go.Figure, str]:
-    """One figure and what it shows in words; ``at_step`` is None for the newest, and only some figures ask for it."""
-    when = {"at_step": at_step} if info.follows_step else {}
-    prepared = info.prepare([runs[0]] if info.per_run else runs, **when)
+def drawing(
+    info: Figure,
+    runs: Sequence[Run],
+    at_step: int | None,
+    theme: str,
+    size: str,
+    over_seeds: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> tuple[go.Figure, str]:
+    """One figure and what it shows in words; ``at_step`` is None for the newest, and only some figures ask for it.
+
+    ``over_seeds`` draws runs that differ only in their seed as one, in every figure that is not of one run;
+    ``more`` is what this figure alone is asked.
+    """
+    how: dict[str, Any] = {**(more or {}), **({"at_step": at_step} if info.follows_step else {})}
+    if not info.per_run:
+        how["over_seeds"] = over_seeds
+    prepared = info.prepare([runs[0]] if info.per_run else runs, **how)
     return info.draw(prepared, theme=theme, size=size), info.accessible_name(prepared)
 
 
@@ -34,16 +48,24 @@ def named(info: Figure, runs: Sequence[Run]) -> str:
     return filename("-".join(["gradreach", info.key, *(run.name for run in runs if info.per_run)]))
 
 
-def show(key: str, runs: Sequence[Run], version: Hashable, scope: str, at_step: int | None = None) -> None:
+def show(
+    key: str,
+    runs: Sequence[Run],
+    version: Hashable,
+    scope: str,
+    at_step: int | None = None,
+    over_seeds: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Show one figure of ``FIGURES``; ``scope`` says of what, so that the same node is drawn on again."""
     info = FIGURES[key]
     place = f"figure-{key}-{scope}"
     step = at_step if info.follows_step else None
-    wanted = (version, step, look.theme(), look.size())
+    wanted = (version, step, look.theme(), look.size(), over_seeds, tuple((more or {}).items()))
     drawn: dict[str, tuple[Hashable, bytes]] = st.session_state.setdefault(_DRAWN, {})
     if place not in drawn or drawn[place][0] != wanted:
         try:
-            figure, name = drawing(info, runs, step, look.theme(), look.size())
+            figure, name = drawing(info, runs, step, look.theme(), look.size(), over_seeds, more)
         except Exception:  # a figure that cannot be drawn must not take the others with it
             _log.exception("drawing %s", place)
             st.warning(f"“{info.title}” cannot be drawn from these records; the other figures are not affected.")

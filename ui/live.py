@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from diagnostics.measures.seeds import any_seeds, groups
 from diagnostics.store import StoreError
 from ui import figures, look, places
 from ui.reading import Reading, read
+from ui.seed_verdicts import seed_verdicts, seeds_in_words
 from ui.verdicts import in_words, unstarted, verdicts
 from ui.words import listed, markdown
 
@@ -24,7 +26,7 @@ _WATCHED = "watched"
 """The runs that were still growing when they were last looked at."""
 
 CHOSEN = "chosen"
-"""What the slider last said, for the exports: ``{"at_step": …}``."""
+"""What is shown now, for the exports: ``{"at_step": …, "over_seeds": …}``."""
 
 
 def live_view(run_ids: Sequence[str], scope: str) -> None:
@@ -74,37 +76,58 @@ def example_view(runs: Sequence[Run]) -> None:
 def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
     """The strip of verdicts, then the figures, the story first: the sentence, the profile, and how it came about."""
     # Each part has a place of its own, also while it is empty: what comes and goes must not move the figures' nodes.
-    strip, stops, ribbon, steps = st.container(), st.container(), st.container(), st.container()
-    strip.html(verdicts(reading.runs, progress, look.theme()))
+    seeds, strip, stops, ribbon, steps = (st.container() for _ in range(5))
+    with seeds:
+        together = _seeds_control(reading, scope)
+    strip.html((seed_verdicts if together else verdicts)(reading.runs, progress, look.theme()))
     if progress:
         with stops:
-            _stop_buttons(reading.runs, list(progress))
+            _stop_buttons([] if together else reading.runs, list(progress))
     with steps:
         at_step = _step_control(reading, scope)
-    st.session_state.setdefault(CHOSEN, {})["at_step"] = at_step
+    st.session_state.setdefault(CHOSEN, {}).update(at_step=at_step, over_seeds=together)
     version = reading.version
     with ribbon:
-        figures.show("ribbon", reading.runs, version, scope, at_step)
+        figures.show("ribbon", reading.runs, version, scope, at_step, together)
     with st.container(horizontal=True, key="profile-and-words"):
         with st.container():
-            figures.show("profile", reading.runs, version, scope, at_step)
+            figures.show("profile", reading.runs, version, scope, at_step, together)
         with st.container():
-            st.html(in_words(reading.runs, look.theme()))
+            st.html((seeds_in_words if together else in_words)(reading.runs, look.theme()))
     with st.container(horizontal=True, key="side-by-side"):
         for key in ("learning", "clipping"):
             with st.container():
-                figures.show(key, reading.runs, version, scope)
-    _heatmaps(reading, scope)
+                figures.show(key, reading.runs, version, scope, over_seeds=together)
+    _heatmaps(reading, scope, together)
     figures.forget_others(scope)
 
 
-def _heatmaps(reading: Reading, scope: str) -> None:
+def _seeds_control(reading: Reading, scope: str) -> bool:
+    """Whether runs that differ only in their seed are shown as one; asked only where there are such runs."""
+    if not any_seeds(reading.runs):
+        return False
+    words = {True: "Over seeds: median, lowest to highest", False: "Each run"}
+    return st.radio(
+        "Runs that differ only in their seed",
+        list(words),
+        format_func=words.__getitem__,
+        key=f"seeds-{scope}",
+        horizontal=True,
+        label_visibility="collapsed",
+    )
+
+
+def _heatmaps(reading: Reading, scope: str, together: bool) -> None:
+    """A heatmap per run; over seeds of the first run of each group alone, since a heatmap has no room for a range."""
     versions = dict(reading.version)
+    shown = [run for run in reading.runs if not unstarted(run)]
+    if together:
+        shown = [group.runs[0] for group in groups(shown)]
+        st.caption("Through training, of the first seed of each; “Each run” above shows all.")
     with st.container(horizontal=True, key="side-by-side-heatmaps"):
-        for run in reading.runs:
-            if not unstarted(run):
-                with st.container():
-                    figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
+        for run in shown:
+            with st.container():
+                figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
 
 
 def _stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from diagnostics.records import Run
     from experiments.queue import Progress
 
-_BADGES: Mapping[str | None, tuple[str, str, str]] = {
+BADGES: Mapping[str | None, tuple[str, str, str]] = {
     "reaches": ("●", "#0a6b3d", "#5fd39a"),
     "vanishing": ("▼", "#8a4b00", "#ffb454"),
     "exploding": ("▲", "#b3261e", "#ff8a80"),
@@ -25,7 +25,7 @@ _BADGES: Mapping[str | None, tuple[str, str, str]] = {
 }
 """A mark beside the colour, for whoever cannot tell the colours: in light and in dark, 4.5:1 with the page."""
 
-_RATE = "verdict-rate"
+RATE = "verdict-rate"
 """The class of what a narrow page leaves to the words below."""
 
 Theme = Literal["light", "dark"]
@@ -70,7 +70,7 @@ def _sentence(run: Run, said: Verdict) -> str:
 
 
 def _row(run: Run, said: Verdict, progress: Progress | None, line: str, theme: Theme) -> str:
-    mark, light, dark = _BADGES[said.kind]
+    mark, light, dark = BADGES[said.kind]
     colour = light if theme == "light" else dark
     badge = f'<span class="verdict-badge" style="color:{colour}">{mark} {markup(said.headline)}</span>'
     cells = (_reach(said), _informative(run, said), _decay(said), _half_life(said), _success(said))
@@ -78,11 +78,13 @@ def _row(run: Run, said: Verdict, progress: Progress | None, line: str, theme: T
     return f'<li class="verdict-row" style="--line:{line}">{name}{badge}{"".join(cells)}{_state(run, progress)}</li>'
 
 
-def _cell(label: str, value: str, bar: str = "", kind: str = "") -> str:
-    return f'<span class="verdict-cell {kind}"><small>{label}</small>{value}{bar}</span>'
+def cell(label: str, value: str, below: str = "", kind: str = "") -> str:
+    """One number with its label above and, where there is one, its bar below; all three are HTML."""
+    return f'<span class="verdict-cell {kind}"><small>{label}</small>{value}{below}</span>'
 
 
-def _bar(share: float, tick: float = math.nan) -> str:
+def bar(share: float, tick: float = math.nan) -> str:
+    """A bar filled to ``share``, with a tick where there is one to compare it with."""
     filled = f'<i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i>' if math.isfinite(share) else ""
     ticked = f'<b style="left:{100 * min(max(tick, 0.0), 0.99):.1f}%"></b>' if math.isfinite(tick) else ""
     return f'<span class="verdict-bar" aria-hidden="true">{filled}{ticked}</span>'
@@ -90,17 +92,17 @@ def _bar(share: float, tick: float = math.nan) -> str:
 
 def _reach(said: Verdict) -> str:
     if said.reach is None:
-        return _cell("reach", "–", _bar(math.nan))
+        return cell("reach", "–", bar(math.nan))
     words = f"all {said.of}" if said.never_below else f"{said.reach} of {said.of}"
-    return _cell("reach", f"{words}{_long(' steps')}", _bar(said.reach / said.of if said.of else 1.0))
+    return cell("reach", f"{words}{long(' steps')}", bar(said.reach / said.of if said.of else 1.0))
 
 
-def _long(text: str) -> str:
+def long(text: str) -> str:
     """Words that a narrow page does without."""
     return f'<span class="verdict-long">{text}</span>'
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Words that stand only on a narrow page."""
     return f'<span class="verdict-short">{text}</span>'
 
@@ -112,22 +114,22 @@ def _informative(run: Run, said: Verdict) -> str:
     if facts and facts.informative_steps:
         word = f"at “{facts.tokens[facts.informative_steps[0]]}”"
     known = not math.isnan(said.informative_grad)
-    return _cell(f"{_long('gradient ')}{markup(word)}", f"× {number(said.informative_grad)}" if known else "–")
+    return cell(f"{long('gradient ')}{markup(word)}", f"× {number(said.informative_grad)}" if known else "–")
 
 
 def _decay(said: Verdict) -> str:
-    return _cell("per step", f"× {numbers.rate(said.decay)}" if math.isfinite(said.decay) else "–", kind=_RATE)
+    return cell("per step", f"× {numbers.rate(said.decay)}" if math.isfinite(said.decay) else "–", kind=RATE)
 
 
 def _half_life(said: Verdict) -> str:
     fades = math.isfinite(said.half_life_steps) and said.half_life_steps > 0
-    return _cell("half-life", numbers.steps(said.half_life_steps) if fades else "–", kind=_RATE)
+    return cell("half-life", numbers.steps(said.half_life_steps) if fades else "–", kind=RATE)
 
 
 def _success(said: Verdict) -> str:
-    chance = f" <q>{_long('chance ')}{percent(said.chance)}</q>" if math.isfinite(said.chance) else ""
+    chance = f" <q>{long('chance ')}{percent(said.chance)}</q>" if math.isfinite(said.chance) else ""
     words = f"{percent(said.success)}{chance}" if math.isfinite(said.success) else "–"
-    return _cell(f"success{_short(' · chance')}", words, _bar(said.success, said.chance))
+    return cell(f"success{short(' · chance')}", words, bar(said.success, said.chance))
 
 
 def _state(run: Run, progress: Progress | None) -> str:
@@ -136,13 +138,13 @@ def _state(run: Run, progress: Progress | None) -> str:
     done = run.records.rows("step") or (progress.steps_done if progress else 0)
     share = done / steps if steps else math.nan
     if unstarted(run):
-        return _cell(run.state, f"{_long('before its first step')}{_short(f'0 of {steps}')}", _bar(0.0))
+        return cell(run.state, f"{long('before its first step')}{short(f'0 of {steps}')}", bar(0.0))
     if run.state in ENDED:
-        return _cell(run.state, f"{done} of {steps}{_long(' steps')}", _bar(share))
+        return cell(run.state, f"{done} of {steps}{long(' steps')}", bar(share))
     if run.state == "queued":
         ahead = progress.queued_behind if progress else 0
-        others = _long(" others" if ahead > 1 else " other")
-        return _cell("waiting", f"behind {ahead}{others}" if ahead else "next in line", _bar(0.0))
+        others = long(" others" if ahead > 1 else " other")
+        return cell("waiting", f"behind {ahead}{others}" if ahead else "next in line", bar(0.0))
     busy = "preparing" if _prepares(run) else "training"
     time_left = left(progress.seconds_left if progress else None)
-    return _cell(f"{busy} · {time_left}" if time_left else busy, f"{_long('step ')}{done} of {steps}", _bar(share))
+    return cell(f"{busy} · {time_left}" if time_left else busy, f"{long('step ')}{done} of {steps}", bar(share))

@@ -88,7 +88,7 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     curves = tuple(
         _curve(group, label, style)
         for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True)
-        if group in _begun([group])
+        if _begun([group])
     )
     facts = [run.facts for run in runs if run.facts is not None]
     loss_name = _common([fact.loss_name for fact in facts], "loss")

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,7 +87,12 @@ class Series:
 
 def rule_of(run: Run) -> Rule | None:
     """The clipping rule that a run was asked for, or None where its spec has none that can be read."""
-    kind, _, text = str(run.spec.get("clip", "")).partition(":")
+    return rule_of_spec(run.spec)
+
+
+def rule_of_spec(spec: Mapping[str, Any]) -> Rule | None:
+    """The clipping rule of a spec as JSON, or None where it has none that can be read."""
+    kind, _, text = str(spec.get("clip", "")).partition(":")
     if kind == "none":
         return Rule("none", math.inf)
     try:
