@@ -61,19 +61,16 @@ class Plain:
         self.many, self.mse, self.last = task.wiring == "many-to-many", task.loss == "mse", task.answer_steps[-1]
 
     def layer(self, index: int) -> list[Tensor]:
-        return [
-            self.weights[f"recurrent.layers.{index}.{name}"]
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        ]
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [self.weights[f"recurrent.layers.{index}.{name}"] for name in names]
 
     def run(self, index: int, x: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
         """States of a layer [T,B,H] (and the LSTM's last c), from ``state``."""
         w_ih, w_hh, b_ih, b_hh = self.layer(index)
         zero = torch.zeros(1, B, H, dtype=torch.float64)
         if self.kind == "gru":
-            return torch._VF.gru(
-                x, zero if state is None else state[0][None], self.layer(index), True, 1, 0.0, False, False, False
-            )
+            before = zero if state is None else state[0][None]
+            return torch._VF.gru(x, before, self.layer(index), True, 1, 0.0, False, False, False)
         if self.kind == "lstm":
             begin = (zero, zero) if state is None else (state[0][None], state[1][None])
             return torch._VF.lstm(x, begin, self.layer(index), True, 1, 0.0, False, False, False)
@@ -280,9 +277,7 @@ def test_weights_that_overflow_are_inspected_without_a_word(cell, value):
 def test_weights_of_another_network_are_refused_by_name():
     spec = RunSpec.make(gap=5, cell="tanh", hidden=4, device="cpu")
     weights = Trainer(spec).weights()
-    with pytest.raises(
-        Refusal, match=r"but recurrent\.layers\.0\.bias_hh has the shape \(4,\) where \(16,\) is wanted"
-    ):
+    with pytest.raises(Refusal, match=r"recurrent\.layers\.0\.bias_hh has the shape \(4,\) where \(16,\) is wanted"):
         inspect("r", spec.changed(cell="lstm"), 0, weights, Asked(), lambda *_: None)
     del weights["head.bias"]
     with pytest.raises(Refusal, match=r"head\.bias has the shape of none: it is missing where"):
