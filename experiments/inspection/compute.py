@@ -17,8 +17,9 @@ from diagnostics.measures.profile import middle
 from diagnostics.measures.saturation import saturated
 from diagnostics.records import Array
 from experiments.inspection.asked import Asked
+from experiments.inspection.cost import predict, unaffordable
 from experiments.inspection.probe import Probe
-from experiments.spec import RunSpec
+from experiments.spec import Refusal, RunSpec
 
 Progress = Callable[[float, str], None]
 """Takes the share of the whole that is done, 0 to 1, and the section that is being computed; may end it by raising."""
@@ -34,25 +35,25 @@ def inspect(
 ) -> Inspection:
     """Compute what is ``asked`` of the run ``spec`` as it was after ``step`` updates, with the ``weights`` of then.
 
-    Sections that do not apply to the network are left out. Raises ``Refusal`` where the weights do not fit the spec,
-    and whatever ``progress`` raises.
+    Quantities that do not apply to the network are left out. Raises ``Refusal`` where the weights do not fit the spec
+    or the memory is not enough, and whatever ``progress`` raises.
     """
-    sections = [name for name in asked.sections if name in _SECTIONS]
-    progress(0.0, sections[0] if sections else "")
+    if said := unaffordable(spec, asked):
+        raise Refusal(said)
+    progress(0.0, asked.sections[0])
     torch.set_num_threads(1)
     probe = Probe(spec, weights, asked.samples)
     arrays: Arrays = {}
-    total = sum(_SECTIONS[name][1] for name in sections)
+    cost = predict(spec, asked)
     done = 0.0
-    for name in sections:
-        section, part = _SECTIONS[name]
+    for name, part in cost.parts.items():
 
         def heard(share: float, name: str = name, done: float = done, part: float = part) -> None:
-            progress((done + part * share) / total, name)
+            progress((done + part * share) / cost.seconds, name)
 
         heard(0.0)
         with np.errstate(all="ignore"):  # a network that has blown up is worth a look: nan and infinity are data
-            found = section(probe, heard)
+            found = _SECTIONS[name](probe, heard)
         arrays |= {key: _as_recorded(key, values) for key, values in found.items()}
         done += part
     progress(1.0, "")
@@ -242,15 +243,15 @@ def _median(values: Array, axis: int) -> Array:
     return middle(np.moveaxis(values, axis, 0))
 
 
-_SECTIONS: Mapping[str, tuple[Callable[[Probe, Step], Arrays], float]] = {
-    "states": (_states, 1.0),
-    "profile": (_profile, 1.0),
-    "theory": (_theory, 1.0),
-    "jacobians": (_jacobians, 20.0),
-    "lyapunov": (_lyapunov, 10.0),
-    "weight_gradient": (_weight_gradient, 2.0),
-    "itemised": (_itemised, 5.0),
-    "truncation": (_truncation, 5.0),
-    "parameters": (_parameters, 1.0),
+_SECTIONS: Mapping[str, Callable[[Probe, Step], Arrays]] = {
+    "states": _states,
+    "profile": _profile,
+    "theory": _theory,
+    "jacobians": _jacobians,
+    "lyapunov": _lyapunov,
+    "weight_gradient": _weight_gradient,
+    "itemised": _itemised,
+    "truncation": _truncation,
+    "parameters": _parameters,
 }
-"""How each section is computed, and its part of the time beside the others'."""
+"""How each section is computed."""

@@ -21,6 +21,7 @@ from diagnostics.records import Array
 from diagnostics.store import Store, StoreError
 from diagnostics.store.locks import hold
 from experiments.inspection.asked import Asked
+from experiments.inspection.cost import predict
 from experiments.inspection.files import Place, Request, prune, requests, write_json, write_text
 from experiments.inspection.start import IDLE_S, started
 from experiments.spec import Refusal, RunSpec
@@ -116,7 +117,7 @@ def answer(store: Store, request: Request, place: Place, compute: Compute) -> No
         write_json(place.asked, again.to_json())
         spec = RunSpec.from_json(store.row(request.run_id).spec)
         weights = store.weights(request.run_id, request.step)
-        told = Teller(place, 1.0)
+        told = Teller(place, predict(spec, request.asked).seconds)
         found = compute(request.run_id, spec, request.step, weights, request.asked, told)
         save(found, place.own_result)
         prune(store, place.own_result)
