@@ -19,7 +19,7 @@ from diagnostics.records import Array
 TITLE = "Eigenvalues of the recurrent weights"
 NEEDS = ("eigenvalues",)
 _COLUMNS = 2
-_PLANE_PX, _SPACE_PX, _ALONE_PX = 270, 78, 400
+_PLANE_PX, _SPACE_PX, _ALONE_PX = 270, 92, 400
 
 
 class Plane(NamedTuple):
@@ -119,7 +119,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     rows = -(-n // columns)
     one_px = _ALONE_PX if n == 1 else _PLANE_PX
     plot_px = rows * one_px + (rows - 1) * _SPACE_PX
-    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=26)
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=42)
     for i, plane in enumerate(prepared.planes):
         row, column = divmod(i, columns)
         top = 1 - row * (one_px + _SPACE_PX) / plot_px
@@ -196,7 +196,7 @@ def _draw_plane(
             ),
         )
     figure.add_annotation(
-        text=f"<b>{plane.name}</b>: {_words(plane)}",
+        text=f"<b>{plane.name}</b><br>{_words(plane)}",
         x=0.5,
         xref=f"x{axis} domain",
         xanchor="center",

@@ -63,7 +63,7 @@ class Panel(NamedTuple):
     """The median before division, l2."""
     lines: tuple[Line, ...]
     sentence: str
-    """Why there is no bound, or which side of 1 it stands on."""
+    """Why there is no bound, or which side of 1 it stands on; below the top layer also what the lines leave out."""
     word: str
     distance: int
     """How many steps back the word is that the answer depends on; −1 where there is none."""
@@ -119,7 +119,7 @@ def _panel(name: str, one: Inspection, layer: int) -> Panel:
         measured=measured,
         gradient=gradient,
         lines=tuple(lines),
-        sentence=_about_the_bound(one, layer),
+        sentence=" ".join(filter(None, (_about_the_bound(one, layer), _about_the_layer(one, layer)))),
         word=word[0] if word else "",
         distance=one.loss_step - word[1] if word and word[1] <= one.loss_step else -1,
     )
@@ -156,6 +156,13 @@ def _about_the_bound(one: Inspection, layer: int) -> str:
     if factor < 1:
         return f"γσ<sub>max</sub> = {rate(factor)} is below 1: the gradient must vanish, whatever the input."
     return f"γσ<sub>max</sub> = {rate(factor)} is not below 1: the bound forbids neither vanishing nor exploding."
+
+
+def _about_the_layer(one: Inspection, layer: int) -> str:
+    """Say what no line here counts: below the top, gradient comes back through the layers above as well."""
+    if layer == one.layers - 1:
+        return ""
+    return "Below the top layer, gradient also comes back through the layers above, which no line here counts."
 
 
 def _decades(panels: Sequence[Panel]) -> tuple[int, int]:

@@ -44,6 +44,13 @@ def test_it_says_on_which_side_of_one_the_bound_stands() -> None:
     assert "must vanish" in below.sentence
 
 
+def test_below_the_top_layer_it_says_what_the_lines_leave_out() -> None:
+    two = inspection_of(L=2)
+    below, top = (theory.prepare([("tanh", two)], layer=layer).panels[0].sentence for layer in (0, 1))
+    assert "comes back through the layers above" in below
+    assert "layers above" not in top
+
+
 def test_every_line_is_named_at_its_end() -> None:
     figure = theory.draw(theory.prepare([("tanh", inspection_of())]))
     texts = " ".join(note.text for note in figure.layout.annotations)

@@ -3,8 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from diagnostics.measures.decay import decay
+from diagnostics.measures.lyapunov import lyapunov
 from diagnostics.measures.theory import eigenvalues, gamma, power_line, sigma_max, spectral_radius
-from tests.diagnostics.measures.trajectories import orthogonal
+from diagnostics.recurrence import reference
+from tests.diagnostics.measures.trajectories import orthogonal, problem, trajectory
 
 
 def test_a_scaled_rotation_has_one_size() -> None:
@@ -62,3 +65,31 @@ def test_lines_go_beyond_float64() -> None:
     assert power_line(math.inf, np.array([0, 2])).tolist() == [0.0, math.inf]
     with pytest.raises(ValueError, match=r"factor must be at least 0, but got -0\.5"):
         power_line(-0.5, np.array([1]))
+
+
+def profile_by_lag(cell: str, T: int, scale: float, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """State gradient norms by lag [T,B] of a loss at the last step, W_hh, and λ₁, of a random network."""
+    parameters, x, state = problem(cell, T, 4, 16, seed, scale)
+    leaves = [parameter.requires_grad_() for parameter in parameters]
+    output, _, trace = reference.rnn(x, state, *leaves, cell)
+    output[-1].pow(2).sum().backward()
+    norms = trace.grad_h.norm(dim=2).numpy()[::-1]
+    found = trajectory(cell, [parameter.detach() for parameter in parameters], x, state)
+    return norms, found.w_hh, float(lyapunov(found).exponents[0])
+
+
+@pytest.mark.parametrize("cell", ["tanh", "relu", "sigmoid", "identity"])
+@pytest.mark.parametrize("scale", [0.5, 1.2, 2.5])
+def test_no_gradient_ever_crosses_the_bound(cell: str, scale: float) -> None:
+    for seed in range(3):
+        norms, w_hh, _ = profile_by_lag(cell, 40, scale, seed)
+        bound = norms[0] * 10.0 ** power_line(gamma(cell) * sigma_max(w_hh), np.arange(40))[:, None]
+        assert (norms <= bound * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_leading_exponent_is_the_rate_of_the_gradient_in_the_long_run(seed: int) -> None:
+    norms, w_hh, leading = profile_by_lag("tanh", 400, 1.0, seed)
+    fitted = decay(np.median(norms, axis=1)).factor
+    assert math.log(fitted) == pytest.approx(leading, rel=0.06)
+    assert abs(math.log(spectral_radius(w_hh)) - leading) > 3 * abs(math.log(fitted) - leading)
