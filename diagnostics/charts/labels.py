@@ -86,6 +86,13 @@ def wrap(text: str, width: float) -> str:
     return "<br>".join([*lines, current])
 
 
+def plain(text: str) -> str:
+    """Return a figure's own words without the markup of indices and powers."""
+    for markup in ("<sub>", "</sub>", "</sup>"):
+        text = text.replace(markup, "")
+    return text.replace("<sup>", "^")
+
+
 def spoken(parts: Sequence[str]) -> str:
     """Join what a figure says of each run into plain sentences: accessible names are read as text, not as HTML."""
     return " ".join(unescape(part).rstrip(".") + "." for part in parts)

@@ -86,11 +86,15 @@ class Style:
 
 
 def styles(runs: Sequence[Run]) -> tuple[Style, ...]:
-    """Return a style per run, in order: colour by cell where runs differ by cell, otherwise by order.
+    """Return a style per run, in order; see ``styles_by_cell``."""
+    return styles_by_cell([str(run.spec.get("cell", "")) for run in runs])
 
-    Runs of one colour (seeds, clipping rules) differ by dash, and from any other run by dash or marker symbol.
+
+def styles_by_cell(cells: Sequence[str]) -> tuple[Style, ...]:
+    """Return a style for each of the ``cells``, in order: colour by cell where they differ, otherwise by order.
+
+    Those of one colour (seeds, clipping rules) differ by dash, and from any other by dash or marker symbol.
     """
-    cells = [str(run.spec.get("cell", "")) for run in runs]
     by_cell = len(set(cells)) > 1
     unknown = sorted(set(cells) - set(_CELL_COLOUR))
     ways = [(dash, step) for step in range(len(_SYMBOLS)) for dash in _DASHES]

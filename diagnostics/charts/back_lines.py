@@ -1,0 +1,161 @@
+"""Lines over the steps back from the loss on a log axis, as the figures of inspections draw them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.frame import Frame, Origin, new_figure, wire
+from diagnostics.charts.inspected import Named, informative_word
+from diagnostics.charts.labels import safe, short
+from diagnostics.charts.palette import Style, styles_by_cell
+from diagnostics.charts.rails import add_rails, rails_of
+from diagnostics.charts.series import VALUE, kinds
+from diagnostics.charts.ticks import log_ticks
+from diagnostics.inspection import Inspection
+from diagnostics.records import Array
+
+_PLOT_PX = 320
+_ROW_PX = 17
+MOST_LINES = 8
+
+
+class BackLine(NamedTuple):
+    """One line; ``values`` ``[K + 1]``, index k is k steps back from the loss; nan, inf and 0 are kept."""
+
+    label: str
+    style: Style
+    values: Array
+
+
+class Mark(NamedTuple):
+    """A word that an answer depends on, ``distance`` steps back from the loss."""
+
+    word: str
+    distance: int
+
+
+def by_lag(one: Inspection, values: Array) -> Array:
+    """Turn ``values`` [T] over timesteps round: [K + 1], from the loss back."""
+    return np.asarray(values[one.loss_step :: -1], dtype=np.float64)
+
+
+def labels_and_styles(inspections: Sequence[Named]) -> list[tuple[str, Style]]:
+    """Return what each inspection is called and how it is drawn; raise ``ValueError`` where they are too many."""
+    if len(inspections) > MOST_LINES:
+        raise ValueError(f"inspections must be at most {MOST_LINES} to be told apart, but got {len(inspections)}")
+    looks = styles_by_cell([one.cell for _, one in inspections])
+    return [(safe(short(name)), look) for (name, _), look in zip(inspections, looks, strict=True)]
+
+
+def marks_of(inspections: Sequence[Named]) -> tuple[Mark, ...]:
+    """Return the words that matter, one for each distance from the loss, nearest first."""
+    found: dict[int, str] = {}
+    for _, one in inspections:
+        word = informative_word(one)
+        if word and word[1] <= one.loss_step:
+            found.setdefault(one.loss_step - word[1], word[0])
+    return tuple(Mark(found[distance], distance) for distance in sorted(found))
+
+
+def decades_of(lines: Sequence[BackLine], *more: float) -> tuple[int, int]:
+    """Return the whole decades that hold every drawable value and what else must be seen."""
+    known = [line.values[kinds(line.values) == VALUE] for line in lines]
+    values = np.concatenate([*known, np.asarray(more, dtype=np.float64)])
+    if not values.size:
+        return -2, 1
+    low, high = math.floor(np.log10(values.min()) - 0.1), math.ceil(np.log10(values.max()) + 0.1)
+    return low, max(high, low + 1)
+
+
+def lines_figure(
+    look: Frame,
+    origin: Origin,
+    title: str,
+    lines: Sequence[BackLine],
+    marks: Sequence[Mark],
+    *,
+    y_title: str,
+    hover: str,
+    reference: tuple[float, str] | None = None,
+) -> go.Figure:
+    """Draw them with time running to the right. ``hover`` is Plotly's, for ``%{x}`` and ``%{y}``; ``reference`` is a
+    level that has a name."""
+    decades = decades_of(lines, *([reference[0]] if reference else []))
+    longest = max(len(line.values) for line in lines) - 1
+    rows = _rows(marks, longest)
+    above = 30 + _ROW_PX * max(rows, default=0)
+    figure = new_figure(look, origin, title, _PLOT_PX, [line.label for line in lines], above_px=above)
+    for line in lines:
+        _curve(figure, look, line, hover)
+    figure.update_xaxes(
+        title_text="steps back from the loss  (time runs to the right; the loss is at 0)",
+        range=[1.03 * longest + 0.5, -0.03 * longest - 0.5],
+    )
+    figure.update_yaxes(title_text=y_title, type="log", range=list(decades), **log_ticks(decades))
+    rails = [
+        (line.label, look.theme.lines[line.style.colour], rails_of(np.arange(len(line.values)), line.values))
+        for line in lines
+    ]
+    add_rails(figure, look, rails, hover="%{x} steps back")
+    for mark, row in zip(marks, rows, strict=True):
+        figure.add_vline(x=mark.distance, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
+        figure.add_annotation(
+            text=f"<b>{mark.word}</b>, {mark.distance} back",
+            x=mark.distance,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            yshift=row * look.px(_ROW_PX),
+        )
+    if reference:
+        _level(figure, look, *reference)
+    return figure
+
+
+def _curve(figure: go.Figure, look: Frame, line: BackLine, hover: str) -> None:
+    colour = look.theme.lines[line.style.colour]
+    figure.add_scatter(
+        x=wire(np.arange(len(line.values))),
+        # Float64: a gradient can fall below the smallest float32.
+        y=np.where(kinds(line.values) == VALUE, line.values, np.nan),
+        mode="lines+markers",
+        line={"color": colour, "width": look.size.line, "dash": line.style.dash},
+        marker={"symbol": line.style.symbol, "size": look.size.marker, "color": colour, "maxdisplayed": 12},
+        name=line.label,
+        legendgroup=line.label,
+        showlegend=True,
+        connectgaps=False,
+        hovertemplate=f"{hover}<extra>{line.label}</extra>",
+    )
+
+
+def _rows(marks: Sequence[Mark], longest: int) -> list[int]:
+    """Return a row per mark: words that would touch stand above one another."""
+    taken: list[float] = []
+    rows = []
+    for mark in marks:
+        half = 0.008 * (len(mark.word) + 10) * max(longest, 1)
+        row = next((i for i, end in enumerate(taken) if mark.distance - half > end), len(taken))
+        taken[row:] = [mark.distance + half, *taken[row + 1 :]]
+        rows.append(row)
+    return rows
+
+
+def _level(figure: go.Figure, look: Frame, value: float, name: str) -> None:
+    figure.add_hline(y=value, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"})
+    figure.add_annotation(
+        text=name,
+        x=1.006,
+        xref="paper",
+        xanchor="left",
+        y=math.log10(value),
+        yref="y",
+        yanchor="middle",
+        font={"color": look.theme.muted},
+    )
+    figure.layout.margin.r = look.px(64)

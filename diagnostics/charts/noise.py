@@ -1,0 +1,95 @@
+"""Gradient noise: the signal to noise of the weight gradient over the samples, step by step back from the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.back_lines import BackLine, Mark, by_lag, labels_and_styles, lines_figure, marks_of
+from diagnostics.charts.frame import Origin, SizeName, frame, waiting
+from diagnostics.charts.inspected import Named, check_layer, lacking, origin_of
+from diagnostics.charts.labels import plain, spoken
+from diagnostics.charts.palette import ThemeName
+from diagnostics.charts.series import VALUE, kinds
+from diagnostics.measures.numbers import number, steps
+
+TITLE = "Do the samples agree on where to go?"
+NEEDS = ("noise",)
+CHANCE = 1.0
+
+
+class Prepared(NamedTuple):
+    """A line for each inspection."""
+
+    origin: Origin
+    lines: tuple[BackLine, ...]
+    marks: tuple[Mark, ...]
+    nothing: str
+
+
+def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
+    """Take the signal to noise of each (name, inspection) by steps back from the loss.
+
+    Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
+    """
+    looks = labels_and_styles(inspections)
+    for _, one in inspections:
+        check_layer(one, layer)
+    lack = next((words for _, one in inspections if (words := lacking(one, NEEDS))), "")
+    if not inspections:
+        lack = "No run is inspected: choose one, and a training step."
+    single = [name for name, one in inspections if one.samples < 2]
+    if single and not lack:
+        lack = "Noise is the difference between samples, and this inspection has only one: ask for two or more."
+    lines = () if lack else tuple(
+        BackLine(label, style, by_lag(one, one["noise"][layer]))
+        for (_, one), (label, style) in zip(inspections, looks, strict=True)
+    )  # fmt: skip
+    origin = origin_of(
+        "noise",
+        [one for _, one in inspections],
+        "Squared norm of the mean over the samples ÷ what chance adds to it, of each timestep's share of the gradient "
+        "of W<sub>hh</sub> · pre-clip",
+        layer,
+        unit="ratio",
+        reduction="mean and covariance over the samples",
+        clip="pre-clip",
+    )
+    return Prepared(origin, lines, marks_of(inspections), lack)
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    return spoken([TITLE.rstrip("?"), plain(prepared.origin.caption), *(_said(line) for line in prepared.lines)])
+
+
+def _said(line: BackLine) -> str:
+    drawable = np.flatnonzero(kinds(line.values) == VALUE)
+    if not drawable.size:
+        return f"{line.label}: no timestep has a ratio that is a finite number above 0"
+    above = float(np.mean(line.values[drawable] > CHANCE))
+    best = int(drawable[np.argmax(line.values[drawable])])
+    return (
+        f"{line.label}: above 1 at {100 * above:.0f} % of the timesteps, most, {number(float(line.values[best]))}, "
+        f"{steps(best)} back"
+    )
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw the ratios with time running to the right, and the level that chance gives."""
+    look = frame(theme, size)
+    if not prepared.lines:
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+    return lines_figure(
+        look,
+        prepared.origin,
+        TITLE,
+        prepared.lines,
+        prepared.marks,
+        y_title="signal ÷ noise",
+        hover="%{x} steps back<br>signal ÷ noise %{y:.3g}",
+        reference=(CHANCE, "1: chance"),
+    )

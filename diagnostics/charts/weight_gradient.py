@@ -1,0 +1,209 @@
+"""Where the gradient of the recurrent weights comes from, by timestep and by gate, and how much of it cancels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from diagnostics.charts.back_lines import BackLine, Mark, by_lag, labels_and_styles, lines_figure, marks_of
+from diagnostics.charts.frame import Origin, SizeName, frame, new_figure, waiting
+from diagnostics.charts.inspected import Named, check_layer, lacking, origin_of
+from diagnostics.charts.labels import plain, spoken
+from diagnostics.charts.palette import Style, ThemeName
+from diagnostics.charts.series import VALUE, kinds
+from diagnostics.inspection import GATE_TITLES
+from diagnostics.measures.numbers import number, percent, steps
+
+TITLE = "Which timesteps the weights learn from"
+CANCELLED = "How much of the gradient is left when all timesteps are added"
+NEEDS = ("weight_grad",)
+CANCELLATION_NEEDS = ("cancellation",)
+_GATES: tuple[Style, ...] = (
+    Style(0, "dash", "square"),
+    Style(1, "dot", "diamond"),
+    Style(2, "dashdot", "triangle-up"),
+    Style(4, "longdash", "x"),
+)
+_ALL = Style(5, "solid", "circle")
+_ROW_PX = 26
+
+
+class Prepared(NamedTuple):
+    """A line for each inspection; of one inspection alone, a line for each gate and one for all."""
+
+    origin: Origin
+    lines: tuple[BackLine, ...]
+    marks: tuple[Mark, ...]
+    nothing: str
+
+
+def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
+    """Take ‖G_k‖ of each (name, inspection) by steps back from the loss.
+
+    Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
+    """
+    lines, lack = _lines(inspections, layer)
+    origin = origin_of(
+        "weight_gradient",
+        [one for _, one in inspections],
+        "Norm of each timestep's share of the gradient of W<sub>hh</sub>, l2 · sum over the samples of the mean loss · "
+        "pre-clip",
+        layer,
+        unit="l2",
+        reduction="sum over the samples of the mean loss",
+        clip="pre-clip",
+    )
+    return Prepared(origin, lines, marks_of(inspections), lack)
+
+
+def _lines(inspections: Sequence[Named], layer: int) -> tuple[tuple[BackLine, ...], str]:
+    looks = labels_and_styles(inspections)
+    for _, one in inspections:
+        check_layer(one, layer)
+    lack = _nothing(inspections, NEEDS)
+    if lack:
+        return (), lack
+    if len(inspections) == 1 and len(inspections[0][1].gate_names) > 1:
+        one = inspections[0][1]
+        named = [(GATE_TITLES[gate], style) for gate, style in zip(one.gate_names, _GATES, strict=False)]
+        return tuple(
+            BackLine(title, style, by_lag(one, one["weight_grad"][layer, :, column]))
+            for column, (title, style) in enumerate([*named, ("all gates", _ALL)])
+        ), ""
+    return tuple(
+        BackLine(label, style, by_lag(one, one["weight_grad"][layer, :, -1]))
+        for (_, one), (label, style) in zip(inspections, looks, strict=True)
+    ), ""
+
+
+def _nothing(inspections: Sequence[Named], needs: Sequence[str]) -> str:
+    if not inspections:
+        return "No run is inspected: choose one, and a training step."
+    return next((words for _, one in inspections if (words := lacking(one, needs))), "")
+
+
+def describe(prepared: Prepared) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    return spoken([TITLE, plain(prepared.origin.caption), *(_said(line) for line in prepared.lines)])
+
+
+def _said(line: BackLine) -> str:
+    drawable = np.flatnonzero(kinds(line.values) == VALUE)
+    if not drawable.size:
+        return f"{line.label}: no timestep has a gradient that is a finite number above 0"
+    largest = int(drawable[np.argmax(line.values[drawable])])
+    finite = np.where(np.isfinite(line.values), line.values, 0.0)
+    total = finite.sum()
+    half = int(np.searchsorted(np.cumsum(finite), total / 2))
+    return (
+        f"{line.label}: the largest share, {number(float(line.values[largest]))}, comes from {steps(largest)} back; "
+        f"half of the sum of norms from the last {steps(half + 1)}"
+    )
+
+
+def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw the shares with time running to the right."""
+    look = frame(theme, size)
+    if not prepared.lines:
+        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+    return lines_figure(
+        look,
+        prepared.origin,
+        TITLE,
+        prepared.lines,
+        prepared.marks,
+        y_title="‖G<sub>k</sub>‖ (l2)",
+        hover="%{x} steps back<br>‖G<sub>k</sub>‖ = %{y:.2e} (l2, pre-clip)",
+    )
+
+
+class Bar(NamedTuple):
+    """One gate's cancellation, or that of all; nan where there is no gradient."""
+
+    name: str
+    colour: int
+    value: float
+
+
+class Cancelled(NamedTuple):
+    """A bar for each gate of each inspection, and one for all."""
+
+    origin: Origin
+    bars: tuple[Bar, ...]
+    nothing: str
+
+
+def prepare_cancellation(inspections: Sequence[Named], layer: int = 0) -> Cancelled:
+    """Take ‖ΣG_k‖ / Σ‖G_k‖ of each (name, inspection), per gate and of all.
+
+    Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
+    """
+    looks = labels_and_styles(inspections)
+    for _, one in inspections:
+        check_layer(one, layer)
+    lack = _nothing(inspections, CANCELLATION_NEEDS)
+    origin = origin_of(
+        "cancellation",
+        [one for _, one in inspections],
+        "Norm of the whole gradient of W<sub>hh</sub> ÷ sum of the norms of all timesteps' shares · pre-clip",
+        layer,
+        unit="ratio",
+        reduction="over all timesteps; sum over the samples of the mean loss",
+        clip="pre-clip",
+    )
+    bars: list[Bar] = []
+    for (_, one), (label, style) in zip(inspections, looks, strict=True):
+        if lack:
+            break
+        before = f"{label} · " if len(inspections) > 1 else ""
+        gates = [GATE_TITLES[gate] for gate in one.gate_names] if len(one.gate_names) > 1 else []
+        values = one["cancellation"][layer].tolist()
+        named = zip([*gates, "all gates" if gates else "W<sub>hh</sub>"], values[-len(gates) - 1 :], strict=True)
+        bars += [Bar(f"{before}{name}", style.colour, value) for name, value in named]
+    return Cancelled(origin, tuple(bars), lack)
+
+
+def describe_cancellation(prepared: Cancelled) -> str:
+    """Say what the figure shows, for those who cannot see it."""
+    said = ", ".join(f"{plain(bar.name)} {_share(bar.value)}" for bar in prepared.bars)
+    return spoken([CANCELLED, plain(prepared.origin.caption), *([said] if said else [])])
+
+
+def _share(value: float) -> str:
+    return percent(value) if np.isfinite(value) else "no gradient" if np.isnan(value) else number(value)
+
+
+def draw_cancellation(prepared: Cancelled, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+    """Draw a bar from 0 to 1 for each gate, its value at its end."""
+    look = frame(theme, size)
+    if not prepared.bars:
+        return waiting(look, prepared.origin, CANCELLED, prepared.nothing)
+    figure = new_figure(look, prepared.origin, CANCELLED, _ROW_PX * len(prepared.bars) + 10)
+    values = np.array([bar.value for bar in prepared.bars])
+    figure.add_bar(
+        x=np.where(np.isfinite(values), values, 0.0),
+        y=np.arange(len(values), dtype=np.float32),
+        orientation="h",
+        width=0.66,
+        marker={"color": [look.theme.lines[bar.colour] for bar in prepared.bars]},
+        text=[_share(bar.value) for bar in prepared.bars],
+        textposition="outside",
+        textfont={"color": look.theme.text, "size": look.size.small},
+        constraintext="none",
+        cliponaxis=False,
+        customdata=[bar.name for bar in prepared.bars],
+        showlegend=False,
+        hovertemplate="%{customdata}: %{text}<extra></extra>",
+    )
+    figure.update_xaxes(
+        title_text="‖ΣG<sub>k</sub>‖ ÷ Σ‖G<sub>k</sub>‖", range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1],
+        ticktext=[percent(share) for share in (0, 0.25, 0.5, 0.75, 1)],
+    )  # fmt: skip
+    figure.update_yaxes(
+        range=[len(values) - 0.4, -0.6], ticks="", showgrid=False,
+        tickvals=list(range(len(values))), ticktext=[bar.name for bar in prepared.bars],
+    )  # fmt: skip
+    return figure
