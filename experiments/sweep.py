@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostics.store import RunRow, Store
-from experiments.naming import comparison_name, run_names
+from experiments.naming import SEPARATOR, comparison_name, run_names
 from experiments.pool import default_slots
 from experiments.queue import Queue
 from experiments.spec import Refusal, RunSpec, expand
@@ -107,8 +107,9 @@ def submit(queue: Queue, sweep: Sweep, name: str = "") -> tuple[str, list[str]]:
 
 
 def title(specs: Sequence[RunSpec]) -> str:
-    """What the comparison of a sweep is called."""
-    return f"{TITLE} · {comparison_name(specs)}"
+    """What the comparison of a sweep is called: what its runs share, and the step size, on which clipping hangs."""
+    rates = ", ".join(dict.fromkeys(f"{spec.learning_rate:g}" for spec in specs))
+    return SEPARATOR.join([TITLE, comparison_name(specs), f"learning rate {rates}"])
 
 
 def state(store: Store, comparison: str) -> State:

@@ -8,10 +8,14 @@ import streamlit as st
 
 from diagnostics.records import Run
 from diagnostics.store import ENDED, RunRow
+from experiments.cost import duration
+from experiments.seeds import SEEDS_AT_MOST, more_seeds
+from experiments.spec import Refusal, predict
 from ui import exports, places
 from ui.controls import SETTINGS, fill
 from ui.live import CHOSEN
-from ui.naming import labels, title, together
+from ui.naming import labels, title, together, understood
+from ui.running import start
 from ui.settings import asked_for
 from ui.shell import RUNS
 from ui.table import CHOSEN_RUNS, FIRST_RUNS
@@ -33,12 +37,43 @@ def comparison_header(rows: Sequence[RunRow]) -> None:
                 on_click=fill,
                 args=(asked,),
             )
+        with st.popover("Seeds", icon=":material/casino:"):
+            _seeds_panel(rows)
         with st.popover("Export", icon=":material/download:"):
             export_panel(rows, rows[0].comparison)
         if st.button("Open in Runs", icon=":material/list_alt:", key="open-in-runs"):
             ids = [row.id for row in rows]
             st.session_state[CHOSEN_RUNS] = st.session_state[FIRST_RUNS] = ids
             st.switch_page(RUNS, query_params={CHOSEN_RUNS: ",".join(ids)})
+
+
+def _seeds_panel(rows: Sequence[RunRow]) -> None:
+    """Every run of the comparison again with other seeds, so that luck can be told from what holds."""
+    specs = [spec for row in rows if (spec := understood(row.spec)) is not None]
+    seeds = st.number_input(
+        "Seeds of each run",
+        1,
+        SEEDS_AT_MOST,
+        value=5,
+        key="seeds-wanted",
+        help="Runs that differ only in their seed are shown as one: the median, from the lowest to the highest.",
+    )
+    try:
+        missing = more_seeds(specs, seeds)
+    except Refusal as refusal:
+        st.error(f"{markdown(str(refusal))}.")
+        return
+    if not missing:
+        st.caption(f"Every run has {seeds} seeds or more already.")
+        return
+    st.caption(f"Predicted: about {duration(sum(predict(spec).seconds for spec in missing))} if this machine is idle.")
+    st.button(
+        f"Repeat over {seeds} seeds: {len(missing)} more",
+        icon=":material/add:",
+        key="add-seeds",
+        on_click=start,
+        args=(missing, rows[0].comparison),
+    )
 
 
 def export_panel(rows: Sequence[RunRow], scope: str) -> None:

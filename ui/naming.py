@@ -29,7 +29,7 @@ class _Named(Protocol):
 
 def labels(runs: Sequence[_Named]) -> list[str]:
     """A name per run, in order. A run whose spec this version does not understand keeps its own."""
-    specs = [_spec(run.spec) for run in runs]
+    specs = [understood(run.spec) for run in runs]
     made = iter(run_names(known) if (known := [spec for spec in specs if spec is not None]) else [])
     found = []
     for run, spec in zip(runs, specs, strict=True):
@@ -46,7 +46,7 @@ def together(runs: Sequence[Run]) -> tuple[Run, ...]:
 def title(rows: Sequence[RunRow]) -> str:
     """What the comparison of these runs is called."""
     stored = rows[0].comparison_name
-    specs = [spec for row in rows if (spec := _spec(row.spec)) is not None]
+    specs = [spec for row in rows if (spec := understood(row.spec)) is not None]
     if not specs or (stored and _given(_GAPS.sub("", stored), [p for s in specs for p in (_task(s), *parts(s))])):
         return stored or rows[0].comparison
     return comparison_name(specs)
@@ -63,7 +63,8 @@ def _given(name: str, made: Sequence[str]) -> bool:
     return bool(name) and not set(name.split(SEPARATOR)) <= set(made)
 
 
-def _spec(fields: Mapping[str, Any]) -> RunSpec | None:
+def understood(fields: Mapping[str, Any]) -> RunSpec | None:
+    """A stored spec, or None where it is one that this version would not run."""
     try:
         return RunSpec.from_json(fields)
     except Refusal:

@@ -23,7 +23,7 @@ def run_buttons(specs: Sequence[RunSpec], refusal: str, shown: Sequence[RunRow])
         width="stretch",
         key="run",
         disabled=bool(refusal),
-        on_click=_start,
+        on_click=start,
         args=(specs,),
     )
     if refusal:
@@ -41,12 +41,13 @@ def run_buttons(specs: Sequence[RunSpec], refusal: str, shown: Sequence[RunRow])
             icon=":material/add:",
             width="stretch",
             key="add",
-            on_click=_start,
+            on_click=start,
             args=(fresh, shown[0].comparison),
         )
 
 
-def _start(specs: Sequence[RunSpec], comparison: str | None = None) -> None:
+def start(specs: Sequence[RunSpec], comparison: str | None = None) -> None:
+    """Queue the runs, as a comparison of their own or beside those of ``comparison``, and show it."""
     try:
         # Beside runs that differ in who knows what, a name says everything; among its own, what differs.
         names = run_names(specs) if comparison is None else [spec.label() for spec in specs]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from diagnostics.charts.palette import THEMES, styles
 from diagnostics.measures import numbers
-from diagnostics.measures.seed_verdict import SeedVerdict, verdict_over_seeds
+from diagnostics.measures.seed_verdict import SPANS, SeedVerdict, verdict_over_seeds
 from diagnostics.measures.seeds import Group, Spread, groups
 from diagnostics.store import ENDED
 from ui.verdicts import BADGES, RATE, Theme, bar, cell, long
@@ -34,7 +34,8 @@ def seeds_in_words(runs: Sequence[Run], theme: Theme) -> str:
         found = verdict_over_seeds(group)
         words = " ".join([found.sentence, *found.advice[:1]])
         said.append(f'<p style="--line:{line}"><strong>{markup(group.name)}</strong> {markup(words)}</p>')
-    return f'<section class="in-words"><h3>In words, and what to try</h3>{"".join(said)}</section>'
+    head = f'<h3>In words, and what to try</h3><p style="border: 0; padding: 0">{SPANS}</p>'
+    return f'<section class="in-words">{head}{"".join(said)}</section>'
 
 
 def _lines(runs: Sequence[Run], theme: Theme) -> list[tuple[Group, str]]:
@@ -74,8 +75,7 @@ def _informative(group: Group, said: SeedVerdict) -> str:
     if facts and facts.informative_steps:
         word = f"at “{facts.tokens[facts.informative_steps[0]]}”"
     over = said.informative_grad
-    words = f"× {number(over.median)}{long(_range(over, number))}" if over.seeds else "–"
-    return cell(f"{long('gradient ')}{markup(word)}", words)
+    return cell(f"{long('gradient ')}{markup(word)}", f"× {number(over.median)}" if over.seeds else "–")
 
 
 def _decay(said: SeedVerdict) -> str:

@@ -26,6 +26,7 @@ from diagnostics.export.images import ExportUnavailable, Format, to_image, unava
 from diagnostics.export.intake import ImportResult, read_bundle
 from diagnostics.export.manifest import FORMAT, MAX_RUNS, VERSION
 from diagnostics.export.report import report_html
+from diagnostics.measures.seeds import any_seeds
 from diagnostics.records import Run
 from diagnostics.store import Store
 from diagnostics.strict_json import dumps
@@ -71,6 +72,8 @@ def write_bundle(
         drawn = drawings(runs)
         writer.add("report.html", [report_html(runs, title=title, drawn=drawn)])
         writer.add("summary.csv", [tables.summary_csv(runs)])
+        if any_seeds(runs):
+            writer.add("seeds.csv", [tables.seeds_csv(runs)])
         writer.add("columns.csv", [tables.columns_csv()])
         writer.add("specs.json", [dumps([run.spec for run in runs], indent=2) + "\n"])
         note = _add_figures(writer, drawn, images)
@@ -165,6 +168,7 @@ def _readme(title: str, runs: Sequence[Run], note: str, left_out: Sequence[str])
         "report.html          everything on one page; works offline",
         "figures/             each figure as plotly JSON, and as an image where a browser could draw it",
         "summary.csv          one line per run; columns.csv says what the columns of the tables mean",
+        *["seeds.csv            one line per group of runs that differ only in their seed"] * any_seeds(runs),
         "runs/ID/             spec.json, steps.csv, profiles.csv, and run.sqlite with every recorded number",
         "manifest.json        every file with its size and SHA-256",
         "",

@@ -15,6 +15,9 @@ from diagnostics.export.gallery import Drawing, drawings, profiled
 from diagnostics.export.page import document, escape, plot
 from diagnostics.export.summary import final_loss
 from diagnostics.measures.numbers import number, percent
+from diagnostics.measures.seed_verdict import SPANS, SeedVerdict, span, verdict_over_seeds
+from diagnostics.measures.seeds import Group, groups
+from diagnostics.measures.sweep import findings, is_sweep, sweep
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.records import Run
 from diagnostics.version import VERSION
@@ -26,22 +29,26 @@ def report_html(
     title: str = "",
     created_s: float | None = None,
     drawn: Sequence[Drawing] | None = None,
+    over_seeds: bool | None = None,
 ) -> str:
     """The report of ``runs``, at least one, in the order given; about 5 MB, nearly all of it plotly.js.
 
     ``created_s`` is the time that the page carries, in seconds since 1970; None takes now. ``drawn`` spares drawing
-    the light figures again. Raises ``ValueError`` where there is no run.
+    the light figures again. ``over_seeds`` draws runs that differ only in their seed as one; left out, where there are
+    such runs. Raises ``ValueError`` where there is no run.
     """
     if not runs:
         raise ValueError("runs must be at least one, but got none")
     title = title or "gradreach comparison"
     judged = [verdict(run) for run in runs]
-    drawn = drawings(runs) if drawn is None else drawn
+    drawn = drawings(runs, over_seeds=over_seeds) if drawn is None else drawn
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
     body = [
         f"<header>\n<h1>{escape(title)}</h1>",
         f'<p class="quiet">{_count(len(runs))} · report written {when} by gradreach {VERSION}</p>',
         "<p>The question: does the gradient of the loss reach the step that matters?</p>\n</header>\n<main>",
+        *_over_seeds(runs),
+        *_sweep(runs),
         "<h2>Verdicts</h2>",
         *(_verdict(run, found) for run, found in zip(runs, judged, strict=True)),
         _numbers(runs, judged),
@@ -53,8 +60,42 @@ def report_html(
         *_provenance(runs),
         "</main>",
     ]
-    dark = {drawing.key: drawing.json for drawing in drawings(runs, "dark")}
+    dark = {drawing.key: drawing.json for drawing in drawings(runs, "dark", over_seeds=over_seeds)}
     return document(title, "\n".join(body), {drawing.key: drawing.json for drawing in drawn}, dark)
+
+
+def _over_seeds(runs: Sequence[Run]) -> Iterable[str]:
+    """What the runs that differ only in their seed say together."""
+    found = [(group, verdict_over_seeds(group)) for group in groups(runs) if group.several]
+    if not found:
+        return
+    yield "<h2>Over seeds</h2>"
+    for group, said in found:
+        advice = "".join(f"<li>{escape(line)}</li>" for line in said.advice[:1])
+        yield (
+            f'<section class="card"><h3>{escape(group.name)} — {escape(said.headline)}</h3>'
+            f"<p>{escape(said.sentence)}</p>" + (f"<ul>{advice}</ul>" if advice else "") + "</section>"
+        )
+    header = ["runs", "verdict", "reach", "of", "decay", "half-life", "informative step", "success", "solved"]
+    yield _table(header, [_seeds_row(group, said) for group, said in found])
+    yield f'<p class="quiet">{SPANS} Units as in the table of single runs below.</p>'
+
+
+def _seeds_row(group: Group, said: SeedVerdict) -> list[str]:
+    spreads = (said.decay, said.half_life_steps, said.informative_grad)
+    return [
+        *(group.name, said.headline, span(said.reach, _number), str(said.of)),
+        *(span(over, _number) for over in spreads),
+        *(span(said.success, _share), f"{said.solved} of {len(said.verdicts)}"),
+    ]
+
+
+def _sweep(runs: Sequence[Run]) -> Iterable[str]:
+    """What came of each clipping threshold, in words; the figures show the numbers."""
+    if is_sweep(runs):
+        yield "<h2>What comes of a threshold</h2>"
+        lines = "".join(f"<li>{escape(line)}</li>" for line in findings(sweep(runs)))
+        yield f'<section class="card"><ul>{lines}</ul></section>'
 
 
 def _verdict(run: Run, found: Verdict) -> str:

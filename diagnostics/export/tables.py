@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from diagnostics.export.summary import final_loss, summary
+from diagnostics.measures.seed_verdict import verdict_over_seeds
+from diagnostics.measures.seeds import groups
 from diagnostics.measures.verdict import verdict
 from diagnostics.records import BAND, COLUMNS, Run
 
@@ -65,6 +67,34 @@ def summary_csv(runs: Sequence[Run]) -> str:
         *("decay [factor per step]", "half_life [steps]", "informative_grad [ratio]", "sentence", "detail"),
     ]
     return csv_text(header, (_summary_row(run) for run in runs))
+
+
+def seeds_csv(runs: Sequence[Run]) -> str:
+    """One line per group of runs that differ only in their seed: verdicts counted, and what the numbers span."""
+    spreads = {
+        "reach": "steps",
+        "decay": "factor per step",
+        "half_life_steps": "steps",
+        "informative_grad": "ratio",
+        "success": "share",
+    }
+    header = ["group", "runs", "seeds", "diverged", "exploding", "vanishing", "reaches", "solved", "of [steps]"]
+    parts = ("low", "median", "high", "seeds")
+    header += [f"{n}_{p}" + (f" [{unit}]" if p != "seeds" else "") for n, unit in spreads.items() for p in parts]
+    rows: list[list[Cell]] = []
+    for group in groups(runs):
+        said = verdict_over_seeds(group)
+        kinds = dict(said.kinds)
+        counts = [kinds.get(kind, 0) for kind in ("diverged", "exploding", "vanishing", "reaches")]
+        numbers: list[Cell] = []
+        for name in spreads:
+            over = getattr(said, name)
+            numbers += [*over] if over.seeds else [None, None, None, 0]
+        ids = " ".join(run.id for run in group.runs)
+        rows.append(
+            [group.name, ids, " ".join(map(str, said.seeds)), *counts, said.solved, said.of, *numbers, said.sentence]
+        )
+    return csv_text([*header, "sentence"], rows)
 
 
 def columns_csv() -> str:

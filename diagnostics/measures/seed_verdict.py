@@ -14,6 +14,9 @@ from diagnostics.measures.numbers import number, percent, rate, steps
 from diagnostics.measures.seeds import Group, Spread, spread
 from diagnostics.measures.verdict import Verdict, verdict
 
+SPANS = "Numbers are medians over the seeds, with the least and the greatest in brackets where they differ."
+"""What is to be said once wherever the sentences below stand."""
+
 _ORDER: tuple[Kind, ...] = ("diverged", "exploding", "vanishing", "reaches")
 
 
@@ -140,7 +143,7 @@ def _sentence(
         ended = all(run.state not in ("queued", "running") for run in group.runs)
         said.append(f"{unjudged} of {runs} {'have' if unjudged > 1 else 'has'} no verdict{'' if ended else ' yet'}.")
     if reach.seeds:
-        fades = f" (× {span(over['decay'], rate)} per step)" if over["decay"].seeds else ""
+        fades = f", × {span(over['decay'], rate)} per step" if over["decay"].seeds else ""
         said.append(
             f"Reach {span(reach, lambda value: number(value, 4))} of {steps(of)}{_of_those(reach, runs)}{fades}."
         )
@@ -149,10 +152,6 @@ def _sentence(
         against = f" against {percent(chance)} by chance" if math.isfinite(chance) else ""
         how_many = "none" if not solved else "all" if solved == runs else f"{solved} of {runs}"
         said.append(f"{known}{against}; solved in {how_many}.")
-    if any(one.seeds > 1 for one in (reach, *over.values())):
-        said.append(
-            "Numbers are medians over the seeds, with the least and the greatest in brackets where they differ."
-        )
     return " ".join(said) or "No verdict yet."
 
 

@@ -8,9 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from diagnostics.export.summary import summary
+from diagnostics.measures.sweep import GOAL, findings, is_sweep
+from diagnostics.measures.sweep import sweep as judge
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.records import Run
-from diagnostics.store import RunRow
+from diagnostics.store import RunRow, Store
+from experiments.cli import seeds, sweep
 from experiments.cli.words import find, open_store, plain, print_json, setting, share, table, when
 from experiments.spec import FIELDS, Refusal
 
@@ -32,19 +35,68 @@ def list_command(asked: argparse.Namespace) -> int:
 
 
 def show_command(asked: argparse.Namespace) -> int:
-    """Print one run: its spec, its state and its verdict; with ``--records`` everything that was recorded."""
+    """Print one run: its spec, its state and its verdict; with ``--records`` everything that was recorded.
+
+    Of a comparison: what its runs say together, over their seeds and, where it is a sweep, at every threshold.
+    """
     if asked.records and not asked.json:
         raise Refusal("--records must be asked for with --json, but --json is missing.")
     store = open_store(asked)
+    if asked.run.startswith("c-"):
+        if asked.records:
+            raise Refusal(f"--records must be asked for with a run, but got the comparison {asked.run[:80]!r}.")
+        return _show_comparison(store, asked)
     row = find(store, asked.run, deleted=True)
     run = store.read(row.id)
     judged = verdict(run)
+    over_seeds = seeds.judged(_siblings(store, row, run))
     if asked.json:
         records = {name: run.records[name] for name in run.records} if asked.records else None
-        print_json(_run_json(row, run, judged) | ({"records": records} if records is not None else {}))
+        told = {**_run_json(row, run, judged), "over_seeds": seeds.as_json(over_seeds)}
+        print_json(told | ({"records": records} if records is not None else {}))
     else:
         _print_run(row, run, judged)
+        for group, said in over_seeds:
+            print(f"\n{plain(group.name)}: {plain(said.sentence)}")
     return 0
+
+
+def _show_comparison(store: Store, asked: argparse.Namespace) -> int:
+    rows = store.runs(comparison=asked.run)[::-1]
+    if not rows:
+        raise Refusal(f"RUN must be the id of a stored run or comparison, but got {asked.run[:80]!r}.")
+    runs = [store.read(row.id) for row in rows]
+    over_seeds = seeds.judged(runs)
+    told = judge(runs) if is_sweep(runs) else ()
+    if asked.json:
+        print_json(
+            {
+                "comparison": asked.run,
+                "name": rows[0].comparison_name,
+                "runs": [summary(run) for run in runs],
+                "over_seeds": seeds.as_json(over_seeds),
+                "sweep": sweep.as_json(told, GOAL) if told else None,
+            }
+        )
+        return 0
+    print(f"{plain(rows[0].comparison_name)}\n")
+    if over_seeds:
+        print(seeds.as_table(over_seeds), end="\n\n")
+    if told:
+        print(sweep.as_table(told, GOAL), end="\n\n")
+        print("\n".join(plain(line) for line in findings(told)), end="\n\n")
+    for run in runs if not over_seeds else ():
+        print(f"{run.id}  {plain(run.name)}: {plain(verdict(run).sentence)}")
+    for group, said in () if told else over_seeds:
+        print(f"{plain(group.name)}: {plain(said.sentence)}")
+    return 0
+
+
+def _siblings(store: Store, row: RunRow, run: Run) -> list[Run]:
+    """The run among those of its comparison that differ from it only in their seed; read only where there are such."""
+    asked_for = {**row.spec, "seed": None}
+    rows = [other for other in store.runs(comparison=row.comparison)[::-1] if {**other.spec, "seed": None} == asked_for]
+    return [run if other.id == run.id else store.read(other.id) for other in rows]
 
 
 def _row_cells(row: RunRow) -> tuple[object, ...]:

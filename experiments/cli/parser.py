@@ -146,7 +146,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the id of a run")
+    parser.add_argument("run", metavar="RUN", help="the id of a run, or of a comparison to see its seeds together")
     parser.add_argument("--records", action="store_true", help="with --json: everything that was recorded")
 
 
@@ -174,6 +174,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="PATH", help="the file or folder to write; left out, a name of its own here")
     parser.add_argument("--format", choices=FORMATS, default=None, help="left out, as the ending of --to says")
     parser.add_argument("--figure", metavar="KEY", help="only this figure; an unknown one lists them")
+    parser.add_argument(
+        "--each-run",
+        action="store_true",
+        help="figures with a line per run, also for runs that differ only in their seed",
+    )
     parser.add_argument("--force", action="store_true", help="write over what is there")
 
 

@@ -19,6 +19,7 @@ from diagnostics.measures.verdict import verdict
 from diagnostics.records import Run
 from diagnostics.store.rows import ENDED
 from diagnostics.strict_json import loads
+from experiments.cli import seeds
 from experiments.cli.parser import SEVERAL, settings
 from experiments.cli.words import open_store, plain, print_json, share, table
 from experiments.cost import duration
@@ -48,7 +49,8 @@ def run_command(asked: argparse.Namespace) -> int:
     interrupted = _wait(queue, dict(zip(ids, specs, strict=True)))
     runs = [store.read(run_id) for run_id in ids]
     if asked.json:
-        print_json({"comparison": comparison, "runs": [summary(run) for run in runs]})
+        over_seeds = seeds.as_json(seeds.judged(runs))
+        print_json({"comparison": comparison, "runs": [summary(run) for run in runs], "over_seeds": over_seeds})
     else:
         _print(runs)
     if interrupted:
@@ -182,8 +184,10 @@ def _print(runs: Sequence[Run]) -> None:
             for r, j in zip(runs, judged, strict=True)
         ]
         print(table(header, rows), end="\n\n")
-    for run, found in zip(runs, judged, strict=True):
+    if found := seeds.judged(runs):
+        print(seeds.as_table(found), end="\n\n")
+    for run, said in zip(runs, judged, strict=True):
         if run.detail and run.state != "finished":
             print(plain(run.detail))
-        print(plain(found.sentence))
+        print(plain(said.sentence))
         print(run.id)

@@ -18,6 +18,7 @@ from diagnostics.export.html import figure_html
 from diagnostics.export.images import FORMATS as IMAGES
 from diagnostics.export.images import ExportUnavailable, to_image, unavailable
 from diagnostics.export.report import report_html
+from diagnostics.measures.seeds import any_seeds
 from diagnostics.records import Run
 from diagnostics.store import RunRow, Store
 from experiments.bundle import import_bundle
@@ -87,18 +88,25 @@ def _files(
         return Path(asked.to or f"{stem}.zip"), [("", lambda file: write_bundle(store, ids, file))]
     runs = [store.read(run_id) for run_id in ids]
     if form == "report":
-        page = lambda file: file.write(report_html(runs, title=rows[0].comparison_name).encode())  # noqa: E731
-        return Path(asked.to or f"{stem}.html"), [("", page)]
+        html = report_html(runs, title=rows[0].comparison_name, over_seeds=_together(asked))
+        return Path(asked.to or f"{stem}.html"), [("", _text([html]))]
     if form == "csv":
         return Path(asked.to or f"{stem}-csv"), list(_tables(runs))
-    drawn = _drawings(runs, asked.figure)
+    drawn = _drawings(runs, asked.figure, _together(asked))
     if asked.figure and len(drawn) == 1:
         return Path(asked.to or f"{stem}-{drawn[0].key}.{form}"), [("", _figure(drawn[0], form))]
     return Path(asked.to or f"{stem}-{form}"), [(f"{d.key}.{form}", _figure(d, form)) for d in drawn]
 
 
+def _together(asked: argparse.Namespace) -> bool | None:
+    """Whether seeds are drawn as one: not where each run was asked for, else where there are several."""
+    return False if asked.each_run else None
+
+
 def _tables(runs: Sequence[Run]) -> Iterable[tuple[str, _Write]]:
     yield "summary.csv", _text([tables.summary_csv(runs)])
+    if any_seeds(runs):
+        yield "seeds.csv", _text([tables.seeds_csv(runs)])
     yield "columns.csv", _text([tables.columns_csv()])
     for run in runs:
         yield f"{run.id}-steps.csv", _text(tables.steps_lines(run))
@@ -109,8 +117,8 @@ def _text(parts: Iterable[str]) -> _Write:
     return lambda file: file.writelines(part.encode() for part in parts)
 
 
-def _drawings(runs: Sequence[Run], figure: str | None) -> list[Drawing]:
-    drawn = drawings(runs)
+def _drawings(runs: Sequence[Run], figure: str | None, over_seeds: bool | None) -> list[Drawing]:
+    drawn = drawings(runs, over_seeds=over_seeds)
     if not drawn:
         ids = ", ".join(run.id for run in runs)
         raise Refusal(f"RUN must be a run that has recorded a training step, but got {ids}.")

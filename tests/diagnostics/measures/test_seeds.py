@@ -110,7 +110,7 @@ def test_all_seeds_agree() -> None:
     said = verdict_over_seeds(groups([seeded(seed, 0.8, success=(0.08, 0.1)) for seed in range(5)])[0])
     assert (said.kind, said.kinds, said.headline) == ("vanishing", (("vanishing", 5),), "Vanishing in 5 of 5")
     assert said.reach == (21, 21, 21, 5)  # 0.8^k < 0.01 from k = ln 0.01 / ln 0.8 = 20.6 on
-    assert said.sentence.startswith("Vanishing in 5 of 5 seeds. Reach 21 of 44 steps (× 0.8 per step).")
+    assert said.sentence.startswith("Vanishing in 5 of 5 seeds. Reach 21 of 44 steps, × 0.8 per step.")
     assert "solved in none" in said.sentence
     assert said.advice == said.verdicts[0].advice
 
