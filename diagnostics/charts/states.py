@@ -24,6 +24,8 @@ _MAP_PX, _SHARES_PX, _SPACE_PX = 132, 96, 26
 _WORD_PX = 11
 """The least room for a word that stands upright along the axis, at page size, and nearly its height."""
 _SIGMOID = "rzifo"
+_NEAR, _MOST_MARKS = 0.12, 5
+"""Informative steps closer than this share of the sentence share one mark, and there are at most so many."""
 
 
 class Share(NamedTuple):
@@ -217,10 +219,11 @@ def _time_axis(figure: go.Figure, look: Frame, prepared: Prepared, lowest: str) 
     if words:
         figure.layout.margin.b += look.px(14)
         figure.layout.height += look.px(14)
-    marked = [(t, f"▾ <b>{_token(one, sample, t)}</b>") for t in sorted(one.informative_steps[sample])[:4]]
-    for t, text in [*marked, (one.loss_step, "loss ▾")]:
-        for i in range(len(prepared.maps) + 1):
-            _line_through(figure, look, t, f"y{i + 1}" if i else "y")
+    marked = [*_informative(one, sample), (one.loss_step, "loss ▾")]
+    axes = ["y", *(f"y{i + 2}" for i in range(len(prepared.maps)))]
+    # All at once: plotly checks everything anew with each shape that is added.
+    figure.update_layout(shapes=[line for t, _ in marked for axis in axes for line in _lines_through(look, t, axis)])
+    for t, text in marked:
         figure.add_annotation(
             text=text,
             x=t,
@@ -233,20 +236,34 @@ def _time_axis(figure: go.Figure, look: Frame, prepared: Prepared, lowest: str) 
         )
 
 
-def _line_through(figure: go.Figure, look: Frame, t: int, axis: str) -> None:
-    """Mark a timestep in one plot, dark dots on white, so that it is seen on every colour."""
-    for colour, more, dash in (("#FFFFFF", 1.5, "solid"), ("#0B0D12", 0.0, "dot")):
-        figure.add_shape(
-            type="line",
-            x0=t,
-            x1=t,
-            xref="x",
-            y0=0,
-            y1=1,
-            yref=f"{axis} domain",
-            opacity=0.8,
-            line={"color": colour, "width": look.size.thin + more, "dash": dash},
-        )
+def _informative(one: Inspection, sample: int) -> list[tuple[int, str]]:
+    """Return the timestep and the words of each informative step, or of a group whose words would touch."""
+    groups: list[list[int]] = []
+    for t in sorted(one.informative_steps[sample]):
+        if groups and t - groups[-1][-1] < _NEAR * one.timesteps:
+            groups[-1].append(t)
+        else:
+            groups.append([t])
+    words = [[f"<b>{_token(one, sample, t)}</b>" for t in sorted({group[0], group[-1]})] for group in groups]
+    return [(group[0], "▾ " + " … ".join(ends)) for group, ends in zip(groups, words, strict=True)][:_MOST_MARKS]
+
+
+def _lines_through(look: Frame, t: int, axis: str) -> list[dict[str, object]]:
+    """Return the mark of a timestep in one plot, dark dots on white, so that it is seen on every colour."""
+    return [
+        {
+            "type": "line",
+            "x0": t,
+            "x1": t,
+            "xref": "x",
+            "y0": 0,
+            "y1": 1,
+            "yref": f"{axis} domain",
+            "opacity": 0.8,
+            "line": {"color": colour, "width": look.size.thin + more, "dash": dash},
+        }
+        for colour, more, dash in (("#FFFFFF", 1.5, "solid"), ("#0B0D12", 0.0, "dot"))
+    ]
 
 
 def _token(one: Inspection, sample: int, t: int) -> str:

@@ -27,7 +27,7 @@ TITLE = "What theory says, and what the gradient does"
 NEEDS = ("state_grad",)
 MOST_PANELS = 6
 _ALONE_PX, _PANEL_PX = 400, 250
-_SPACE_PX, _RAIL_PX, _SENTENCE_PX = 78, 24, 20
+_SPACE_PX, _RAIL_PX, _SENTENCE_PX = 78, 24, 17
 _GUTTER = 0.47
 """The share of a panel's width, beyond the longest lag, that the lines' names take."""
 _FLOOR, _CEILING = -300, 300
@@ -207,12 +207,20 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
     n = len(prepared.panels)
     one_px = _ALONE_PX if n == 1 else _PANEL_PX
-    plot_px = n * one_px + (n - 1) * _SPACE_PX
-    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=_SENTENCE_PX + 24)
+    more = _SENTENCE_PX * max(_above(look, prepared, panel).count("<br>") for panel in prepared.panels)
+    space = _SPACE_PX + more
+    plot_px = n * one_px + (n - 1) * space
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=_SENTENCE_PX + 24 + more)
     for i, panel in enumerate(prepared.panels):
-        top = 1 - i * (one_px + _SPACE_PX) / plot_px
+        top = 1 - i * (one_px + space) / plot_px
         _draw_panel(figure, look, prepared, panel, i, (max(top - one_px / plot_px, 0.0), top), plot_px)
     return figure
+
+
+def _above(look: Frame, prepared: Prepared, panel: Panel) -> str:
+    """Return the words above a panel: its name, where there are several, and what is to be said of the bound."""
+    name = [f"<b>{panel.label}</b>"] if len(prepared.panels) > 1 else []
+    return wrap(" · ".join([*name, *([panel.sentence] if panel.sentence else [])]), 0.95 * look.line_characters)
 
 
 def _draw_panel(
@@ -277,11 +285,8 @@ def _lag_ticks(longest: int) -> list[int]:
 
 def _words_above(figure: go.Figure, look: Frame, panel: Panel, axis: str, prepared: Prepared) -> None:
     """Write the panel's name and what is to be said of the bound above it, and mark the word that matters."""
-    lines = [panel.sentence] if panel.sentence else []
-    if len(prepared.panels) > 1:
-        lines = [f"<b>{panel.label}</b>", *lines]
     figure.add_annotation(
-        text=wrap(" · ".join(lines), 1.25 * look.line_characters),
+        text=_above(look, prepared, panel),
         x=0,
         xref=f"x{axis} domain",
         xanchor="left",

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,13 @@ def test_the_words_stand_along_the_axis_while_they_fit() -> None:
     many = states.draw(states.prepare(inspection_of(T=300)))
     assert many.layout.xaxis.ticktext[:2] == ("0", "20")
     assert any(note.text == "▾ <b>France</b>" for note in many.layout.annotations)
+
+
+def test_informative_steps_beside_one_another_share_a_mark() -> None:
+    copied = replace(inspection_of(T=100), informative_steps=((0, 1, 2, 60),) * 3)
+    figure = states.draw(states.prepare(copied))
+    marks = {note.text: note.x for note in figure.layout.annotations if note.text.startswith("▾")}
+    assert marks == {"▾ <b>w0&lt;b&gt;</b> … <b>France</b>": 0, "▾ <b>w60&lt;b&gt;</b>": 60}
 
 
 def test_shares_are_below() -> None:
