@@ -58,10 +58,8 @@ def warm_up() -> None:
 
 
 def idle() -> bool:
-    """Have the loops of one more kind of cell in place; False where all are."""
-    left = [kind for kind in paths.KINDS if not paths.is_settled(kind)]
-    paths.warm(left[:1])
-    return bool(left)
+    """Compile a little more of the loops, or load it, for the runs to come; False where all are in place."""
+    return paths.warm_a_little()
 
 
 class _Nowhere:

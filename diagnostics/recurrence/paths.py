@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Literal
@@ -74,9 +74,24 @@ def warm(kinds: Iterable[str] = KINDS, before_compiling: Callable[[], object] = 
     return time.perf_counter() - began_s
 
 
-def is_settled(kind: str) -> bool:
-    """Whether ``warm`` has nothing left to do for this kind of cell."""
-    return kind in _settled
+def warm_a_little() -> bool:
+    """Load or compile one function that some kind of cell needs; False where all is done.
+
+    For whoever may be called away: the longest step is one compilation, a few seconds.
+    """
+    for kind in ("samples", *KINDS):
+        if kind not in _settled:
+            with suppress(Exception):  # what goes wrong here does so again below, where it is settled and said
+                from diagnostics.recurrence.fused import loops as fused
+                from diagnostics.recurrence.fused import processor
+
+                missing = [kernel for kernel in fused.KERNELS[kind] if not kernel.origin]
+                if len(missing) > 1 and not processor.unsuited():
+                    missing[0].load()
+                    return True
+            _fused(kind)
+            return True
+    return False
 
 
 def described() -> str:

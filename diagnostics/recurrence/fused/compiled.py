@@ -40,7 +40,7 @@ class Kernel:
         self.source = source
         self.arguments = tuple(word.strip() for word in arguments.split(","))
         self.origin: Literal["", "disk", "compiler"] = ""
-        """Where the machine code came from; "" as long as it was not needed."""
+        """Where the machine code came from; "" as long as there is none."""
         self._types = [_C_TYPES[word] for word in self.arguments]
         self._lock = threading.Lock()
         self._call: Callable[..., int] | None = None
@@ -67,8 +67,7 @@ class Kernel:
                 return self._call
             folder, name = _folder(self.source), f"{self.source}({', '.join(self.arguments)})"
             key = _key(folder)
-            code = disk.load(key, name)
-            self.origin = "compiler" if code is None else "disk"
+            code = found = disk.load(key, name)
             if code is None:
                 before_compiling()
                 code = _compile(self.source, self.arguments)
@@ -76,6 +75,7 @@ class Kernel:
                     disk.save(key, name, code)
             self._engine, address = _link(code)
             self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *self._types)(address)
+            self.origin = "compiler" if found is None else "disk"
             return self._call
 
 

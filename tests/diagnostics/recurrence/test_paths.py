@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,34 +159,49 @@ def test_warming_leaves_nothing_for_the_first_run(unsettled: None, monkeypatch: 
         for kind, known in fused.KERNELS.items()
     }
     monkeypatch.setattr(fused, "KERNELS", kernels)
-    assert not paths.is_settled("gru")
     assert paths.warm(["gru"]) > 0
-    assert paths.is_settled("gru")
-    assert not paths.is_settled("lstm")
     assert all(kernel.origin for kernel in kernels["gru"])
-    assert not any(kernel.origin for kernel in kernels["lstm"])
+    assert not all(kernel.origin for kernel in kernels["lstm"])
 
 
-def test_what_must_be_compiled_first_is_announced(
-    unsettled: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_warming_a_little_at_a_time_comes_to_an_end(unsettled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from diagnostics.recurrence.fused import loops as fused
 
-    known = fused.KERNELS["rnn"]
-    code = []
-    for kernel in known:
-        name = f"{kernel.source}({', '.join(kernel.arguments)})"
-        code.append(compiled.disk.load(compiled._key(compiled._folder(kernel.source)), name))
-    monkeypatch.setenv("GRADREACH_CACHE", str(tmp_path))
-    monkeypatch.setattr(compiled, "_compile", lambda *_: code.pop(0))
+    shared = {
+        kernel: compiled.Kernel(kernel.source, ", ".join(kernel.arguments))
+        for known in fused.KERNELS.values()
+        for kernel in known
+    }
+    kernels = {kind: tuple(shared[kernel] for kernel in known) for kind, known in fused.KERNELS.items()}
+    monkeypatch.setattr(fused, "KERNELS", kernels)
+    steps = 0
+    while paths.warm_a_little():
+        steps += 1
+        assert sum(bool(kernel.origin) for kernel in shared.values()) <= steps
+    assert all(kernel.origin for kernel in shared.values())
+    assert all(paths.loops_for(X, kind) is fused for kind in paths.KINDS)
+
+
+def test_warming_a_little_where_nothing_compiles_says_so_once(unsettled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diagnostics.recurrence.fused.loops", None)
+    monkeypatch.delattr("diagnostics.recurrence.fused.loops")
+    with pytest.warns(RuntimeWarning, match="compiling faster ones failed") as said:
+        steps = [paths.warm_a_little() for _ in range(5)]
+    assert steps == [True, True, True, True, False]
+    assert len(said) == 1
+
+
+def test_what_must_be_compiled_first_is_announced(unsettled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diagnostics.recurrence.fused import loops as fused
+
+    class Slow:
+        def load(self, before_compiling: Callable[[], object]) -> None:
+            before_compiling()
+
     told: list[str] = []
-    for expect in (["first"] * len(known), []):
-        told.clear()
-        fresh = tuple(compiled.Kernel(kernel.source, ", ".join(kernel.arguments)) for kernel in known)
-        monkeypatch.setitem(fused.KERNELS, "rnn", fresh)
-        monkeypatch.setattr(paths, "_settled", {"samples": fused})
-        paths.warm(["rnn"], lambda: told.append("first"))
-        assert told == expect
+    monkeypatch.setitem(fused.KERNELS, "rnn", (Slow(),))
+    paths.warm(["rnn"], lambda: told.append("compiling"))
+    assert told == ["compiling"]
 
 
 def test_the_compiled_loops_agree_with_the_twin() -> None:

@@ -126,6 +126,13 @@ def test_another_process_finds_what_one_compiled_and_does_without_numba(package:
     assert len(kept(tmp_path)) == 1
 
 
+def test_what_is_compiled_is_announced_and_what_is_found_is_not(package: str) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        kernel(package).load(lambda: told.append("compiling"))
+    assert told == ["compiling"]
+
+
 def test_a_change_in_a_file_that_is_only_called_compiles_anew(package: str, tmp_path: Path) -> None:
     assert said(elsewhere(package)) == ("compiler", True, RIGHT)
     helper = tmp_path / "sources" / package / "helper.py"
