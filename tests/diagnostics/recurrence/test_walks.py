@@ -117,6 +117,22 @@ def test_each_sample_is_as_if_it_were_alone(cell: str, reverse: bool, path: str,
 @WAYS
 @CELLS
 @REVERSE
+def test_steps_that_no_sample_has_are_as_if_they_were_not_there(
+    cell: str, reverse: bool, path: str, dtype: torch.dtype
+) -> None:
+    p = problem(cell, SHAPE, dtype=dtype, reverse=reverse)
+    p.lengths = torch.full((SHAPE[1],), 3)
+    got = p.everything(fast)
+    p.lengths, p.of_output, p.x = None, p.of_output[:3], p.x.detach()[:3].requires_grad_()
+    for name, value in p.everything(fast).items():
+        in_time = name in of(got, OF_TIME)
+        assert error(got[name][:3] if in_time else got[name], value) <= tolerance(dtype, 3), name
+        assert not in_time or not got[name][3:].any()
+
+
+@WAYS
+@CELLS
+@REVERSE
 def test_padding_is_not_read_and_everything_there_is_zero(
     cell: str, reverse: bool, path: str, dtype: torch.dtype
 ) -> None:
