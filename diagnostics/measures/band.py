@@ -24,7 +24,7 @@ def band(samples: NDArray[np.floating[Any]], *, overwrite: bool = False) -> NDAr
     low_at, high_at, low_share, high_share = _neighbours(ordered.shape[-1])
     low, high = ordered.take(low_at, axis=-1), ordered.take(high_at, axis=-1)
     with np.errstate(invalid="ignore"):
-        result = low_share * low + high_share * high
+        result: NDArray[np.float64] = low_share * low + high_share * high
     if not np.isfinite(result).all():
         result = np.where((high_share == 0) | (low == high), low, result)  # not an infinity times 0
         result[np.isnan(ordered[..., -1])] = np.nan  # nan sorts last
