@@ -19,11 +19,13 @@ from torch.nn import functional
 
 import tasks
 from diagnostics.records import COLUMNS, Array, TaskFacts
+from diagnostics.recurrence import paths
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
+from models.cells import CELLS
 from models.initialise import initialise
 from models.network import Network
 from tasks.base import Batch, Task
@@ -152,6 +154,7 @@ class Trainer:
             "numpy": np.__version__,
             "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             "device": str(self.device),
+            "recurrences": paths.described([CELLS[self.spec.cell].kind]) if self.device.type == "cpu" else "plain",
             "threads": str(torch.get_num_threads()),
             "parameters": str(self.flat.parameters.numel()),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -57,6 +58,7 @@ def expected() -> torch.Tensor:
 def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has not run anything yet."""
     monkeypatch.setattr(paths, "_settled", {})
+    monkeypatch.setattr(paths, "_said", [])
 
 
 @pytest.mark.parametrize("missing", ["numba", "llvmlite"])
@@ -134,6 +136,7 @@ def test_where_compiling_fails_that_kind_of_cell_is_plain_for_good(
     assert paths.loops_for(X, "gru") is loops
     assert paths.loops_for(X, "rnn") is fused
     assert paths.described().startswith("plain: compiling faster ones failed")
+    assert paths.described(["rnn"]).startswith("compiled for ")
     with paths.use("fused"), pytest.raises(RuntimeError, match='path must be "plain" here, but got "fused": compiling'):
         paths.loops_for(X, "gru")
 
@@ -142,12 +145,15 @@ def test_a_processor_that_does_not_suit_is_told_without_a_remedy(
     unsettled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "_has", dict)
+    assert paths.described().endswith("has no fused multiply-add on vectors")  # asked, it says so without a warning
     with pytest.warns(RuntimeWarning, match=r"has no fused multiply-add on vectors$"):
         assert paths.loops_for(X, "rnn") is loops
 
 
 def test_a_processor_has_a_name(unsettled: None) -> None:
-    assert paths.described() == f"compiled for {processor.name()}"
+    assert paths.described() == f"compiled for {processor.name()} by numba {importlib.metadata.version('numba')}"
+    with paths.use("plain"):
+        assert paths.described() == "plain: as it was asked for"
     assert processor.lanes() in (4, 8, 16)
 
 
