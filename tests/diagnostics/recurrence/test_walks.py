@@ -157,6 +157,33 @@ def test_padding_is_not_read_and_everything_there_is_zero(
 
 
 @WAYS
+@CELLS
+@REVERSE
+@pytest.mark.parametrize("lengths", [None, "mixed"], ids=["whole", "mixed"])
+def test_not_a_number_stays_with_its_sample(
+    cell: str, reverse: bool, lengths: str | None, path: str, dtype: torch.dtype
+) -> None:
+    how: dict[str, Any] = {"dtype": dtype, "lengths": lengths, "reverse": reverse}
+    clean = problem(cell, SHAPE, **how)
+    want = clean.everything(fast)
+    p = problem(cell, SHAPE, **how)
+    ill = 2 if lengths is None else int(p.lengths.argmax())
+    t = (SHAPE[0] if lengths is None else int(p.lengths[ill])) // 2
+    with torch.no_grad():
+        p.x[t, ill, 1] = float("nan")
+    got = p.everything(fast)
+    others = torch.tensor([b for b in range(SHAPE[1]) if b != ill])
+    for name, value in (of(got, OF_TIME) | of(got, OF_SAMPLES)).items():
+        batch = 1 if name in of(got, OF_TIME) else 0
+        mine, theirs = value.index_select(batch, others), want[name].index_select(batch, others)
+        assert error(mine, theirs) <= tolerance(dtype, SHAPE[0]), name
+    assert got["output"][t, ill].isnan().all()
+    assert got["h_n"][ill].isnan().all()
+    before = got["output"][t + 1 :, ill] if reverse else got["output"][:t, ill]
+    assert not before.isnan().any()
+
+
+@WAYS
 def test_an_infinite_last_state_does_not_reach_the_steps_before_it(path: str, dtype: torch.dtype) -> None:
     """A sample's state after its last step lies where the next step, which is padding, would read it."""
     big = torch.finfo(dtype).max / 2
