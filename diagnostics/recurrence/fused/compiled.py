@@ -109,9 +109,12 @@ def _compile(source: str, arguments: tuple[str, ...]) -> bytes:
     takes = [str(argument.type) for argument in entry.arguments]
     if len(takes) != 2 + len(arguments):
         raise RuntimeError(f"this version of Numba calls its functions in another way than expected: {entry.type}")
-    for symbol in (*code.functions, *code.global_variables):
-        if not symbol.is_declaration and symbol.name != entry.name:
+    # Numba numbers its symbols as it meets them; under names of our own the same sources give the same bytes.
+    ours = [symbol for symbol in (*code.functions, *code.global_variables) if not symbol.is_declaration]
+    for number, symbol in enumerate(ours):
+        if symbol.name != entry.name and not symbol.name.startswith("llvm."):
             symbol.linkage = "internal"
+            symbol.name = f"{_SYMBOL}.{number}"
     entry.name = _SYMBOL
     entry.linkage = "external"
     passes = llvm.create_new_module_pass_manager()

@@ -141,6 +141,16 @@ def test_a_change_in_a_file_that_is_only_called_compiles_anew(package: str, tmp_
     assert len(kept(tmp_path)) == 2
 
 
+def test_whoever_compiles_gets_the_same_code(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for first, second in (("run", "raises"), ("raises", "run")):
+        monkeypatch.setenv("GRADREACH_CACHE", str(tmp_path / first))
+        for function in (first, second):
+            kernel(package, function).load()
+    one, other = (sorted((tmp_path / name).rglob("*.o")) for name in ("run", "raises"))
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+    assert len(one) == 2
+
+
 def test_two_processes_may_compile_at_once(package: str, tmp_path: Path) -> None:
     both = [elsewhere(package), elsewhere(package)]
     for process in both:
