@@ -7,8 +7,8 @@ beyond 17.3 and 0 below −88.4, where 1 + exp(−x) overflows.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.vectors import (
     fma,
     magnitude,
@@ -27,7 +27,7 @@ _ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
 _LEAST, _MOST, _FLAT = _f(-87.0), _f(88.8), _f(40.0)
 
 
-@njit
+@inner
 def _parts(y):
     """(2ⁿ, e^r − 1) with y = n ln 2 + r and |r| ≤ ln 2 / 2; polynomial: S. L. Moshier, Cephes, ``expf``."""
     rounded = fma(y, splat(_LOG2_E), splat(_ROUND))
@@ -41,7 +41,7 @@ def _parts(y):
     return power_of_two(rounded), fma(p, r * r, r)
 
 
-@njit
+@inner
 def sigmoid(x):
     """1 / (1 + e^−x)."""
     y = splat(_ZERO) - x
@@ -51,7 +51,7 @@ def sigmoid(x):
     return splat(_ONE) / (splat(_ONE) + fma(scale, rest, scale))
 
 
-@njit
+@inner
 def tanh(x):
     """t / (t + 2) with t = e^2|x| − 1, written 1 − 2 / (t + 2) where t ≥ 1 so that what is missing to 1 stays exact."""
     y = splat(_TWO) * magnitude(x)
