@@ -20,6 +20,7 @@ from torch.nn import functional
 import tasks
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from diagnostics.recurrence import paths
+from experiments.cost import HELD_OUT, MEASURED_AT_ONCE
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.optimizers import optimizer
@@ -29,9 +30,6 @@ from models.cells import CELLS
 from models.initialise import initialise
 from models.network import Network
 from tasks.base import Batch, Task
-
-HELD_OUT = 512
-"""Samples that the measure of success is taken on: a share is known to about two percentage points."""
 
 FLUSH_S = 0.25
 """Rows are handed over this often: a page that looks once a second is never a second behind."""
@@ -208,7 +206,7 @@ class Trainer:
     @torch.no_grad()
     def measure(self, updates: int) -> dict[str, Array | float]:
         """Loss and success on the held-out set, as a row of the eval stream."""
-        size = max(self.spec.batch, 64)
+        size = max(self.spec.batch, MEASURED_AT_ONCE)
         whole = self._held_out
         outputs = []
         for start in range(0, whole.size, size):
