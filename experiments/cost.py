@@ -28,7 +28,7 @@ DISK_LEFT = 256 * 2**20
 HELD_OUT = 512
 """Samples that the measure of success is taken on: a share is known to about two percentage points."""
 
-MEASURED_AT_ONCE = 64
+MEASURED_AT_ONCE = 128
 """How many of them are, where a batch is no larger."""
 
 # Measured, one thread, compiled loops: seconds per timestep and layer whatever the sizes, per multiply-add of the
