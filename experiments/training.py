@@ -35,15 +35,15 @@ def train_json(spec: Mapping[str, Any], recorder: TellingRecorder) -> Outcome:
 
 def _prepare(kind: str, recorder: TellingRecorder) -> None:
     """Have the loops of this kind of cell in place before time is taken, and say so where that takes long."""
-    said: list[str] = []
+    compiled = 0
 
     def say() -> None:
-        if not said:
-            said.append(COMPILING)
-            recorder.say(COMPILING)
+        nonlocal compiled
+        compiled += 1
+        recorder.say(COMPILING)  # before each function: it is also the sign of life
 
     paths.warm([kind], say)
-    if said:
+    if compiled:
         recorder.say("")
 
 
