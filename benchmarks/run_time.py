@@ -95,7 +95,9 @@ def steps(repeats: int) -> None:
             for number in range(repeats):
                 trainer.step(number)
         step, recording = (1e3 * statistics.median(spent[part]) for part in ("step", "profiles"))
-        share, predicted = recording / step, predict(spec).seconds  # of 1000 steps in s: of one in ms
+        # Of 1000 steps more in s, which is that of one in ms; both measure on the held-out set 25 times.
+        predicted = predict(spec.changed(steps=2000)).seconds - predict(spec).seconds
+        share = recording / step
         kept = mark(share <= RECORDING_AT_MOST) if size == SIZES[0] else ""  # the defaults
         print(
             f"{cell:6}{gap:5}{batch:5}{hidden:5}{step:10.2f}{share:11.1%}{kept:>8}"
@@ -132,7 +134,7 @@ def runs(cells: Sequence[str], folder: Path, changes: Mapping[str, Any], repeats
     import_torch = min(command("-c", "import torch") for _ in range(max(1, repeats // 2)))
     names = ("training", "batches", "profiles", "handing over", "measuring", "rest")
     print(f"\n{'cell':6}{'run s':>8}" + "".join(f"{name:>14}" for name in names), end="")
-    print(f"{'training ≥ 60 %':>18}{'command s':>12}{'÷ (run + torch) ≤ 1.5':>24}")
+    print(f"{'training ≥ 60 %':>17}{'records ≤ 10 %':>16}{'command s':>11}{'÷ (run + torch) ≤ 1.5':>23}")
     flags = [word for name, value in changes.items() for word in (f"--{name}", str(value))]
     for cell in cells:
         spec = RunSpec.make(cell=cell, **changes)
@@ -145,8 +147,12 @@ def runs(cells: Sequence[str], folder: Path, changes: Mapping[str, Any], repeats
             walls.append(command("-m", "experiments", "run", "--cell", cell, *flags, "--store", store))
         ratio = min(walls) / (best["whole"] + import_torch)
         print(f"{cell:6}{best['whole']:8.2f}" + "".join(f"{shares[name]:14.1%}" for name in names), end="")
-        print(f"{mark(shares['training'] >= TRAINING_AT_LEAST):>18}{min(walls):12.2f}", end="")
-        print(f"{ratio:22.2f} {mark(ratio <= WALL_AT_MOST)}", flush=True)
+        # Of what is done step by step: profiles, and their way into the store with the signs of life.
+        records = shares["profiles"] + shares["handing over"]
+        records /= 1 - shares["measuring"] - shares["rest"]
+        print(f"{mark(shares['training'] >= TRAINING_AT_LEAST):>17}", end="")
+        print(f"{records:14.1%} {mark(records <= RECORDING_AT_MOST)}{min(walls):11.2f}", end="")
+        print(f"{ratio:21.2f} {mark(ratio <= WALL_AT_MOST)}", flush=True)
     print(f"import torch alone: {import_torch:.2f} s")
 
 

@@ -1,7 +1,8 @@
 """What a run will cost, before anything is allocated: time, memory and disk, from its sizes alone.
 
 Free of torch. The seconds are a linear model fitted to measured steps (``benchmarks/run_time.py`` prints prediction
-beside measurement); they are an estimate for one thread of a desktop processor and may be off by a factor of two.
+beside measurement); they are an estimate for one thread of a desktop processor and may be off by a factor of two, where
+the recurrences run on the plain loops and the states are small by more.
 """
 
 from __future__ import annotations
@@ -26,13 +27,24 @@ DISK_AT_MOST = 4 * 2**30
 MEMORY_SHARE = 0.8
 DISK_LEFT = 256 * 2**20
 
-# Measured, one thread: seconds per timestep and layer whatever the sizes, per multiply-add of the matrix products
-# (forward, backward and weights), per state that is recorded, per parameter that is updated, and for the rest.
-_PER_TIMESTEP = {"rnn": 3.5e-5, "gru": 9e-5, "lstm": 9e-5}
-_PER_MULTIPLY_ADD = 4e-11
-_PER_STATE = {"rnn": 2.5e-9, "gru": 1.2e-8, "lstm": 1.4e-8}
-_PER_PARAMETER = 6e-9
-_PER_STEP = 1e-3
+HELD_OUT = 512
+"""Samples that the measure of success is taken on: a share is known to about two percentage points."""
+
+MEASURED_AT_ONCE = 128
+"""How many of them are, where a batch is no larger."""
+
+# Measured, one thread, compiled loops: seconds per timestep and layer whatever the sizes, per multiply-add of the
+# matrix products (forward, backward and weights), per state (its gates, and what is recorded of it), per number
+# that is answered, per parameter that is updated, and for the rest.
+_PER_TIMESTEP = 1.5e-6
+_PER_MULTIPLY_ADD = 2e-11
+_PER_STATE = {"rnn": 6e-9, "gru": 1.4e-8, "lstm": 1.9e-8}
+_PER_ANSWER = 6e-9
+_PER_PARAMETER = 8e-9
+_PER_STEP = 1.1e-3
+
+_OF_FORWARD = 0.3
+"""Share of a step's time that is its forward pass, which is what measuring on the held-out set consists of."""
 
 
 class Sizes(Protocol):
@@ -64,6 +76,8 @@ class Sizes(Protocol):
     def steps(self) -> int: ...  # noqa: D102
     @property
     def record_every(self) -> int | None: ...  # noqa: D102
+    @property
+    def eval_every(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -114,13 +128,14 @@ def predict(spec: Sizes) -> Cost:
     answers = steps_in if task.wiring == "many-to-many" else 1
     multiply_adds = 3 * batch * (steps_in * recurrent + answers * task.outputs * hidden)
     states = steps_in * batch * hidden * spec.layers
-    step = (
-        _PER_STEP
-        + _PER_TIMESTEP[cell.kind] * steps_in * spec.layers
-        + _PER_MULTIPLY_ADD * multiply_adds
-        + _PER_STATE[cell.kind] * states
-        + _PER_PARAMETER * parameters
-    )
+    by_batch = _PER_MULTIPLY_ADD * multiply_adds + _PER_STATE[cell.kind] * states
+    by_batch += _PER_ANSWER * answers * batch * task.outputs
+    both_ways = by_batch + _PER_TIMESTEP * steps_in * spec.layers + _PER_PARAMETER * parameters
+    # Where every step has an answer, each profile takes a second way back, for the last answer alone.
+    ways = 1 + (answers > 1) * (1 - _OF_FORWARD) / (spec.record_every or 1)
+    measurements = spec.steps // (spec.eval_every or 1) + 1
+    measuring = _OF_FORWARD * (HELD_OUT / batch * by_batch + HELD_OUT / max(batch, MEASURED_AT_ONCE) * _PER_STEP)
+    seconds = spec.steps * (_PER_STEP + ways * both_ways) + measurements * measuring
     # States, gates, their gradients and the float64 copies that the norms are taken from; weights, gradients and
     # the optimiser's two moments, one float64 copy of the gradient, and the weights before an update.
     memory = states * (4 * (2 * cell.gates + 6) + 24) + 4 * steps_in * batch * (3 * input_size + 2 * task.outputs)
@@ -129,7 +144,7 @@ def predict(spec: Sizes) -> Cost:
     per_profile = 8 * (steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3) + 3 * BINS)
     weights = 4 * parameters * len(steps_to_keep(spec.steps, 4 * parameters))
     disk = profiles * per_profile + spec.steps * 80 + weights
-    return Cost(spec.steps * step, int(memory), disk, parameters)
+    return Cost(seconds, int(memory), disk, parameters)
 
 
 @lru_cache(maxsize=64)

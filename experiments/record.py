@@ -32,7 +32,7 @@ def profile_row(traces: Sequence[Trace], input_grad: Tensor, cell: str) -> dict[
     if gated:
         np.hypot(by_layer[0], by_layer[2], out=by_layer[3])
     sample_norms(input_grad, samples[-1])
-    bands = band(samples)
+    bands = band(samples, overwrite=True)
     of_h, of_states, *of_cells = bands[:-1].reshape(-1, L, T, 3)
     row = {
         "input_grad": B * bands[-1],
@@ -53,7 +53,7 @@ def answer_row(traces: Sequence[Trace]) -> dict[str, Array]:
     if traces[0].c is not None:
         cells = [trace.grad_c for trace in traces if trace.grad_c is not None]
         np.hypot(norms, _norms(cells, np.empty_like(norms)), out=norms)
-    return {"answer_grad": B * band(norms)}
+    return {"answer_grad": B * band(norms, overwrite=True)}
 
 
 def _norms(values: Sequence[Tensor], into: Array) -> Array:

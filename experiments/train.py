@@ -21,7 +21,9 @@ import tasks
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.first_non_finite import Found
 from diagnostics.records import COLUMNS, Array, TaskFacts
+from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
+from experiments.cost import HELD_OUT, MEASURED_AT_ONCE
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.keep import Keeper, steps_to_keep
@@ -29,12 +31,10 @@ from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
 from experiments.trouble import NORMS_BEFORE, after_update, first_broken, told
+from models.cells import CELLS
 from models.initialise import initialise
 from models.network import Network
 from tasks.base import Batch, Task
-
-HELD_OUT = 512
-"""Samples that the measure of success is taken on: a share is known to about two percentage points."""
 
 FLUSH_S = 0.25
 """Rows are handed over this often: a page that looks once a second is never a second behind."""
@@ -166,6 +166,7 @@ class Trainer:
             "numpy": np.__version__,
             "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             "device": str(self.device),
+            "recurrences": paths.described([CELLS[self.spec.cell].kind]) if self.device.type == "cpu" else "plain",
             "threads": str(torch.get_num_threads()),
             "parameters": str(self.flat.parameters.numel()),
         }
@@ -233,7 +234,7 @@ class Trainer:
     @torch.no_grad()
     def measure(self, updates: int) -> dict[str, Array | float]:
         """Loss and success on the held-out set, as a row of the eval stream."""
-        size = max(self.spec.batch, 64)
+        size = max(self.spec.batch, MEASURED_AT_ONCE)
         whole = self._held_out
         outputs = []
         for start in range(0, whole.size, size):

@@ -35,15 +35,15 @@ def train_json(spec: Mapping[str, Any], recorder: TellingRecorder) -> Outcome:
 
 def _prepare(kind: str, recorder: TellingRecorder) -> None:
     """Have the loops of this kind of cell in place before time is taken, and say so where that takes long."""
-    said: list[str] = []
+    compiled = 0
 
     def say() -> None:
-        if not said:
-            said.append(COMPILING)
-            recorder.say(COMPILING)
+        nonlocal compiled
+        compiled += 1
+        recorder.say(COMPILING)  # before each function: it is also the sign of life
 
     paths.warm([kind], say)
-    if said:
+    if compiled:
         recorder.say("")
 
 
@@ -58,10 +58,8 @@ def warm_up() -> None:
 
 
 def idle() -> bool:
-    """Have the loops of one more kind of cell in place; False where all are."""
-    left = [kind for kind in paths.KINDS if not paths.is_settled(kind)]
-    paths.warm(left[:1])
-    return bool(left)
+    """Compile a little more of the loops, or load it, for the runs to come; False where all are in place."""
+    return paths.warm_a_little()
 
 
 class _Nowhere:

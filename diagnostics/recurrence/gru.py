@@ -99,12 +99,12 @@ class _Gru(Function):
             w_nrz = torch.cat((w_hh[2 * H :], w_hh[: 2 * H]))
             _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
             sums = path.Sums((need_x, *need_parameters), x, w_ih, w_nrz, slice(H, None), slice(3 * H))
-            weights = path.backward_weights(w_nrz)
+            before, weights = line.steps_before(states), path.backward_weights(w_nrz)
             for block in line.walk.ordered(products.blocks(gates))[::-1]:
                 rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)
                 path.gru_backward(grad_h[rows], change, states[rows], gates[block], memory[block], weights, walk)
-                sums.add(block, change, line.before(states, block))
-            ctx.trace.record(StateGradients(line.each(grad_h), None, line.steps_back(delta[..., H:])))
+                sums.add(block, change, before[block])
+            ctx.trace.record(StateGradients(line.each(grad_h), None, line.steps_back(delta)[..., H:]))
             of_x = None if sums.x is None else line.steps_back(sums.x)
             h0 = line.first(grad_h) if need_h0 else None
             gradients = of_x, h0, sums.w_ih, _torch_order(sums.w_hh), sums.b_ih, _torch_order(sums.b_hh)

@@ -96,11 +96,11 @@ class _Lstm(Function):
             delta = line.room(x, len(w_hh))
             _, need_x, need_h0, need_c0, *need_parameters = ctx.needs_input_grad
             sums = path.Sums((need_x, *need_parameters), x, w_ih, w_hh)
-            weights = path.backward_weights(w_hh)
+            before, weights = line.steps_before(states), path.backward_weights(w_hh)
             for block in line.walk.ordered(products.blocks(gates))[::-1]:
                 rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)
                 path.lstm_backward(grad_h[rows], grad_c[rows], change, cells[rows], gates[block], weights, walk)
-                sums.add(block, change, line.before(states, block))
+                sums.add(block, change, before[block])
             ctx.trace.record(StateGradients(line.each(grad_h), line.each(grad_c), line.steps_back(delta)))
             of_x = None if sums.x is None else line.steps_back(sums.x)
             h0, c0 = line.first(grad_h) if need_h0 else None, line.first(grad_c) if need_c0 else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from importlib.metadata import version
 from types import ModuleType
 from typing import Literal
 
@@ -23,6 +24,8 @@ _lock = threading.RLock()
 _settled: dict[str, ModuleType | str] = {}
 """The compiled loops by kind of cell, or why there are none. Settled once per process, for each kind on its own: what
 runs never depends on what ran before."""
+_said: list[str] = []
+"""What people have been told: one sentence at most."""
 
 
 def loops_for(x: Tensor, kind: str) -> ModuleType:
@@ -36,6 +39,7 @@ def loops_for(x: Tensor, kind: str) -> ModuleType:
     found = _fused(kind)
     if isinstance(found, ModuleType):
         return found
+    _say_once(found)
     if _chosen.get() == "fused":
         raise RuntimeError(f'path must be "plain" here, but got "fused": {found}')
     return loops
@@ -70,41 +74,58 @@ def warm(kinds: Iterable[str] = KINDS, before_compiling: Callable[[], object] = 
     """
     began_s = time.perf_counter()
     for kind in (*kinds, "samples"):
-        _fused(kind, before_compiling)
+        _say_once(_fused(kind, before_compiling))
     return time.perf_counter() - began_s
 
 
-def is_settled(kind: str) -> bool:
-    """Whether ``warm`` has nothing left to do for this kind of cell."""
-    return kind in _settled
+def warm_a_little() -> bool:
+    """Load or compile one function that some kind of cell needs; False where all is done.
 
-
-def described() -> str:
-    """What serves the recurrences here: ``compiled for znver4 (AVX-512)``, or ``plain: numba is not installed``.
-
-    To be sure it loads them all, which on a fresh machine means to compile them.
+    For whoever may be called away: the longest step is one compilation, a few seconds.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        warm()
-    for found in _settled.values():
-        if isinstance(found, str):
+    for kind in ("samples", *KINDS):
+        if kind not in _settled:
+            with suppress(Exception):  # what goes wrong here does so again below, where it is settled and said
+                from diagnostics.recurrence.fused import loops as fused
+                from diagnostics.recurrence.fused import processor
+
+                missing = [kernel for kernel in fused.KERNELS[kind] if not kernel.origin]
+                if len(missing) > 1 and not processor.unsuited():
+                    missing[0].load()
+                    return True
+            _say_once(_fused(kind))
+            return True
+    return False
+
+
+def described(kinds: Sequence[str] = KINDS) -> str:
+    """What serves these kinds of cells in float32 on the CPU: ``compiled for znver4 (AVX-512) by numba 0.68.1``, or
+    ``plain: numba is not installed; …``.
+
+    To be sure it loads them, which on a fresh machine means to compile them.
+    """
+    if _chosen.get() == "plain":
+        return "plain: as it was asked for"
+    for kind in kinds:
+        if isinstance(found := _fused(kind), str):
             return f"plain: {found}"
     from diagnostics.recurrence.fused import processor
 
-    return f"compiled for {processor.name()}"
+    return f"compiled for {processor.name()} by numba {version('numba')}"
 
 
 def _fused(kind: str, before_compiling: Callable[[], object] = lambda: None) -> ModuleType | str:
     """The compiled loops with all that ``kind`` needs in place, or why they cannot be had."""
     with _lock:
         if kind not in _settled:
-            before = list(_settled.values())
-            found = _settled[kind] = _obtained(kind, before_compiling)
-            if isinstance(found, str) and not any(isinstance(other, str) for other in before):
-                sentence = f"the recurrences run on the plain loops, which are slower: {found}"
-                warnings.warn(sentence, RuntimeWarning, stacklevel=3)
+            _settled[kind] = _obtained(kind, before_compiling)
         return _settled[kind]
+
+
+def _say_once(found: ModuleType | str) -> None:
+    if isinstance(found, str) and not _said:
+        _said.append(f"the recurrences run on the plain loops, which are slower: {found}")
+        warnings.warn(_said[0], RuntimeWarning, stacklevel=3)
 
 
 def _obtained(kind: str, before_compiling: Callable[[], object]) -> ModuleType | str:

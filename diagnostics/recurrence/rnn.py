@@ -86,11 +86,11 @@ class _Rnn(Function):
             grad_h, delta = line.arriving(states, *arriving), line.room(x, len(w_hh))
             _, _, need_x, need_h0, *need_parameters = ctx.needs_input_grad
             sums = path.Sums((need_x, *need_parameters), x, w_ih, w_hh)
-            weights = path.backward_weights(w_hh)
+            before, weights = line.steps_before(states), path.backward_weights(w_hh)
             for block in line.walk.ordered(products.blocks(delta))[::-1]:
                 rows, change, walk = products.states_of(block), delta[block], line.walk.block(block)
                 path.rnn_backward(grad_h[rows], change, states[rows], weights, walk, ctx.nonlinearity)
-                sums.add(block, change, line.before(states, block))
+                sums.add(block, change, before[block])
             ctx.trace.record(StateGradients(line.each(grad_h), None, line.steps_back(delta)))
             of_x = None if sums.x is None else line.steps_back(sums.x)
             h0 = line.first(grad_h) if need_h0 else None

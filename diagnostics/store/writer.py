@@ -81,7 +81,7 @@ class RunWriter:
         self._opened().keep(step, weights)
 
     def heartbeat(self) -> None:
-        """Tell the catalog that the worker lives, and how far it is: about ten milliseconds, most of them the disk's."""
+        """Tell the catalog that the worker lives, and how far it is: milliseconds, most of them the disk's."""
         self._catalog.beat(self.run_id, self._done)
 
     def say(self, what: str) -> None:

@@ -19,7 +19,7 @@ from diagnostics.records import Array
 from diagnostics.recurrence import Trace
 from experiments import backward
 from experiments.spec import Refusal, RunSpec
-from experiments.train import HELD_OUT, build
+from experiments.train import build
 from models.cells import CELLS
 from models.network import Network
 from tasks.base import Batch

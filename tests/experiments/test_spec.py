@@ -213,6 +213,9 @@ def test_a_prediction_grows_with_every_size() -> None:
         assert larger.seconds > base.seconds, changes
         assert larger.memory_bytes > base.memory_bytes, changes
     assert predict(RunSpec.make(steps=1000)).disk_bytes > base.disk_bytes
+    assert predict(RunSpec.make(eval_every=1)).seconds > 2 * base.seconds
+    many = RunSpec.make(wiring="many-to-many")
+    assert predict(many.changed(record_every=100)).seconds < predict(many).seconds
     assert "an estimate" in base.describe()
 
 

@@ -68,6 +68,30 @@ def test_what_happens_before_the_first_step_is_said_and_taken_back(store):
     assert store.row(run_id).detail == "stopped at step 0 of 1"
 
 
+def test_a_run_says_that_its_loops_are_compiled_first(store, monkeypatch):
+    from experiments import training
+
+    asked, seen = [], []
+    _, (run_id,) = store.create([{}], ["a"])
+
+    def warm(kinds, before_compiling):
+        asked.extend(kinds)
+        before_compiling()
+        before_compiling()
+        seen.append(store.row(run_id).detail)
+        return 1.0
+
+    monkeypatch.setattr(training.paths, "warm", warm)
+    spec = RunSpec.make(gap=8, hidden=4, steps=1, cell="lstm", device="cpu").to_json()
+    with store.writer(run_id) as writer:
+        recorder = StoreRecorder(writer)
+        training.train_json(spec, recorder)
+        assert store.row(run_id).detail == ""
+        writer.finish("finished")
+    assert asked == ["lstm"]
+    assert seen == [training.COMPILING]
+
+
 def test_a_worker_without_a_slot_is_not_needed(store, acks, monkeypatch):
     monkeypatch.setattr("experiments.worker.SLOT_S", 0.1)
     slots = [hold(store.layout.slot_lock(number)) for number in range(2)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from diagnostics.recurrence.fused.inner import inner
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _nothing(tile, at, lanes):
     pass
 
@@ -20,7 +20,7 @@ def each_row(rows: int, cell: Callable[[int, int], Any]) -> Any:
     """
     row0, row1, row2, row3 = [cell(row, rows) for row in range(rows)] + [_nothing] * (4 - rows)
 
-    @njit(forceinline=True)
+    @inner(forceinline=True)
     def each(tile, at, lanes):
         row0(tile, at, lanes)
         row1(tile, at, lanes)

@@ -40,7 +40,7 @@ class Kernel:
         self.source = source
         self.arguments = tuple(word.strip() for word in arguments.split(","))
         self.origin: Literal["", "disk", "compiler"] = ""
-        """Where the machine code came from; "" as long as it was not needed."""
+        """Where the machine code came from; "" as long as there is none."""
         self._types = [_C_TYPES[word] for word in self.arguments]
         self._lock = threading.Lock()
         self._call: Callable[..., int] | None = None
@@ -67,8 +67,7 @@ class Kernel:
                 return self._call
             folder, name = _folder(self.source), f"{self.source}({', '.join(self.arguments)})"
             key = _key(folder)
-            code = disk.load(key, name)
-            self.origin = "compiler" if code is None else "disk"
+            code = found = disk.load(key, name)
             if code is None:
                 before_compiling()
                 code = _compile(self.source, self.arguments)
@@ -76,6 +75,7 @@ class Kernel:
                     disk.save(key, name, code)
             self._engine, address = _link(code)
             self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *self._types)(address)
+            self.origin = "compiler" if found is None else "disk"
             return self._call
 
 
@@ -109,9 +109,12 @@ def _compile(source: str, arguments: tuple[str, ...]) -> bytes:
     takes = [str(argument.type) for argument in entry.arguments]
     if len(takes) != 2 + len(arguments):
         raise RuntimeError(f"this version of Numba calls its functions in another way than expected: {entry.type}")
-    for symbol in (*code.functions, *code.global_variables):
-        if not symbol.is_declaration and symbol.name != entry.name:
+    # Numba numbers its symbols as it meets them; under names of our own the same sources give the same bytes.
+    ours = [symbol for symbol in (*code.functions, *code.global_variables) if not symbol.is_declaration]
+    for number, symbol in enumerate(ours):
+        if symbol.name != entry.name and not symbol.name.startswith("llvm."):
             symbol.linkage = "internal"
+            symbol.name = f"{_SYMBOL}.{number}"
     entry.name = _SYMBOL
     entry.linkage = "external"
     passes = llvm.create_new_module_pass_manager()

@@ -1,14 +1,14 @@
 """exp, tanh and σ of a vector, accurate to a few units in the last place, without a branch.
 
-They carry a not-a-number through and reach their limits where a rounded result does: tanh is ±1 beyond 9.01, σ is 1
-beyond 17.3 and 0 below −88.4, where 1 + exp(−x) overflows.
+They carry a not-a-number through and reach their limits: tanh is ±1 beyond 9.011, where a rounded result is; σ is 1
+beyond 16.64, where 1 + exp(−x) rounds to 1, and 0 below −88.37, where what is left, 4e-39, has few bits.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.vectors import (
     fma,
     magnitude,
@@ -24,10 +24,10 @@ _LN2_HIGH, _LN2_LOW = _f(-0.693359375), _f(2.12194440e-4)  # −ln 2 in two part
 _P5, _P4, _P3 = _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3)
 _P2, _P1, _P0 = _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1)
 _ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
-_LEAST, _MOST, _FLAT = _f(-87.0), _f(88.8), _f(40.0)
+_LEAST, _MOST, _OVER, _FLAT = _f(-87.0), _f(88.37), _f(88.8), _f(40.0)
 
 
-@njit
+@inner
 def _parts(y):
     """(2ⁿ, e^r − 1) with y = n ln 2 + r and |r| ≤ ln 2 / 2; polynomial: S. L. Moshier, Cephes, ``expf``."""
     rounded = fma(y, splat(_LOG2_E), splat(_ROUND))
@@ -41,17 +41,18 @@ def _parts(y):
     return power_of_two(rounded), fma(p, r * r, r)
 
 
-@njit
+@inner
 def sigmoid(x):
     """1 / (1 + e^−x)."""
     y = splat(_ZERO) - x
     y = where_less(y, splat(_LEAST), splat(_LEAST), y)
-    y = where_less(splat(_MOST), y, splat(_MOST), y)
+    # From 88.376 on 2ⁿ is infinite, and with a negative e^r − 1 makes a not-a-number; at 88.8 the latter is positive.
+    y = where_less(splat(_MOST), y, splat(_OVER), y)
     scale, rest = _parts(y)
     return splat(_ONE) / (splat(_ONE) + fma(scale, rest, scale))
 
 
-@njit
+@inner
 def tanh(x):
     """t / (t + 2) with t = e^2|x| − 1, written 1 − 2 / (t + 2) where t ≥ 1 so that what is missing to 1 stays exact."""
     y = splat(_TWO) * magnitude(x)

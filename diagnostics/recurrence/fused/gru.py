@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from diagnostics.recurrence.fused.cells import each_row
 from diagnostics.recurrence.fused.functions import sigmoid, tanh
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.product import FLOAT, product
 from diagnostics.recurrence.fused.tile import ROWS, begin, plus_product
 from diagnostics.recurrence.fused.vectors import W, first, fma, integer, load, splat, store
@@ -23,7 +23,7 @@ _one = np.float32(1)
 def _cell(row: int, rows: int) -> Any:
     of_r, of_z, of_m, of_n = range(row, 4 * rows, rows)  # where in the tile they, or their pre-activations, are
 
-    @njit(forceinline=True)
+    @inner(forceinline=True)
     def cell(tile, at, lanes):
         gates, memory, h_before, h_after, K = at
         r, z, m = sigmoid(tile[of_r]), sigmoid(tile[of_z]), tile[of_m]
@@ -42,7 +42,7 @@ def _units(rows: int) -> Any:
     """A vector of units of ``rows`` samples: their pre-activations and what follows from them."""
     cells, two, three = each_row(rows, _cell), 2 * rows, 3 * rows
 
-    @njit
+    @inner
     def units(x, I, p_x, bias, h, H, p_h, bias_m, at, lanes):
         V, K = FLOAT * W, FLOAT * H
         of_m = begin(rows, (bias_m,), (0,), lanes)
@@ -57,7 +57,7 @@ def _units(rows: int) -> Any:
 _some, _single = _units(ROWS), _units(1)
 
 
-@njit
+@inner
 def _samples(n, x, I, p_x, bias, h, H, p_h, bias_m, gates, memory, h_before, h_after, lanes):
     K, r = FLOAT * H, 0
     while r + ROWS <= n:
@@ -88,7 +88,7 @@ def forward(x, p_x, p_h, bias, bias_m, states, gates, memory, sizes, T, B, I, H,
                 _samples(n, *inputs, *at, first(H - j))
 
 
-@njit
+@inner
 def _deltas(g_h, delta, h_before, gates, memory, g_before, K, lanes):
     one = splat(_one)
     r, z, n = load(gates, lanes), load(gates + K, lanes), load(gates + 2 * K, lanes)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from diagnostics.recurrence.fused.cells import each_row
 from diagnostics.recurrence.fused.functions import sigmoid, tanh
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.product import FLOAT, product
 from diagnostics.recurrence.fused.tile import ROWS, begin, plus_product
 from diagnostics.recurrence.fused.vectors import W, first, integer, load, splat, store
@@ -23,7 +23,7 @@ _one = np.float32(1)
 def _cell(row: int, rows: int) -> Any:
     of_i, of_f, of_g, of_o = range(row, 4 * rows, rows)  # where in the tile their pre-activations are
 
-    @njit(forceinline=True)
+    @inner(forceinline=True)
     def cell(tile, at, lanes):
         gates, c_before, c_after, h_after, K = at
         i, f, g, o = sigmoid(tile[of_i]), sigmoid(tile[of_f]), tanh(tile[of_g]), sigmoid(tile[of_o])
@@ -43,7 +43,7 @@ def _units(rows: int) -> Any:
     """A vector of units of ``rows`` samples: their pre-activations and what follows from them."""
     cells = each_row(rows, _cell)
 
-    @njit
+    @inner
     def units(x, I, p_x, bias, h, H, p_h, at, lanes):
         V, K = FLOAT * W, FLOAT * H
         tile = begin(rows, (bias, bias + K, bias + 2 * K, bias + 3 * K), (0, 0, 0, 0), lanes)
@@ -57,7 +57,7 @@ def _units(rows: int) -> Any:
 _some, _single = _units(ROWS), _units(1)
 
 
-@njit
+@inner
 def _samples(n, x, I, p_x, bias, h, H, p_h, gates, c_before, c_after, h_after, lanes):
     K, r = FLOAT * H, 0
     while r + ROWS <= n:
@@ -88,7 +88,7 @@ def forward(x, p_x, p_h, bias, states, cells, gates, sizes, T, B, I, H, reverse)
                 _samples(n, *inputs, *at, first(H - j))
 
 
-@njit
+@inner
 def _deltas(g_h, g_c, delta, c_after, c_before, gates, g_c_before, K, lanes):
     one = splat(_one)
     i, f, g, o = load(gates, lanes), load(gates + K, lanes), load(gates + 2 * K, lanes), load(gates + 3 * K, lanes)

@@ -15,7 +15,7 @@ def pack(w: Tensor, gates: int = 1) -> Tensor:
     """
     W, H, K = lanes(), w.shape[0] // gates, w.shape[1]
     blocks = -(-H // W)
-    by_gate = w.view(gates, H, K)
+    by_gate = w.reshape(gates, H, K)
     if H % W:
         by_gate = torch.nn.functional.pad(by_gate, (0, 0, 0, blocks * W - H))
     return by_gate.reshape(gates, blocks, W, K).permute(1, 0, 3, 2).contiguous()

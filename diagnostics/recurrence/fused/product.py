@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.tile import ROWS, plus, plus_product, write, zeros
 from diagnostics.recurrence.fused.vectors import W, first
 
@@ -16,20 +15,20 @@ def _columns(rows: int, vectors: int) -> Any:
     """A tile of ``rows`` rows and ``vectors`` neighbouring vectors of a row-major result."""
     V = FLOAT * W
 
-    @njit
+    @inner
     def of_four(into, into_row, start, start_row, a, a_row, a_k, p, p_k, p_vector, K, lanes):
         tile = plus_product(rows, zeros(rows, 4), a, a_row, a_k, p, p_k, p_vector, K, lanes)
         there = (start, start + V, start + 2 * V, start + 3 * V)
         tile = plus(rows, tile, there, (start_row, start_row, start_row, start_row), lanes)
         write(rows, tile, (into, into + V, into + 2 * V, into + 3 * V), into_row, lanes)
 
-    @njit
+    @inner
     def of_two(into, into_row, start, start_row, a, a_row, a_k, p, p_k, p_vector, K, lanes):
         tile = plus_product(rows, zeros(rows, 2), a, a_row, a_k, p, p_k, p_vector, K, lanes)
         tile = plus(rows, tile, (start, start + V), (start_row, start_row), lanes)
         write(rows, tile, (into, into + V), into_row, lanes)
 
-    @njit
+    @inner
     def of_one(into, into_row, start, start_row, a, a_row, a_k, p, p_k, p_vector, K, lanes):
         tile = plus_product(rows, zeros(rows, 1), a, a_row, a_k, p, p_k, p_vector, K, lanes)
         write(rows, plus(rows, tile, (start,), (start_row,), lanes), (into,), into_row, lanes)
@@ -41,7 +40,7 @@ def _band(vectors: int) -> Any:
     """All rows of ``vectors`` neighbouring vectors."""
     some, one = _columns(ROWS, vectors), _columns(1, vectors)
 
-    @njit
+    @inner
     def band(into, into_row, start, start_row, a, a_row, a_k, p, p_k, p_vector, K, M, lanes):
         r = 0
         while r + ROWS <= M:
@@ -59,7 +58,7 @@ def _band(vectors: int) -> Any:
 _four, _two, _one = _band(4), _band(2), _band(1)
 
 
-@njit
+@inner
 def product(into, into_row, start, start_row, a, a_row, a_k, p, p_k, p_vector, K, M, N):
     """into [M,N] = start [M,N] + A [M,K] P [K,N]; addresses, and in bytes what lies between rows, two k, two vectors.
 

@@ -8,9 +8,9 @@ them, the weights as tiles do.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from diagnostics.recurrence.fused.functions import sigmoid, tanh
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.kinds import IDENTITY, RELU, SIGMOID, TANH
 from diagnostics.recurrence.fused.product import FLOAT, product
 from diagnostics.recurrence.fused.vectors import W, first, integer, load, splat, store, where_at_most
@@ -18,7 +18,7 @@ from diagnostics.recurrence.fused.vectors import W, first, integer, load, splat,
 _zero, _one = np.float32(0), np.float32(1)
 
 
-@njit
+@inner
 def _activate(place, kind, lanes):
     a = load(place, lanes)
     if kind == TANH:
@@ -47,7 +47,7 @@ def forward(x, p_x, p_h, bias, states, sizes, T, B, I, H, reverse, kind):
                     _activate(after + FLOAT * i, kind, first(n * H - i))
 
 
-@njit
+@inner
 def _delta(g, h, delta, kind, lanes):
     change, state, one = load(g, lanes), load(h, lanes), splat(_one)
     if kind == TANH:

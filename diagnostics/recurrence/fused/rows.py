@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, models, register_model
 
+from diagnostics.recurrence.fused.inner import inner
 from diagnostics.recurrence.fused.vectors import W, first, integer, load, magnitude, some_lanes, splat, vector
 
 _FLOAT, _DOUBLE, _ZERO = 4, 8, np.float32(0)
 _WIDE = ir.VectorType(ir.DoubleType(), W)
 
 
-class _Wide(types.Type):  # type: ignore[misc]
+class _Wide(types.Type):
     """W float64: what a vector's lanes are summed in."""
 
 
@@ -27,12 +28,12 @@ wide = _Wide(name=f"wide{W}")
 
 
 @register_model(_Wide)
-class _WideModel(models.PrimitiveModel):  # type: ignore[misc]
+class _WideModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _WIDE)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def nothing(typing: Any) -> Any:
     """Zero in every lane."""
 
@@ -42,7 +43,7 @@ def nothing(typing: Any) -> Any:
     return wide(), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def plus_square(typing: Any, sums: Any, values: Any) -> Any:
     """sums + values², in float64, where the square of a float32 is exact."""
 
@@ -53,7 +54,7 @@ def plus_square(typing: Any, sums: Any, values: Any) -> Any:
     return wide(wide, vector), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def total(typing: Any, even: Any, odd: Any) -> Any:
     """The sum over all lanes of both, halves upon halves."""
 
@@ -71,7 +72,7 @@ def total(typing: Any, even: Any, odd: Any) -> Any:
     return types.float64(wide, wide), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def put(typing: Any, address: Any, value: Any) -> Any:
     """Write a float64 or an int64."""
 
@@ -84,7 +85,7 @@ def put(typing: Any, address: Any, value: Any) -> Any:
 
 
 def _counting(comparison: str) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def count(typing: Any, a: Any, b: Any, lanes: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
             a, b, lanes = arguments
@@ -107,8 +108,8 @@ count_at_most = _counting("<=")
 """(a, b, lanes): in how many of the lanes that count (None: all) a ≤ b; a not-a-number compares with nothing."""
 
 
-@njit
-def _norm(row, H):  # type: ignore[no-untyped-def]
+@inner
+def _norm(row, H):
     even, odd, i = nothing(), nothing(), 0
     while i + 2 * W <= H:
         even = plus_square(even, load(row + _FLOAT * i, None))
@@ -120,20 +121,20 @@ def _norm(row, H):  # type: ignore[no-untyped-def]
     return math.sqrt(total(even, odd))
 
 
-def norms(values, T, B, H, per_step, per_sample, out):  # type: ignore[no-untyped-def]
+def norms(values, T, B, H, per_step, per_sample, out):
     """‖row‖₂ of each, float64 [T,B] into ``out``."""
     for t in range(T):
         for b in range(B):
             put(out + _DOUBLE * (t * B + b), _norm(values + t * per_step + b * per_sample, H))
 
 
-@njit
-def _flat(at, centre, beyond, lanes):  # type: ignore[no-untyped-def]
+@inner
+def _flat(at, centre, beyond, lanes):
     away, edge = magnitude(load(at, lanes) - splat(centre)), splat(beyond)
     return count_at_most(away, splat(_ZERO), lanes) if beyond < _ZERO else count_less(edge, away, lanes)
 
 
-def flat(values, T, B, H, per_step, per_sample, centre, beyond, counts):  # type: ignore[no-untyped-def]
+def flat(values, T, B, H, per_step, per_sample, centre, beyond, counts):
     """Add to ``counts``, int64 [T], how many entries of a timestep have |entry − centre| > ``beyond``, or are equal to
     ``centre`` where ``beyond`` is negative."""
     for t in range(T):

@@ -43,4 +43,13 @@ def test_each_percentile_is_interpolated_between_its_two_neighbours(samples: np.
             low, high = ordered[int(place)], ordered[min(int(place) + 1, len(ordered) - 1)]
             part = place - int(place)
             expected = low if part == 0 or low == high else (1 - part) * low + part * high
-            assert value == expected
+            assert value == expected or value == pytest.approx(expected, rel=1e-15, abs=1e-322)
+
+
+def test_samples_are_left_as_they_are_unless_they_may_be_overwritten() -> None:
+    samples = np.array([[3.0, 1.0, 2.0], [5.0, 4.0, 6.0]])
+    kept = samples.copy()
+    expected = band(samples)
+    assert (samples == kept).all()
+    assert (band(samples, overwrite=True) == expected).all()
+    assert (samples == np.sort(kept, axis=-1)).all()

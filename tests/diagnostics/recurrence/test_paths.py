@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,7 @@ def expected() -> torch.Tensor:
 def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has not run anything yet."""
     monkeypatch.setattr(paths, "_settled", {})
+    monkeypatch.setattr(paths, "_said", [])
 
 
 @pytest.mark.parametrize("missing", ["numba", "llvmlite"])
@@ -133,6 +136,7 @@ def test_where_compiling_fails_that_kind_of_cell_is_plain_for_good(
     assert paths.loops_for(X, "gru") is loops
     assert paths.loops_for(X, "rnn") is fused
     assert paths.described().startswith("plain: compiling faster ones failed")
+    assert paths.described(["rnn"]).startswith("compiled for ")
     with paths.use("fused"), pytest.raises(RuntimeError, match='path must be "plain" here, but got "fused": compiling'):
         paths.loops_for(X, "gru")
 
@@ -141,12 +145,15 @@ def test_a_processor_that_does_not_suit_is_told_without_a_remedy(
     unsettled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "_has", dict)
+    assert paths.described().endswith("has no fused multiply-add on vectors")  # asked, it says so without a warning
     with pytest.warns(RuntimeWarning, match=r"has no fused multiply-add on vectors$"):
         assert paths.loops_for(X, "rnn") is loops
 
 
 def test_a_processor_has_a_name(unsettled: None) -> None:
-    assert paths.described() == f"compiled for {processor.name()}"
+    assert paths.described() == f"compiled for {processor.name()} by numba {importlib.metadata.version('numba')}"
+    with paths.use("plain"):
+        assert paths.described() == "plain: as it was asked for"
     assert processor.lanes() in (4, 8, 16)
 
 
@@ -158,34 +165,49 @@ def test_warming_leaves_nothing_for_the_first_run(unsettled: None, monkeypatch: 
         for kind, known in fused.KERNELS.items()
     }
     monkeypatch.setattr(fused, "KERNELS", kernels)
-    assert not paths.is_settled("gru")
     assert paths.warm(["gru"]) > 0
-    assert paths.is_settled("gru")
-    assert not paths.is_settled("lstm")
     assert all(kernel.origin for kernel in kernels["gru"])
-    assert not any(kernel.origin for kernel in kernels["lstm"])
+    assert not all(kernel.origin for kernel in kernels["lstm"])
 
 
-def test_what_must_be_compiled_first_is_announced(
-    unsettled: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_warming_a_little_at_a_time_comes_to_an_end(unsettled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from diagnostics.recurrence.fused import loops as fused
 
-    known = fused.KERNELS["rnn"]
-    code = []
-    for kernel in known:
-        name = f"{kernel.source}({', '.join(kernel.arguments)})"
-        code.append(compiled.disk.load(compiled._key(compiled._folder(kernel.source)), name))
-    monkeypatch.setenv("GRADREACH_CACHE", str(tmp_path))
-    monkeypatch.setattr(compiled, "_compile", lambda *_: code.pop(0))
+    shared = {
+        kernel: compiled.Kernel(kernel.source, ", ".join(kernel.arguments))
+        for known in fused.KERNELS.values()
+        for kernel in known
+    }
+    kernels = {kind: tuple(shared[kernel] for kernel in known) for kind, known in fused.KERNELS.items()}
+    monkeypatch.setattr(fused, "KERNELS", kernels)
+    steps = 0
+    while paths.warm_a_little():
+        steps += 1
+        assert sum(bool(kernel.origin) for kernel in shared.values()) <= steps
+    assert all(kernel.origin for kernel in shared.values())
+    assert all(paths.loops_for(X, kind) is fused for kind in paths.KINDS)
+
+
+def test_warming_a_little_where_nothing_compiles_says_so_once(unsettled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diagnostics.recurrence.fused.loops", None)
+    monkeypatch.delattr("diagnostics.recurrence.fused.loops")
+    with pytest.warns(RuntimeWarning, match="compiling faster ones failed") as said:
+        steps = [paths.warm_a_little() for _ in range(5)]
+    assert steps == [True, True, True, True, False]
+    assert len(said) == 1
+
+
+def test_what_must_be_compiled_first_is_announced(unsettled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diagnostics.recurrence.fused import loops as fused
+
+    class Slow:
+        def load(self, before_compiling: Callable[[], object]) -> None:
+            before_compiling()
+
     told: list[str] = []
-    for expect in (["first"] * len(known), []):
-        told.clear()
-        fresh = tuple(compiled.Kernel(kernel.source, ", ".join(kernel.arguments)) for kernel in known)
-        monkeypatch.setitem(fused.KERNELS, "rnn", fresh)
-        monkeypatch.setattr(paths, "_settled", {"samples": fused})
-        paths.warm(["rnn"], lambda: told.append("first"))
-        assert told == expect
+    monkeypatch.setitem(fused.KERNELS, "rnn", (Slow(),))
+    paths.warm(["rnn"], lambda: told.append("compiling"))
+    assert told == ["compiling"]
 
 
 def test_the_compiled_loops_agree_with_the_twin() -> None:

@@ -117,6 +117,22 @@ def test_each_sample_is_as_if_it_were_alone(cell: str, reverse: bool, path: str,
 @WAYS
 @CELLS
 @REVERSE
+def test_steps_that_no_sample_has_are_as_if_they_were_not_there(
+    cell: str, reverse: bool, path: str, dtype: torch.dtype
+) -> None:
+    p = problem(cell, SHAPE, dtype=dtype, reverse=reverse)
+    p.lengths = torch.full((SHAPE[1],), 3)
+    got = p.everything(fast)
+    p.lengths, p.of_output, p.x = None, p.of_output[:3], p.x.detach()[:3].requires_grad_()
+    for name, value in p.everything(fast).items():
+        in_time = name in of(got, OF_TIME)
+        assert error(got[name][:3] if in_time else got[name], value) <= tolerance(dtype, 3), name
+        assert not in_time or not got[name][3:].any()
+
+
+@WAYS
+@CELLS
+@REVERSE
 def test_padding_is_not_read_and_everything_there_is_zero(
     cell: str, reverse: bool, path: str, dtype: torch.dtype
 ) -> None:
@@ -138,6 +154,33 @@ def test_padding_is_not_read_and_everything_there_is_zero(
         cells = () if c_n is None else (trace.c, trace.grad_c)
         for value in (*everything, *cells):
             assert not value[p.padding()].any()
+
+
+@WAYS
+@CELLS
+@REVERSE
+@pytest.mark.parametrize("lengths", [None, "mixed"], ids=["whole", "mixed"])
+def test_not_a_number_stays_with_its_sample(
+    cell: str, reverse: bool, lengths: str | None, path: str, dtype: torch.dtype
+) -> None:
+    how: dict[str, Any] = {"dtype": dtype, "lengths": lengths, "reverse": reverse}
+    clean = problem(cell, SHAPE, **how)
+    want = clean.everything(fast)
+    p = problem(cell, SHAPE, **how)
+    ill = 2 if lengths is None else int(p.lengths.argmax())
+    t = (SHAPE[0] if lengths is None else int(p.lengths[ill])) // 2
+    with torch.no_grad():
+        p.x[t, ill, 1] = float("nan")
+    got = p.everything(fast)
+    others = torch.tensor([b for b in range(SHAPE[1]) if b != ill])
+    for name, value in (of(got, OF_TIME) | of(got, OF_SAMPLES)).items():
+        batch = 1 if name in of(got, OF_TIME) else 0
+        mine, theirs = value.index_select(batch, others), want[name].index_select(batch, others)
+        assert error(mine, theirs) <= tolerance(dtype, SHAPE[0]), name
+    assert got["output"][t, ill].isnan().all()
+    assert got["h_n"][ill].isnan().all()
+    before = got["output"][t + 1 :, ill] if reverse else got["output"][:t, ill]
+    assert not before.isnan().any()
 
 
 @WAYS

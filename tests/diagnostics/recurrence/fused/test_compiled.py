@@ -126,12 +126,29 @@ def test_another_process_finds_what_one_compiled_and_does_without_numba(package:
     assert len(kept(tmp_path)) == 1
 
 
+def test_what_is_compiled_is_announced_and_what_is_found_is_not(package: str) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        kernel(package).load(lambda: told.append("compiling"))
+    assert told == ["compiling"]
+
+
 def test_a_change_in_a_file_that_is_only_called_compiles_anew(package: str, tmp_path: Path) -> None:
     assert said(elsewhere(package)) == ("compiler", True, RIGHT)
     helper = tmp_path / "sources" / package / "helper.py"
     helper.write_text(helper.read_text().replace("x * x", "x + x"))
     assert said(elsewhere(package)) == ("compiler", True, [0.0, 4.0, 8.0])
     assert len(kept(tmp_path)) == 2
+
+
+def test_whoever_compiles_gets_the_same_code(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for first, second in (("run", "raises"), ("raises", "run")):
+        monkeypatch.setenv("GRADREACH_CACHE", str(tmp_path / first))
+        for function in (first, second):
+            kernel(package, function).load()
+    one, other = (sorted((tmp_path / name).rglob("*.o")) for name in ("run", "raises"))
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+    assert len(one) == 2
 
 
 def test_two_processes_may_compile_at_once(package: str, tmp_path: Path) -> None:

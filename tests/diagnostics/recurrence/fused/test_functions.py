@@ -60,6 +60,17 @@ def test_they_never_fall(tanh, sigmoid):
     assert np.diff(sigmoid(x)).min() > -slack
 
 
+@pytest.mark.parametrize(("low", "high"), [(-90, -85), (-9.2, -8.8), (8.8, 9.2), (16, 18), (85, 90)])
+def test_around_the_limits(tanh, sigmoid, low, high):
+    x = np.linspace(low, high, 100_001, dtype=np.float32)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(tanh(x), np.tanh(wide), rtol=3e-7)
+    np.testing.assert_allclose(sigmoid(x), exact_sigmoid(wide), rtol=3e-7, atol=5e-39)
+    assert (np.abs(tanh(x[np.abs(x) > 9.011])) == 1).all()
+    assert (sigmoid(x[x > 16.64]) == 1).all()
+    assert (sigmoid(x[x < -88.375]) == 0).all()
+
+
 def test_limits_and_not_a_number(tanh, sigmoid):
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, -1e-42, 9.1, -9.1, 1e30, -1e30], np.float32)
     expected = [np.nan, 1, -1, 0, -0.0, 1e-42, -1e-42, 1, -1, 1, -1]
