@@ -11,6 +11,7 @@ from ui import look
 LAB = "ui/pages/lab.py"
 RUNS = "ui/pages/runs.py"
 ICON = Path(__file__).parent / "icon.svg"
+CLIPPING = "ui/pages/clipping.py"
 """A file of our own: an icon by name would be fetched from the network."""
 
 
@@ -21,6 +22,8 @@ def main() -> None:
         [
             st.Page(LAB, title="Lab", icon=":material/science:", default=True),
             st.Page(RUNS, title="Runs", icon=":material/list_alt:", url_path="runs"),
+            st.Page(INSPECT, title="Inspect", icon=":material/search:", url_path="inspect"),
+            st.Page(CLIPPING, title="Clipping", icon=":material/content_cut:", url_path="clipping"),
         ],
         position="top",
     )
