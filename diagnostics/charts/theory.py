@@ -146,7 +146,7 @@ def describe(prepared: Prepared) -> str:
 
 
 def _said(panel: Panel) -> str:
-    at = panel.distance if panel.distance > 0 else len(panel.measured) - 1
+    at = _where_it_matters(panel)
     lines = ", ".join(f"{plain(line.name)} says {_power(float(line.log10[at]))}" for line in panel.lines)
     measured = number(float(panel.measured[at]))
     return f"{panel.label}: {steps(at)} back the measured ratio is {measured}; {lines}. {plain(panel.sentence)}"
@@ -178,7 +178,24 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 def _above(look: Frame, prepared: Prepared, panel: Panel) -> str:
     """Return the words above a panel: its name, where there are several, and what is to be said of the bound."""
     name = [f"<b>{panel.label}</b>"] if len(prepared.panels) > 1 else []
-    return wrap(" · ".join([*name, *([panel.sentence] if panel.sentence else [])]), 0.95 * look.line_characters)
+    words = [" · ".join([*name, *([panel.sentence] if panel.sentence else [])]), _truth(panel)]
+    return "<br>".join(wrap(text, 0.95 * look.line_characters) for text in words if text)
+
+
+def _truth(panel: Panel) -> str:
+    """Say by what factor each line is off where it matters, the closest first; empty where that cannot be said."""
+    at = _where_it_matters(panel)
+    measured = panel.measured[at]
+    if at == 0 or kinds(measured) != VALUE or not panel.lines:
+        return ""
+    off = [(abs(float(line.log10[at]) - math.log10(measured)), line.name) for line in panel.lines]
+    told = ", ".join(f"{name.rpartition(' ')[0]} × {_power(decades)}" for decades, name in sorted(off))
+    return f"{steps(at).capitalize()} back the measured ratio is {number(float(measured))}. Off by: {told}."
+
+
+def _where_it_matters(panel: Panel) -> int:
+    """Return the lag of the word that matters, or of the first timestep where there is none."""
+    return panel.distance if panel.distance > 0 else len(panel.measured) - 1
 
 
 def _draw_panel(
