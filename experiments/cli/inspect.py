@@ -34,11 +34,11 @@ def inspect_command(asked: argparse.Namespace) -> int:
     store = open_store(asked)
     row = find(store, asked.run)
     step = _step(store, row, asked.step)
-    spec, weights = RunSpec.from_json(row.spec), store.weights(row.id, step)
+    spec, weights, ratios = RunSpec.from_json(row.spec), store.weights(row.id, step), store.update_ratios(row.id, step)
     from experiments.inspection.compute import inspect  # with torch, which no other command waits for
 
     with _Watch() as watch:
-        found = inspect(row.id, spec, step, weights, request, watch)
+        found = inspect(row.id, spec, step, weights, request, watch, ratios)
     if asked.json:
         print_json(_json(found, large=bool(named)) | ({"seconds": watch.seconds} if asked.timings else {}))
         return 0
@@ -188,10 +188,10 @@ def _tables(found: Inspection) -> Iterator[tuple[tuple[str, ...], list[tuple[obj
         ]
         yield ("truncated at", "cosine", "relative error"), rows
     if "parameter_names" in found:
-        names = ("parameter_norm", "parameter_grad_norm", "grad_zero", "grad_nan", "grad_inf")
+        names = ("parameter_norm", "parameter_grad_norm", "update_ratio", "grad_zero", "grad_nan", "grad_inf")
         columns = [[_g(value) for value in found[name].tolist()] for name in names]
         yield (
-            ("parameter", "norm", "gradient", "zero", "nan", "inf"),
+            ("parameter", "norm", "gradient", "update ratio", "zero", "nan", "inf"),
             list(zip(found["parameter_names"].tolist(), *columns, strict=True)),
         )
 

@@ -50,6 +50,7 @@ class Compute(Protocol):
         weights: Mapping[str, Array],
         asked: Asked,
         progress: Callable[[float, str], None],
+        update_ratio: Mapping[str, float],
         /,
     ) -> Inspection: ...
 
@@ -118,7 +119,8 @@ def answer(store: Store, request: Request, place: Place, compute: Compute) -> No
         spec = RunSpec.from_json(store.row(request.run_id).spec)
         weights = store.weights(request.run_id, request.step)
         told = Teller(place, predict(spec, request.asked).seconds)
-        found = compute(request.run_id, spec, request.step, weights, request.asked, told)
+        ratios = store.update_ratios(request.run_id, request.step)
+        found = compute(request.run_id, spec, request.step, weights, request.asked, told, ratios)
         save(found, place.own_result)
         prune(store, place.own_result)
         place.forget()
