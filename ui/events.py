@@ -19,7 +19,7 @@ def listed(runs: Sequence[Run], theme: Theme) -> str:
     """The events of runs as HTML, a paragraph per run that has any; "" where none has."""
     lines = THEMES[theme].lines
     said = "".join(
-        f'<p style="--line:{lines[style.colour]}"><strong>{markup(run.name)}</strong> {sentences(found)}</p>'
+        f'<p style="--line:{lines[style.colour]}"><strong>{markup(run.name)}</strong>{sentences(found)}</p>'
         for run, style in zip(runs, styles(runs), strict=True)
         if (found := events(run))
     )
@@ -27,8 +27,8 @@ def listed(runs: Sequence[Run], theme: Theme) -> str:
 
 
 def sentences(found: Sequence[Event]) -> str:
-    """Events as HTML, those where something is wrong with a mark that does not rest on colour."""
-    return " ".join(
-        f'<span class="fault">⚠ {markup(event.sentence)}</span>' if event.fault else markup(event.sentence)
+    """Events as HTML that continues a paragraph; where something is wrong with a mark that does not rest on colour."""
+    return "".join(
+        f' <span class="fault">⚠ {markup(event.sentence)}</span>' if event.fault else f" {markup(event.sentence)}"
         for event in found
     )

@@ -43,7 +43,7 @@ def in_words(runs: Sequence[Run], theme: Theme) -> str:
     """What each verdict means and what to try next, a paragraph per run, as HTML."""
     said = (
         f'<p style="--line:{line}"><strong>{markup(run.name)}</strong> '
-        f"{' '.join(filter(None, [markup(_sentence(run, verdict(run))), sentences(events(run))]))}</p>"
+        f"{markup(_sentence(run, verdict(run)))}{sentences(events(run))}</p>"
         for run, line in _lines(runs, theme)
     )
     return f'<section class="in-words"><h3>In words, and what to try</h3>{"".join(said)}</section>'

@@ -1,4 +1,4 @@
-"""What a person does on the page Clipping: moves a threshold, points at the cliff, drags the start; and that all can."""
+"""What a person does on the page Clipping: moves a threshold, points at the cliff, drags the start."""
 
 from __future__ import annotations
 
