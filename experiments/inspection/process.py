@@ -161,6 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
     from experiments.inspection.compute import inspect
 
     started(store.layout).unlink(missing_ok=True)  # ready: earlier failures to start are forgotten
+    for left in store.layout.inspected.glob("*/*.npz.new"):
+        left.unlink(missing_ok=True)  # of one that was killed: nobody else writes results
     while True:
         serve(store, inspect, asked.idle)
         lock.release()
