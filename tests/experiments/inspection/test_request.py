@@ -101,8 +101,11 @@ def test_a_killed_process_is_started_anew_and_the_request_is_answered(store, run
     (child,) = start._CHILDREN
     child.kill()
     child.wait()
+    left = store.layout.inspections(run_id) / "v1-6-1-4.npz.new"
+    left.write_bytes(b"half of it")
     wait_for(lambda: ticket.state().name in ("done", "failed"), 60)
     assert ticket.state().name == "done"
+    assert not left.exists()
 
 
 def test_waiting_then_computing_then_done(store, run_id, nobody):
