@@ -139,6 +139,8 @@ def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
         yield "units never on", share(float(found["never_on"][layer]))
     if "state_grad" in found:
         yield "state gradient", _profile(found, layer)
+    if "lag_profile" in found and found["answer_steps"].size > 1 and not np.isnan(found["lag_profile"][layer]).all():
+        yield "itemised gradient", _by_lag(found, layer)
     if "sigma_max" in found:
         yield "σ_max(W_hh)", f"{_g(found['sigma_max'][layer])}, spectral radius {_g(found['spectral_radius'][layer])}"
         bound = found["gamma"][layer] * found["sigma_max"][layer]
@@ -162,6 +164,12 @@ def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
         yield "weight gradient", f"most from timestep {at}, cancellation {_g(found['cancellation'][layer, -1])}"
         yield "sum over timesteps", f"differs from autograd's by {_g(found['bptt_sum_error'][layer])}"
         yield "signal to noise", f"{_g(_middle_finite(found['noise'][layer]))}, median over the timesteps"
+
+
+def _by_lag(found: Inspection, layer: int) -> str:
+    by_lag = found["lag_profile"][layer]
+    farthest = int(np.flatnonzero(~np.isnan(by_lag))[-1])
+    return f"{_g(by_lag[0])} at an answer's own step, {_g(by_lag[farthest])} {farthest} steps before it"
 
 
 def _profile(found: Inspection, layer: int) -> str:
