@@ -139,6 +139,12 @@ QUANTITIES: Mapping[str, Quantity] = {
     "parameter_names": Quantity("parameters", ("P",), "", "names of the parameter tensors", "U"),
     "parameter_norm": Quantity("parameters", ("P",), "l2", "norm of each parameter tensor"),
     "parameter_grad_norm": Quantity("parameters", ("P",), "l2", "norm of the gradient of each tensor; pre-clip"),
+    "update_ratio": Quantity(
+        "parameters",
+        ("P",),
+        "ratio",
+        "‖Δθ‖ / ‖θ‖ of the training update that led to this step, by tensor; nan where there was none",
+    ),
     "grad_histogram": Quantity(
         "parameters", ("P", "N"), "entries", "finite entries that are not 0, by the bin of log10 of their size", "i8"
     ),

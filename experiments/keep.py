@@ -25,23 +25,23 @@ def steps_to_keep(steps: int, size: int) -> tuple[int, ...]:
 class Keeper:
     """Hands the weights of the planned steps to ``keep``, and those in which training ended; none twice.
 
-    ``weights`` gives the present ones. A run that ends early has not reached its last planned step, so what is kept in
-    its stead needs no room of its own.
+    ``present`` gives the weights and the update ratios that there are now. A run that ends early has not reached its
+    last planned step, so what is kept in its stead needs no room of its own.
     """
 
     def __init__(
         self,
         plan: tuple[int, ...],
-        weights: Callable[[], Mapping[str, Array]],
-        keep: Callable[[int, Mapping[str, Array]], None],
+        present: Callable[[], tuple[Mapping[str, Array], Mapping[str, float]]],
+        keep: Callable[[int, Mapping[str, Array], Mapping[str, float]], None],
     ) -> None:
         self._plan = plan
-        self._weights = weights
+        self._present = present
         self._keep = keep
         self._kept: set[int] = set()
 
     def after(self, updates: int, *, at_end: bool = False) -> None:
         """Keep what the weights are after so many updates, where that is planned or training has ended."""
         if updates not in self._kept and (updates in self._plan or (at_end and self._plan)):
-            self._keep(updates, self._weights())
+            self._keep(updates, *self._present())
             self._kept.add(updates)

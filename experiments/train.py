@@ -20,6 +20,7 @@ from torch import Tensor
 import tasks
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.first_non_finite import Found
+from diagnostics.measures.parameters import update_ratio
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
@@ -49,8 +50,9 @@ class Recorder(Protocol):
     def add(self, columns: Mapping[str, Array]) -> None:
         """Take rows to append: complete streams, each column with the same number of rows as its stream."""
 
-    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
-        """Take the weights, float32 by name, as they are after ``step`` updates; each step at most once, rising."""
+    def keep(self, step: int, weights: Mapping[str, Array], update_ratio: Mapping[str, float]) -> None:
+        """Take the weights, float32 by name, as they are after ``step`` updates, and ‖Δθ‖ / ‖θ‖ of the last of these
+        by parameter, if there is one; each step at most once, rising."""
 
     def stop_requested(self) -> bool:
         """Whether the run should end after this step; called at every step."""
@@ -77,7 +79,7 @@ def train(spec: RunSpec, recorder: Recorder) -> Outcome:
     """
     trainer = Trainer(spec)
     recorder.begin(trainer.task.facts(trainer.facts_rng), trainer.info())
-    kept = Keeper(steps_to_keep(spec.steps, 4 * trainer.flat.parameters.numel()), trainer.weights, recorder.keep)
+    kept = Keeper(steps_to_keep(spec.steps, 4 * trainer.flat.parameters.numel()), trainer.kept, recorder.keep)
     kept.after(0)
     rows = Rows(recorder)
     rows.add(trainer.measure(0))
@@ -147,7 +149,8 @@ class Trainer:
         self._update_parameters = optimizer(
             spec.optimizer, spec.learning_rate, self.flat.parameters, self.flat.gradient
         )
-        self._finite = self.flat.parameters.detach().clone()
+        self._before = self.flat.parameters.detach().clone()
+        self._moved = False
         self._held_out = self.task.held_out(spec.seed, HELD_OUT)
         self._many = self.task.wiring == "many-to-many"
         assert spec.record_every is not None  # resolved by the spec
@@ -215,17 +218,27 @@ class Trainer:
         """A copy of the weights as they are, by the names of the network's state."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.network.state_dict().items()}
 
+    def kept(self) -> tuple[dict[str, Array], dict[str, float]]:
+        """``weights``, and the update ratio ‖Δθ‖ / ‖θ‖ of the last update by parameter, empty where there is none."""
+        if not self._moved:
+            return self.weights(), {}
+        after = [p.detach() for p in self.network.parameters()]
+        before = self._before.split([p.numel() for p in after])
+        pairs = zip(self.flat.names, before, after, strict=True)
+        return self.weights(), {name: update_ratio(b.cpu().numpy(), a.flatten().cpu().numpy()) for name, b, a in pairs}
+
     def _update(self, step: int, loss: float, clipped: Clipped, broken: Found | None) -> str:
         if not math.isfinite(loss):
             return f"diverged at step {step}: the loss is {loss:g}{told(broken, self.spec.layers, self._norms)}"
         parameters = self.flat.parameters.detach()
-        self._finite.copy_(parameters)
+        self._before.copy_(parameters)
         self._update_parameters()
         name = self.flat.first_non_finite()
+        self._moved = name is None
         if name is None:
             return ""
         broken = broken or after_update(name, self.network.get_parameter(name))
-        parameters.copy_(self._finite)
+        parameters.copy_(self._before)
         held = [f"{n} {what}" for n, what in ((clipped.nan_count, "nan"), (clipped.inf_count, "inf")) if n]
         more = told(broken, self.spec.layers, self._norms)
         cause = f"the gradient held {' and '.join(held)}" if held else "the update overflowed"

@@ -71,7 +71,7 @@ class _Nowhere:
     def add(self, columns: Mapping[str, Array]) -> None:
         """Nothing to keep."""
 
-    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+    def keep(self, step: int, weights: Mapping[str, Array], update_ratio: Mapping[str, float]) -> None:
         """Nothing to keep."""
 
     def stop_requested(self) -> bool:

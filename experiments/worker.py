@@ -83,9 +83,9 @@ class StoreRecorder:
         """Append rows."""
         self._writer.append(columns)
 
-    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+    def keep(self, step: int, weights: Mapping[str, Array], update_ratio: Mapping[str, float]) -> None:
         """Keep the weights of a step."""
-        self._writer.keep(step, weights)
+        self._writer.keep(step, weights, update_ratio)
 
     def stop_requested(self) -> bool:
         """Whether the run should end after this step. Called at every step, it looks now and then."""

@@ -11,7 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ROOMS = ("ui", "diagnostics.charts", "diagnostics.store", "diagnostics.export", "tasks", "experiments.cli")
-CLIENTS = ("diagnostics", "models.cells", *(f"experiments.{n}" for n in ("bundle", "cost", "presets", "queue", "spec")))
+CLIENTS = (
+    "diagnostics",
+    "models.cells",
+    *(f"experiments.{name}" for name in ("bundle", "cost", "presets", "queue", "spec")),
+    "experiments.inspection.cost",
+    "experiments.inspection.request",
+)
 
 
 def modules_of(room: str) -> list[str]:

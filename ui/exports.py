@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -11,7 +12,8 @@ from ui import look
 from ui.words import filename, markdown
 
 if TYPE_CHECKING:
-    from diagnostics.charts.gallery import Figure
+    import plotly.graph_objects as go
+
     from diagnostics.records import Run
 
 Source = Callable[[], Sequence["Run"]]
@@ -34,18 +36,23 @@ def figure_exports(names: Mapping[str, str], source: Source, chosen: Mapping[str
         run_id = st.selectbox("Run", list(names), format_func=lambda i: names[i], key=f"export-run-{scope}")
     theme, size = look.theme(), look.size()
 
-    def made(kind: str) -> Callable[[], bytes]:
-        def make() -> bytes:
-            runs = [run for run in source() if run_id in (None, run.id)]
-            return _figure_file(kind, info, runs, chosen, theme, size)
+    def make() -> go.Figure:
+        from ui.figures import drawing
 
-        return make
+        runs = [run for run in source() if run_id in (None, run.id)]
+        return drawing(info, runs, chosen.get("at_step"), theme, size, bool(chosen.get("over_seeds")))[0]
 
     name = filename("-".join(["gradreach", info.key, *([names[run_id]] if run_id else [])]))
-    reason = _no_images()
+    figure_files(name, make, info.title, info.how_to_read, scope)
+
+
+def figure_files(name: str, make: Callable[[], go.Figure], title: str, note: str, scope: str) -> None:
+    """A button for each kind of file that the figure can be had as; ``note`` says how to read it."""
+    reason = no_images()
     with st.container(horizontal=True, gap="small"):
         for kind in ("html", *(() if reason else ("png", "svg", "pdf"))):
-            _button(kind.upper(), made(kind), f"{name}.{kind}", MIME[kind], f"export-{kind}-{scope}")
+            made = partial(_figure_file, kind, make, title, note)
+            button(kind.upper(), made, f"{name}.{kind}", MIME[kind], f"export-{kind}-{scope}")
     st.caption(reason or "HTML works offline. PNG and SVG are also under each figure, drawn by your browser.")
 
 
@@ -60,11 +67,9 @@ def data_exports(names: Mapping[str, str], source: Source, scope: str) -> None:
 
     name = filename(names[run_id])
     with st.container(horizontal=True, gap="small"):
-        _button("Steps", one(tables.steps_csv), f"{name}-steps.csv", MIME["csv"], f"csv-steps-{scope}")
-        _button("Profiles", one(tables.profiles_csv), f"{name}-profiles.csv", MIME["csv"], f"csv-profiles-{scope}")
-        _button(
-            "Summary", lambda: tables.summary_csv(source()).encode(), "summary.csv", MIME["csv"], f"csv-sum-{scope}"
-        )
+        button("Steps", one(tables.steps_csv), f"{name}-steps.csv", MIME["csv"], f"csv-steps-{scope}")
+        button("Profiles", one(tables.profiles_csv), f"{name}-profiles.csv", MIME["csv"], f"csv-profiles-{scope}")
+        button("Summary", lambda: tables.summary_csv(source()).encode(), "summary.csv", MIME["csv"], f"csv-sum-{scope}")
     st.caption("Steps: loss, norms and clipping. Profiles: the gradient at every timestep. Summary: all runs.")
 
 
@@ -74,7 +79,7 @@ def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] |
 
     name = filename(title)
     with st.container(horizontal=True, gap="small"):
-        _button(
+        button(
             "Report",
             lambda: report_html(source(), title=title).encode(),
             f"{name}.html",
@@ -82,7 +87,7 @@ def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] |
             f"report-{scope}",
         )
         if bundle is not None:
-            _button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
+            button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
     st.caption(
         "The report is one page that works offline. The bundle holds it with every figure, table, spec and run file; "
         "it can be imported under Runs."
@@ -91,28 +96,26 @@ def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] |
     )
 
 
-def _button(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
+def button(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
+    """A file that is made on the click."""
     st.download_button(
         markdown(label), make, file_name=name, mime=mime, key=key, on_click="ignore", icon=":material/download:"
     )
 
 
 @st.cache_data(ttl=60, show_spinner=False)
-def _no_images() -> str:
+def no_images() -> str:
+    """Why the server can make no images; empty where it can."""
     from diagnostics.export.images import unavailable
 
     return unavailable()
 
 
-def _figure_file(
-    kind: str, info: Figure, runs: Sequence[Run], chosen: Mapping[str, int | None], theme: str, size: str
-) -> bytes:
+def _figure_file(kind: str, make: Callable[[], go.Figure], title: str, note: str) -> bytes:
     from diagnostics.export.html import figure_html
     from diagnostics.export.images import to_image
-    from ui.figures import drawing
 
-    together = bool(chosen.get("over_seeds"))
-    figure, _ = drawing(info, runs, chosen.get("at_step"), theme, size, together)
+    figure = make()
     if kind == "html":
-        return figure_html(figure, info.title, note=info.how_to_read).encode()
+        return figure_html(figure, title, note=note).encode()
     return to_image(figure, kind, scale=2.0 if kind == "png" else 1.0)  # type: ignore[arg-type]

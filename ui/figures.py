@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -59,21 +59,32 @@ def show(
 ) -> None:
     """Show one figure of ``FIGURES``; ``scope`` says of what, so that the same node is drawn on again."""
     info = FIGURES[key]
-    place = f"figure-{key}-{scope}"
     step = at_step if info.follows_step else None
-    wanted = (version, step, look.theme(), look.size(), over_seeds, tuple((more or {}).items()))
+
+    def make() -> tuple[go.Figure, str]:
+        return drawing(info, runs, step, look.theme(), look.size(), over_seeds, more)
+
+    version = (version, step, over_seeds, tuple((more or {}).items()))
+    present(f"figure-{key}-{scope}", version, info.title, info.how_to_read, named(info, runs), make)
+
+
+def present(
+    place: str, version: Hashable, title: str, how_to_read: str, file: str, make: Callable[[], tuple[go.Figure, str]]
+) -> None:
+    """Show at ``place`` the figure, and what it shows in words, that ``make`` gives where ``version`` is a new one."""
+    wanted = (version, look.theme(), look.size())
     drawn: dict[str, tuple[Hashable, bytes]] = st.session_state.setdefault(_DRAWN, {})
     if place not in drawn or drawn[place][0] != wanted:
         try:
-            figure, name = drawing(info, runs, step, look.theme(), look.size(), over_seeds, more)
+            figure, name = make()
         except Exception:  # a figure that cannot be drawn must not take the others with it
             _log.exception("drawing %s", place)
-            st.warning(f"“{info.title}” cannot be drawn from these records; the other figures are not affected.")
+            st.warning(f"“{title}” cannot be drawn from these records; the other figures are not affected.")
             return
-        drawn[place] = (wanted, encode(figure, title=info.title, label=name, filename=named(info, runs)))
+        drawn[place] = (wanted, encode(figure, title=title, label=name, filename=file))
     live_figure(drawn[place][1], key=place)
     with st.expander("How to read this", key=f"read-{place}"):
-        st.markdown(info.how_to_read)
+        st.markdown(how_to_read)
 
 
 def forget_others(scope: str) -> None:

@@ -13,11 +13,12 @@ from experiments.seeds import SEEDS_AT_MOST, more_seeds
 from experiments.spec import Refusal, predict
 from ui import exports, places
 from ui.controls import SETTINGS, fill
+from ui.inspect.asked import look_at
 from ui.live import CHOSEN
 from ui.naming import labels, title, together, understood
 from ui.running import start
 from ui.settings import asked_for
-from ui.shell import RUNS
+from ui.shell import INSPECT, RUNS
 from ui.table import CHOSEN_RUNS, FIRST_RUNS
 from ui.words import markdown
 
@@ -41,6 +42,8 @@ def comparison_header(rows: Sequence[RunRow]) -> None:
             _seeds_panel(rows)
         with st.popover("Export", icon=":material/download:"):
             export_panel(rows, rows[0].comparison)
+        if st.button("Inspect", icon=":material/search:", key="open-in-inspect", help="Why does the gradient die?"):
+            st.switch_page(INSPECT, query_params=look_at([rows[0].id]))
         if st.button("Open in Runs", icon=":material/list_alt:", key="open-in-runs"):
             ids = [row.id for row in rows]
             st.session_state[CHOSEN_RUNS] = st.session_state[FIRST_RUNS] = ids

@@ -33,6 +33,7 @@ function download(state, format) {
 function config(state) {
   return {
     displaylogo: false,
+    edits: { shapePosition: Boolean(state.wanted.pick) },
     showSendToCloud: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
     toImageButtonOptions: { format: "png", filename: state.wanted.filename, scale: 2 },
@@ -115,6 +116,19 @@ function name(state) {
   for (const made of state.buttons) made.setAttribute("aria-label", `Download ${state.wanted.title} ${made.dataset.words}`);
 }
 
+// Where a person points at the drawing, or drops a shape that may be dragged: the page hears of it as "picked".
+function listen(state) {
+  const tell = (x, y) => {
+    if (Number.isFinite(x) && Number.isFinite(y)) state.pick("picked", { x, y });
+  };
+  state.plot.on("plotly_click", ({ points }) => tell(Number(points[0]?.x), Number(points[0]?.y)));
+  state.plot.on("plotly_relayout", (change) => {
+    const moved = Object.keys(change).map((name) => /^shapes\[(\d+)\]\./.exec(name)).find(Boolean);
+    const shape = moved && state.plot.layout.shapes[Number(moved[1])];
+    if (shape) tell(Number(shape.xanchor), Number(shape.yanchor));
+  });
+}
+
 async function draw(state) {
   const wanted = state.wanted;
   state.plot.style.minHeight = `${wanted.figure.layout.height ?? 360}px`;
@@ -129,6 +143,7 @@ async function draw(state) {
     // The config once only: one that differs, be it by a function, would make the plot anew and forget the zoom.
     const once = state.drawn ? [] : [config(state)];
     await Plotly.react(state.plot, wanted.figure.data, layout, ...once);
+    if (wanted.pick && !state.drawn) listen(state);
     state.drawn = true;
     state.width = Math.round(state.frame.clientWidth);
     state.word.hidden = true;
@@ -140,8 +155,9 @@ async function draw(state) {
   }
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const state = (parentElement.liveFigure ??= build(parentElement));
+  state.pick = setTriggerValue;
   const wanted = JSON.parse(decoder.decode(data));
   if (wanted.version !== state.wanted?.version) {
     state.wanted = wanted;

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,15 +46,30 @@ def _library_path() -> str:
     return f"{'/' + base if base else ''}/component/{__name__}.plotly_js/plotly.min.js"
 
 
-def encode(figure: Figure, *, title: str, label: str, filename: str) -> bytes:
-    """The message that the browser draws: the figure's JSON with its accessible name and a fingerprint of it all."""
+def encode(figure: Figure, *, title: str, label: str, filename: str, pick: bool = False) -> bytes:
+    """The message that the browser draws: the figure's JSON with its accessible name and a fingerprint of it all.
+
+    With ``pick`` the page hears where a person clicks, and where a shape that may be dragged is dropped.
+    """
     drawing = figure.to_json()
-    head = {"title": title, "label": label, "filename": filename}
+    head = {"title": title, "label": label, "filename": filename, "pick": pick}
     version = hashlib.blake2b((json.dumps(head) + drawing).encode(), digest_size=12).hexdigest()
     rest = json.dumps({**head, "version": version, "library": _library_path()})
     return f'{rest[:-1]},"figure":{drawing}}}'.encode()
 
 
-def live_figure(message: bytes, *, key: str) -> None:
-    """Show what ``encode`` made. The same ``key`` on the next rerun means the same node."""
-    _mount(key=key, data=message)
+def live_figure(message: bytes, *, key: str, on_picked: Callable[[float, float], None] | None = None) -> None:
+    """Show what ``encode`` made. The same ``key`` on the next rerun means the same node.
+
+    ``on_picked`` is called with x and y, in the units of the axes, where the figure was encoded with ``pick``.
+    """
+    if on_picked is None:
+        _mount(key=key, data=message)
+        return
+
+    def picked() -> None:
+        place = (st.session_state.get(key) or {}).get("picked")
+        if place:
+            on_picked(float(place["x"]), float(place["y"]))
+
+    _mount(key=key, data=message, on_picked_change=picked)

@@ -13,9 +13,10 @@ from ui.address import COMPARISON
 from ui.controls import SETTINGS
 from ui.header import export_panel
 from ui.importing import import_outcome, import_panel
+from ui.inspect.asked import look_at
 from ui.live import live_view
 from ui.settings import asked_for
-from ui.shell import LAB
+from ui.shell import INSPECT, LAB
 from ui.table import CHOSEN_RUNS, FIRST_RUNS, chosen, filtered
 from ui.words import markdown
 
@@ -87,6 +88,8 @@ def _actions(picked: Sequence[RunRow]) -> None:
             on_click=_delete,
             args=([row.id for row in picked],),
         )
+        if st.button("Inspect", icon=":material/search:", disabled=none, key="open-in-inspect"):
+            st.switch_page(INSPECT, query_params=look_at([row.id for row in picked]))
         together = {row.comparison for row in picked}
         if st.button("Open in Lab", icon=":material/science:", disabled=len(together) != 1, key="open-in-lab"):
             comparison = next(iter(together))

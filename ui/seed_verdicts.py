@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from diagnostics.charts.palette import THEMES, styles
 from diagnostics.measures import numbers
+from diagnostics.measures.events import over_seeds
 from diagnostics.measures.seed_verdict import SPANS, SeedVerdict, verdict_over_seeds
 from diagnostics.measures.seeds import Group, Spread, groups
 from diagnostics.store import ENDED
+from ui.events import sentences
 from ui.verdicts import BADGES, RATE, Theme, bar, cell, long
 from ui.words import left, markup, number, percent
 
@@ -33,7 +35,8 @@ def seeds_in_words(runs: Sequence[Run], theme: Theme) -> str:
     for group, line in _lines(runs, theme):
         found = verdict_over_seeds(group)
         words = " ".join([found.sentence, *found.advice[:1]])
-        said.append(f'<p style="--line:{line}"><strong>{markup(group.name)}</strong> {markup(words)}</p>')
+        happened = sentences(over_seeds(group.runs))
+        said.append(f'<p style="--line:{line}"><strong>{markup(group.name)}</strong> {markup(words)}{happened}</p>')
     head = f'<h3>In words, and what to try</h3><p style="border: 0; padding: 0">{SPANS}</p>'
     return f'<section class="in-words">{head}{"".join(said)}</section>'
 

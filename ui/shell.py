@@ -9,7 +9,9 @@ import streamlit as st
 from ui import look
 
 LAB = "ui/pages/lab.py"
+INSPECT = "ui/pages/inspect.py"
 RUNS = "ui/pages/runs.py"
+CLIPPING = "ui/pages/clipping.py"
 ICON = Path(__file__).parent / "icon.svg"
 """A file of our own: an icon by name would be fetched from the network."""
 
@@ -20,6 +22,8 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page(LAB, title="Lab", icon=":material/science:", default=True),
+            st.Page(INSPECT, title="Inspect", icon=":material/search:", url_path="inspect"),
+            st.Page(CLIPPING, title="Clipping", icon=":material/content_cut:", url_path="clipping"),
             st.Page(RUNS, title="Runs", icon=":material/list_alt:", url_path="runs"),
         ],
         position="top",

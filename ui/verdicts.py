@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from diagnostics.charts.palette import THEMES, styles
-from diagnostics.measures import numbers
+from diagnostics.measures import first_non_finite, numbers
+from diagnostics.measures.events import events
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.store import ENDED
+from ui.events import sentences
 from ui.words import left, markup, number, percent
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def verdicts(runs: Sequence[Run], progress: Mapping[str, Progress], theme: Theme
 def in_words(runs: Sequence[Run], theme: Theme) -> str:
     """What each verdict means and what to try next, a paragraph per run, as HTML."""
     said = (
-        f'<p style="--line:{line}"><strong>{markup(run.name)}</strong> {markup(_sentence(run, verdict(run)))}</p>'
+        f'<p style="--line:{line}"><strong>{markup(run.name)}</strong> '
+        f"{markup(_sentence(run, verdict(run)))}{sentences(events(run))}</p>"
         for run, line in _lines(runs, theme)
     )
     return f'<section class="in-words"><h3>In words, and what to try</h3>{"".join(said)}</section>'
@@ -66,7 +69,8 @@ def _sentence(run: Run, said: Verdict) -> str:
         return f"{run.state.capitalize()} before its first step: there is nothing to judge."
     if _prepares(run):
         return f"{run.detail[:1].upper()}{run.detail[1:]}."
-    return " ".join([said.sentence, *said.advice[:1]])
+    broken = first_non_finite.in_words(run.detail) if run.state == "diverged" else ""
+    return " ".join(filter(None, [said.sentence, broken, *said.advice[:1]]))
 
 
 def _row(run: Run, said: Verdict, progress: Progress | None, line: str, theme: Theme) -> str:

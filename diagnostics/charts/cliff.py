@@ -20,7 +20,7 @@ from diagnostics.records import Array
 TITLE = "The cliff, from above"
 SURFACE_TITLE = "The cliff"
 HOW_TO_READ = (
-    "The ground is the loss of a network of one unit over its weight w and its bias b: darker is higher. Along the "
+    "The ground is the loss of a network of one unit over its weight w and its bias b. Along the "
     "wall it rises at once, and the gradient there is enormous: one step of plain descent is thrown far off. Clipped "
     "by norm, the step keeps its direction and not its length. Click anywhere, or drag the ring, to start from there."
 )
@@ -185,7 +185,6 @@ def _start(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         y1=radius,
         line={"color": look.theme.text, "width": look.size.line},
         fillcolor="rgba(127,127,127,0.15)",
-        editable=True,
     )
     figure.update_layout(editrevision=f"{prepared.raw.w[0]} {prepared.raw.b[0]}")
 

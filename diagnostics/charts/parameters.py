@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -23,8 +24,8 @@ NEEDS = (
     "grad_nan", "grad_inf", "grad_zero",
 )  # fmt: skip
 _ROW_PX, _HEAD_PX = 30, 40
-_SPLIT = 0.56
-_COLUMNS = ("gradient<br>norm", "tensor<br>norm", "exactly<br>0", "infinite", "nan")
+_SPLIT = 0.5
+_COLUMNS = ("gradient<br>norm", "tensor<br>norm", "update<br>ratio", "exactly<br>0", "infinite", "nan")
 _SCALES = {
     "light": ("#EEF2FB", "#1D4FD0"),
     "dark": ("#171E2C", "#7FB0FF"),
@@ -39,6 +40,8 @@ class Row(NamedTuple):
     counts: Array
     grad_norm: float
     norm: float
+    update: float
+    """‖Δθ‖ / ‖θ‖; nan where none was kept."""
     zeros: int
     infinities: int
     nans: int
@@ -61,7 +64,7 @@ def prepare(inspection: Inspection) -> Prepared:
         "parameters",
         [inspection],
         "Entries of the gradient by size |g|, as a share of each tensor's entries · l2 norms · of the mean loss over "
-        "the samples · pre-clip",
+        "the samples · pre-clip · update ratio: ‖Δθ‖ ÷ ‖θ‖ of the last training update, post-clip",
         unit="share of entries; l2",
         reduction="mean loss over the samples",
         clip="pre-clip",
@@ -69,13 +72,15 @@ def prepare(inspection: Inspection) -> Prepared:
     if lack:
         return Prepared(origin, (), np.empty(0), lack)
     rows = []
+    kept = "update_ratio" in inspection
     for i, name in enumerate(inspection["parameter_names"].tolist()):
         counts = inspection["grad_histogram"][i]
         zeros, infinities, nans = (int(inspection[key][i]) for key in ("grad_zero", "grad_inf", "grad_nan"))
         entries = int(counts.sum()) + zeros + infinities + nans
+        update = float(inspection["update_ratio"][i]) if kept else math.nan
         grad_norm, norm = (float(inspection[key][i]) for key in ("parameter_grad_norm", "parameter_norm"))
         shares = counts / max(entries, 1)
-        rows.append(Row(_readable(name), shares, counts, grad_norm, norm, zeros, infinities, nans, entries))
+        rows.append(Row(_readable(name), shares, counts, grad_norm, norm, update, zeros, infinities, nans, entries))
     return Prepared(origin, tuple(rows), inspection["bin_edges_log10"], "")
 
 
@@ -96,7 +101,8 @@ def _said(row: Row, edges: Array) -> str:
     if row.counts.any():
         at = int(np.searchsorted(np.cumsum(row.counts), row.counts.sum() / 2))
         middle = f", half of its entries below {number(10.0 ** float(edges[min(at + 1, len(edges) - 1)]))}"
-    return f"{row.name}: gradient norm {number(row.grad_norm)}{middle}{', ' if odd else ''}{', '.join(odd)}"
+    moved = "" if math.isnan(row.update) else f", update ratio {number(row.update)}"
+    return f"{row.name}: gradient norm {number(row.grad_norm)}{moved}{middle}{', ' if odd else ''}{', '.join(odd)}"
 
 
 def _odd(row: Row) -> tuple[tuple[int, str], ...]:
@@ -186,10 +192,11 @@ def _figures(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         )  # fmt: skip
         texts, colours = [], []
         for row in prepared.rows:
-            count = {2: row.zeros, 3: row.infinities, 4: row.nans}.get(column)
-            norm = row.norm if column else row.grad_norm
-            texts.append(number(norm) if count is None else _count(count, row.entries))
-            broken = bool(count and column > 2) or (count is None and not np.isfinite(norm))
+            count = {3: row.zeros, 4: row.infinities, 5: row.nans}.get(column)
+            value = (row.grad_norm, row.norm, row.update)[min(column, 2)]
+            missing = column == 2 and math.isnan(value)
+            texts.append("–" if missing else number(value) if count is None else _count(count, row.entries))
+            broken = bool(count and column > 3) or (count is None and not missing and not np.isfinite(value))
             colours.append(warning if broken else look.theme.text)
         figure.add_scatter(
             x=np.full(len(texts), column, dtype=np.float32),

@@ -49,6 +49,7 @@ class Line(NamedTuple):
     training_steps: tuple[int, int]
     """The first and the last training step that it is from; one run has one."""
     word: str
+    """The word that matters, ``distance`` steps back; "" where no word does."""
     distance: int
     low: Array
     """The lower edge of the band: the 5th percentile over the batch, or the least seed."""
@@ -69,6 +70,7 @@ class Prepared(NamedTuple):
     normalised: bool
     nothing: str
     """Why there is no line, where there is none."""
+    title: str = TITLE
 
 
 def prepare(
@@ -109,7 +111,7 @@ def prepare(
             "over_seeds": over_seeds,
         },
     )
-    return Prepared(origin, tuple(lines), _decades(lines), normalise, absent(runs, "gradient profile"))
+    return Prepared(origin, tuple(lines), decades(lines), normalise, absent(runs, "gradient profile"))
 
 
 def _line(face: Run, label: str, style: Style, one: Sheaf, normalise: bool) -> Line:
@@ -131,7 +133,7 @@ def _line(face: Run, label: str, style: Style, one: Sheaf, normalise: bool) -> L
     )
 
 
-def _decades(lines: Sequence[Line]) -> tuple[int, int]:
+def decades(lines: Sequence[Line]) -> tuple[int, int]:
     """Return the whole decades that hold every drawable median and upper band edge."""
     values = np.concatenate(
         [part[kinds(part) == VALUE] for line in lines for part in (line.median, line.high)] or [[1.0]]
@@ -144,7 +146,7 @@ def _decades(lines: Sequence[Line]) -> tuple[int, int]:
 
 def describe(prepared: Prepared) -> str:
     """Say what the figure shows, for those who cannot see it."""
-    return spoken([TITLE, prepared.origin.caption, *(_said(line) for line in prepared.lines)])
+    return spoken([prepared.title, prepared.origin.caption, *(_said(line) for line in prepared.lines)])
 
 
 def _said(line: Line) -> str:
@@ -153,6 +155,8 @@ def _said(line: Line) -> str:
     reached, of = reach(line.median), len(line.median) - 1
     below = line.median[reached] < REACH_THRESHOLD * line.median[0]
     how = f"falls below 1 % after {reached} of {steps(of)}" if below else f"stays above 1 % for all {steps(of)}"
+    if not line.word:
+        return f"{line.label}: {how}"
     at = float(ratios(line.median[line.distance], line.median[0]))
     return f"{line.label}: {how}, {line.word} receives {received(at)}"
 
@@ -161,10 +165,12 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw the profiles with time running to the right: the first timestep left, the loss at the right edge."""
     look = frame(theme, size)
     if not prepared.lines:
-        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+        return waiting(look, prepared.origin, prepared.title, prepared.nothing)
     places = _places(prepared)
-    above = 30 + _ROW_PX * max(row for *_, row in places)
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [line.label for line in prepared.lines], above_px=above)
+    above = 30 + _ROW_PX * max((row for *_, row in places), default=-1)
+    figure = new_figure(
+        look, prepared.origin, prepared.title, _PLOT_PX, [line.label for line in prepared.lines], above_px=above
+    )
     for line in prepared.lines:
         _band(figure, look, line, prepared.decades[0], alpha=0.16 if len(prepared.lines) <= 4 else 0.09)
     for line in prepared.lines:
@@ -231,7 +237,7 @@ def _when(line: Line) -> str:
 def _places(prepared: Prepared) -> list[tuple[int, str, int]]:
     """Return (distance, text, row) per distinct informative step; texts that would touch stand in different rows."""
     words: dict[int, list[str]] = {}
-    for line in prepared.lines:
+    for line in (line for line in prepared.lines if line.word):
         known = words.setdefault(line.distance, [])
         if line.word not in known:
             known.append(line.word)

@@ -15,13 +15,12 @@ from diagnostics.charts.labels import safe, short, spoken, wrap
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.panels import add_place, add_rail
 from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds, ratios
-from diagnostics.charts.spread import spread
+from diagnostics.charts.theory_lines import CEILING, FLOOR, Line, Panel, draw_curves, draw_names, plain
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import number, power_of_ten, rate, steps
 from diagnostics.measures.profile import middle
 from diagnostics.measures.theory import power_line
-from diagnostics.records import Array
 
 TITLE = "What theory says, and what the gradient does"
 NEEDS = ("state_grad",)
@@ -30,43 +29,8 @@ _ALONE_PX, _PANEL_PX = 400, 250
 _SPACE_PX, _RAIL_PX, _SENTENCE_PX = 78, 24, 17
 _GUTTER = 0.47
 """The share of a panel's width, beyond the longest lag, that the lines' names take."""
-_FLOOR, _CEILING = -300, 300
 _BEYOND = 4
 """How many decades beyond the measured profile the axis shows, where a line of theory goes there."""
-
-LOOKS = {
-    "bound": (1, "dash"),
-    "radius": (3, "dashdot"),
-    "decay": (2, "dot"),
-    "lyapunov": (6, "longdash"),
-}
-"""Colour (in ``Theme.lines``) and dash of each line of theory; the measured profile is a thick solid one."""
-
-
-class Line(NamedTuple):
-    """A line of theory: ``factor`` to the power of the lag, 1 at the loss."""
-
-    key: str
-    name: str
-    factor: float
-    log10: Array
-    """[K + 1] by lag; −inf where it is exactly 0."""
-
-
-class Panel(NamedTuple):
-    """One inspection: its measured profile and what theory says of it; arrays ``[K + 1]`` by lag."""
-
-    label: str
-    measured: Array
-    """Median over the samples ÷ its value at the loss; nan, inf and 0 are kept."""
-    gradient: Array
-    """The median before division, l2."""
-    lines: tuple[Line, ...]
-    sentence: str
-    """Why there is no bound, or which side of 1 it stands on; below the top layer also what the lines leave out."""
-    word: str
-    distance: int
-    """How many steps back the word is that the answer depends on; −1 where there is none."""
 
 
 class Prepared(NamedTuple):
@@ -171,8 +135,8 @@ def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
     values = np.concatenate([*known, [0.0]])
     ends = np.array([line.log10[-1] for panel in panels for line in panel.lines] or [0.0])
     low, high = values.min(), values.max()
-    low = max(min(low, ends.min()), low - _BEYOND, _FLOOR)
-    high = min(max(high, ends.max()), high + _BEYOND, _CEILING)
+    low = max(min(low, ends.min()), low - _BEYOND, FLOOR)
+    high = min(max(high, ends.max()), high + _BEYOND, CEILING)
     return math.floor(low - 0.1), math.ceil(high + 0.1)
 
 
@@ -182,20 +146,14 @@ def describe(prepared: Prepared) -> str:
 
 
 def _said(panel: Panel) -> str:
-    at = panel.distance if panel.distance > 0 else len(panel.measured) - 1
-    lines = ", ".join(f"{_plain(line.name)} says {_power(float(line.log10[at]))}" for line in panel.lines)
+    at = _where_it_matters(panel)
+    lines = ", ".join(f"{plain(line.name)} says {_power(float(line.log10[at]))}" for line in panel.lines)
     measured = number(float(panel.measured[at]))
-    return f"{panel.label}: {steps(at)} back the measured ratio is {measured}; {lines}. {_plain(panel.sentence)}"
-
-
-def _plain(text: str) -> str:
-    for markup in ("<sub>", "</sub>", "</sup>"):
-        text = text.replace(markup, "")
-    return text.replace("<sup>", "^")
+    return f"{panel.label}: {steps(at)} back the measured ratio is {measured}; {lines}. {plain(panel.sentence)}"
 
 
 def _power(log10: float) -> str:
-    if abs(log10) < _CEILING:
+    if abs(log10) < CEILING:
         return number(10.0**log10)
     return power_of_ten(round(log10)) if math.isfinite(log10) else "0" if log10 < 0 else "infinity"
 
@@ -220,7 +178,24 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 def _above(look: Frame, prepared: Prepared, panel: Panel) -> str:
     """Return the words above a panel: its name, where there are several, and what is to be said of the bound."""
     name = [f"<b>{panel.label}</b>"] if len(prepared.panels) > 1 else []
-    return wrap(" · ".join([*name, *([panel.sentence] if panel.sentence else [])]), 0.95 * look.line_characters)
+    words = [" · ".join([*name, *([panel.sentence] if panel.sentence else [])]), _truth(panel)]
+    return "<br>".join(wrap(text, 0.95 * look.line_characters) for text in words if text)
+
+
+def _truth(panel: Panel) -> str:
+    """Say by what factor each line is off where it matters, the closest first; empty where that cannot be said."""
+    at = _where_it_matters(panel)
+    measured = panel.measured[at]
+    if at == 0 or kinds(measured) != VALUE or not panel.lines:
+        return ""
+    off = [(abs(float(line.log10[at]) - math.log10(measured)), line.name) for line in panel.lines]
+    told = ", ".join(f"{name.rpartition(' ')[0]} × {_power(decades)}" for decades, name in sorted(off))
+    return f"{steps(at).capitalize()} back the measured ratio is {number(float(measured))}. Off by: {told}."
+
+
+def _where_it_matters(panel: Panel) -> int:
+    """Return the lag of the word that matters, or of the first timestep where there is none."""
+    return panel.distance if panel.distance > 0 else len(panel.measured) - 1
 
 
 def _draw_panel(
@@ -237,7 +212,7 @@ def _draw_panel(
     bottom = domain[0]
     odd = [kind for kind in (ZERO, INFINITE, NAN) if (kinds(panel.measured) == kind).any()]
     plot = bottom + len(odd) * _RAIL_PX / plot_px, domain[1]
-    last = i == len(prepared.panels) - 1
+    last, alone = i == len(prepared.panels) - 1, len(prepared.panels) == 1
     figure.update_layout(
         {
             f"xaxis{axis}": {
@@ -250,19 +225,18 @@ def _draw_panel(
                 "position": bottom,
             },
             f"yaxis{axis}": {
-                "title": {"text": "gradient ÷ gradient at the loss"},
+                "title": {"text": "gradient ÷ gradient at the loss" if alone else "gradient ÷ at the loss"},
                 "type": "log",
                 "range": list(prepared.decades),
                 "domain": list(plot),
                 "anchor": f"x{axis}",
-                **log_ticks(prepared.decades, most=9 if len(prepared.panels) == 1 else 5),
+                **log_ticks(prepared.decades, most=9 if alone else 5),
             },
         }
     )
-    figure.update_layout({f"yaxis{axis}": {"title": {"text": "gradient ÷ at the loss"}}} if plot_px > _ALONE_PX else {})
     _words_above(figure, look, panel, axis, prepared)
-    _curves(figure, look, panel, axis)
-    _names(figure, look, prepared, panel, axis, (plot[1] - plot[0]) * plot_px, longest)
+    draw_curves(figure, look, panel, axis)
+    draw_names(figure, look, panel, axis, prepared.decades, (plot[1] - plot[0]) * plot_px, longest)
     for row, kind in enumerate(odd):
         low = bottom + (len(odd) - 1 - row) * _RAIL_PX / plot_px
         add_rail(
@@ -299,82 +273,3 @@ def _words_above(figure: go.Figure, look: Frame, panel: Panel, axis: str, prepar
     )
     if panel.distance >= 0:
         add_place(figure, look, panel.distance, axis, f"<b>{panel.word}</b>, {panel.distance} back")
-
-
-def _curves(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
-    lags = np.arange(len(panel.measured))
-    for line in panel.lines:
-        colour, dash = LOOKS[line.key]
-        inside = (line.log10 >= _FLOOR) & (line.log10 <= _CEILING)
-        figure.add_scatter(
-            x=lags[inside],
-            y=10.0 ** line.log10[inside],
-            xaxis=f"x{axis}",
-            yaxis=f"y{axis}",
-            mode="lines",
-            line={"color": look.theme.lines[colour], "width": 0.8 * look.size.line, "dash": dash},
-            name=_plain(line.name),
-            showlegend=False,
-            hovertemplate=(
-                f"%{{x}} steps back: %{{y:.2e}}<br>× {rate(line.factor)} a step<extra>{_plain(line.name)}</extra>"
-            ),
-        )
-    drawable = kinds(panel.measured) == VALUE
-    figure.add_scatter(
-        x=lags,
-        y=np.where(drawable, panel.measured, np.nan),
-        xaxis=f"x{axis}",
-        yaxis=f"y{axis}",
-        mode="lines" if drawable.sum() > 1 else "markers",
-        line={"color": look.theme.lines[0], "width": 1.35 * look.size.line},
-        name="measured",
-        showlegend=False,
-        connectgaps=False,
-        customdata=panel.gradient,
-        hovertemplate=(
-            "%{x} steps back<br>%{y:.2e} of the gradient at the loss<br>%{customdata:.2e} (l2, pre-clip)"
-            "<extra>measured</extra>"
-        ),
-    )
-
-
-def _names(
-    figure: go.Figure, look: Frame, prepared: Prepared, panel: Panel, axis: str, high_px: float, longest: int
-) -> None:
-    """Write each line's name beside its far end, moved apart where ends are close, with a thin line to the end."""
-    low, high = prepared.decades
-    drawn = kinds(panel.measured) == VALUE
-    names = [
-        (line.log10[-1], f"{line.name}", f"× {rate(line.factor)} a step", LOOKS[line.key][0]) for line in panel.lines
-    ]
-    if drawn.any():
-        end = float(np.log10(panel.measured[np.flatnonzero(drawn)[-1]]))
-        names.append((end, "<b>measured</b>", number(10.0**end), 0))
-    names.sort(key=lambda name: name[0])
-    need = 1.3 * 2 * look.size.small / (look.size.scale * high_px) * (high - low)  # two lines of text, in decades
-    heights = spread([min(max(at, low), high) for at, *_ in names], need, low + need / 2, high - need / 2)
-    x_end = len(panel.measured) - 1
-    for (at, name, value, colour), height in zip(names, heights, strict=True):
-        beyond = "▼ " if at < low else "▲ " if at > high else ""
-        ink = look.theme.lines[colour]
-        figure.add_shape(
-            type="line",
-            x0=x_end,
-            x1=x_end + 0.06 * longest,
-            xref=f"x{axis}",
-            y0=10.0 ** min(max(at, low), high),
-            y1=10.0**height,
-            yref=f"y{axis}",
-            line={"color": ink, "width": look.size.thin},
-        )
-        figure.add_annotation(
-            text=f"{beyond}{name}<br>{value}",
-            x=x_end + 0.07 * longest,
-            xref=f"x{axis}",
-            xanchor="right",
-            y=height,
-            yref=f"y{axis}",
-            yanchor="middle",
-            align="right",
-            font={"color": ink, "size": look.size.small},
-        )

@@ -14,6 +14,7 @@ from typing import Any
 from diagnostics.export.gallery import Drawing, drawings, profiled
 from diagnostics.export.page import document, escape, plot
 from diagnostics.export.summary import final_loss
+from diagnostics.measures.events import Event, events, over_seeds
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seed_verdict import SPANS, SeedVerdict, span, verdict_over_seeds
 from diagnostics.measures.seeds import Group, groups
@@ -74,7 +75,9 @@ def _over_seeds(runs: Sequence[Run]) -> Iterable[str]:
         advice = "".join(f"<li>{escape(line)}</li>" for line in said.advice[:1])
         yield (
             f'<section class="card"><h3>{escape(group.name)} — {escape(said.headline)}</h3>'
-            f"<p>{escape(said.sentence)}</p>" + (f"<ul>{advice}</ul>" if advice else "") + "</section>"
+            f"<p>{escape(said.sentence)}</p>{_happened(over_seeds(group.runs))}"
+            + (f"<ul>{advice}</ul>" if advice else "")
+            + "</section>"
         )
     header = ["runs", "verdict", "reach", "of", "decay", "half-life", "informative step", "success", "solved"]
     yield _table(header, [_seeds_row(group, said) for group, said in found])
@@ -98,12 +101,19 @@ def _sweep(runs: Sequence[Run]) -> Iterable[str]:
         yield f'<section class="card"><ul>{lines}</ul></section>'
 
 
+def _happened(found: Sequence[Event]) -> str:
+    """What clipping did, a paragraph each."""
+    return "".join(f"<p>{'⚠ ' * event.fault}{escape(event.sentence)}</p>" for event in found)
+
+
 def _verdict(run: Run, found: Verdict) -> str:
     advice = "".join(f"<li>{escape(line)}</li>" for line in found.advice)
     ended = f'<p class="quiet">{escape(run.detail)}</p>' if run.detail else ""
     return (
         f'<section class="card"><h3>{escape(run.name or run.id)} — {escape(found.headline)}</h3>'
-        f"<p>{escape(found.sentence)}</p>{ended}" + (f"<ul>{advice}</ul>" if advice else "") + "</section>"
+        f"<p>{escape(found.sentence)}</p>{_happened(events(run))}{ended}"
+        + (f"<ul>{advice}</ul>" if advice else "")
+        + "</section>"
     )
 
 

@@ -14,8 +14,8 @@ Whoever recorded them: the norms before and after clipping, as the optimiser got
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,10 @@ class Event:
     """The first of those training steps; where there is none, the last that was looked at."""
     sentence: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as JSON values."""
+        return asdict(self)
+
 
 def events(run: Run) -> tuple[Event, ...]:
     """Return what there is to say of a run's clipping, faults first; nothing where it was not clipped or not begun."""
@@ -64,6 +68,25 @@ def events(run: Run) -> tuple[Event, ...]:
     if not any(event.kind == "not_applied" for event in said) and (usual := _engaged(run, kind, threshold)):
         said.append(usual)
     return tuple(said)
+
+
+def over_seeds(runs: Sequence[Run]) -> tuple[Event, ...]:
+    """Return each kind of event once for runs that differ only in their seed, saying in how many it was.
+
+    Steps are those of all runs; a sentence about one of several is that of the first run it happened in.
+    """
+    found: dict[Kind, list[tuple[Run, Event]]] = {}
+    for run in runs:
+        for event in events(run):
+            found.setdefault(event.kind, []).append((run, event))
+    said = []
+    for members in found.values():
+        run, first = members[0]
+        words = first.sentence
+        if len(runs) > 1:
+            words = f"In {len(members)} of {len(runs)} seeds (here seed {run.spec.get('seed')}): {words}"
+        said.append(replace(first, steps=sum(event.steps for _, event in members), sentence=words))
+    return tuple(sorted(said, key=lambda event: not event.fault))
 
 
 def _rule(spec: Mapping[str, Any]) -> tuple[str, float] | None:

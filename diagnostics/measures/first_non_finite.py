@@ -16,6 +16,8 @@ import numpy as np
 from diagnostics.measures.numbers import number
 from diagnostics.records import Array
 
+_BEGINS = "the first value that was not finite"
+
 
 class Stage(NamedTuple):
     """Tensors that are computed together: in every timestep one after another, or, without ``layer``, each whole.
@@ -48,7 +50,7 @@ class Found(NamedTuple):
         places += [] if self.timestep is None else [f"timestep {self.timestep}"]
         many = "" if self.of == 1 else f"{self.entries} of {self.of} entries of "
         where = ", ".join([f"{many}{self.tensor}", *places])
-        return f"the first value that was not finite: {where} ({self.value})"
+        return f"{_BEGINS}: {where} ({self.value})"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -90,6 +92,13 @@ def _found(name: str, layer: int | None, timestep: int | None, values: Array) ->
     nans, infinities = int(np.isnan(values).sum()), int(np.isinf(values).sum())
     value = "nan and infinite" if nans and infinities else "nan" if nans else "infinite"
     return Found(name, layer, timestep, value, nans + infinities, int(np.size(values)))
+
+
+def in_words(detail: str) -> str:
+    """What the sentence on how a run ended says of its first value that was not finite, and of the norms before it, as
+    a sentence of its own; "" where it says nothing of that."""
+    _, begins, rest = detail.partition(_BEGINS)
+    return f"{begins[:1].upper()}{begins[1:]}{rest}." if begins else ""
 
 
 def what_went_before(norms: Sequence[float]) -> str:

@@ -51,16 +51,15 @@ def product_singular_values(
     found = np.full((len(lags), path.samples, path.size), np.nan)
     if not lags.size:
         return found
-    basis, factor = _begin(path.at(loss_step))
+    first = path.at(loss_step)
+    basis, factor = _begin(first)
     finite = np.ones(path.samples, dtype=bool)
     for k in range(1, int(lags[-1]) + 1):
+        J = first if k == 1 else path.at(loss_step - k + 1)
+        finite &= np.isfinite(J).all(axis=(1, 2))
         if k > 1:
-            J = path.at(loss_step - k + 1)
-            finite &= np.isfinite(J).all(axis=(1, 2))
             basis, R = triangular(np.where(finite[:, None, None], J, 0.0).swapaxes(1, 2) @ basis)
             factor = factor.grown(R)
-        else:
-            finite &= np.isfinite(path.at(loss_step)).all(axis=(1, 2))
         for at in np.flatnonzero(lags == k):
             found[at] = factor.log10_singular_values()
             found[at][~finite] = np.nan
@@ -72,10 +71,14 @@ def product_singular_values(
 def triangular(matrices: Array) -> tuple[Array, Array]:
     """QR of [B,S,S], with diagonal entries of R that are 0 to rounding made exactly 0."""
     Q, R = np.linalg.qr(matrices)
-    largest = np.sqrt((R * R).sum(axis=-2)).max(axis=-1, keepdims=True)  # the longest column, at most the largest σ
-    diagonal = np.einsum("bii->bi", R)
+    return Q, _cleared(R)
+
+
+def _cleared(R: Array) -> Array:
+    largest = np.abs(R).max(axis=(-2, -1))[..., None]  # at most the largest σ; unlike a norm, it cannot overflow
+    diagonal = np.einsum("...ii->...i", R)
     diagonal[np.abs(diagonal) <= lost(largest, R.shape[-1])] = 0.0
-    return Q, R
+    return R
 
 
 class _Factor:
@@ -124,8 +127,8 @@ def _graded(powers: Array, rows: Array) -> Array:
     size = len(powers)
     for _ in range(_PASSES):
         order = np.argsort(-powers, kind="stable")
-        _, R = triangular(rows[order].T[None])
-        powers, rows = _scaled(R[0], powers[order])
+        R = _cleared(np.asarray(np.linalg.qr(rows[order].T, mode="r")))
+        powers, rows = _scaled(R, powers[order])
     diagonal = np.diagonal(rows)
     place = np.where(diagonal == 0, _NOTHING, np.frexp(diagonal)[1] + powers)
     order = np.argsort(-place, kind="stable")

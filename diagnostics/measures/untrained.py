@@ -114,7 +114,7 @@ def begin(way: Way, hidden: int, inputs: int, horizon: int, seed: int = 0) -> La
     return Layer(way.cell, w_ih, w_hh, b_ih, b_hh)
 
 
-def _gate_biases(way: Way, hidden: int, horizon: int, seed: int) -> dict[int, Array | float]:
+def _gate_biases(way: Way, hidden: int, horizon: int, seed: int) -> Mapping[int, Array | float]:
     """The whole bias of each block that a gate bias sets."""
     if way.gate_bias != "chrono":
         assert way.gate_bias is not None

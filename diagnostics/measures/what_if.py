@@ -165,7 +165,7 @@ def _reason(percentile: int, answer: ByNorm) -> str:
         return "The norms end here: it would never have engaged."
     least = number(float(answer.least_factor[0]))
     if percentile == 99:
-        return f"Catches outliers alone: {share} of the steps, the largest shortened to {least} of its length."
+        return f"Catches the largest alone: {share} of the steps, the largest shortened to {least} of its length."
     if percentile == 90:
         return f"Catches the largest tenth: {share} of the steps, and leaves the ordinary ones as they are."
     return (

@@ -1,8 +1,8 @@
 """One run's file: what was asked, what was recorded in numbered chunks, and how it ended.
 
-Table ``document`` holds strict JSON by name (``run``, ``facts``, ``info``, ``end``), each with the CRC-32 of its name
-and text. Table ``chunk`` holds the records (see ``packing``), numbered from 1 without gaps, one transaction each. Table
-``weights`` holds the weights that were kept (see ``weights``); files of format version 1 have none.
+Table ``document`` holds strict JSON by name (``run``, ``facts``, ``info``, ``updates``, ``end``), each with the CRC-32
+of its name and text. Table ``chunk`` holds the records (see ``packing``), numbered from 1 without gaps, one transaction
+each. Table ``weights`` holds the weights that were kept (see ``weights``); files of format version 1 have none.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class RunFile:
         self.path = path
         self.seq = 0
         self.kept: list[int] = []
+        self._updates: dict[str, dict[str, float]] = {}
         fresh = path.with_name(path.name + ".new")
         with told(path):
             fresh.unlink(missing_ok=True)
@@ -79,8 +80,9 @@ class RunFile:
         self.seq = seq
         return seq
 
-    def keep(self, step: int, values: Mapping[str, Any]) -> None:
-        """Write the weights of a training step, float32 by name; then ``kill -9`` does not lose them.
+    def keep(self, step: int, values: Mapping[str, Any], update_ratio: Mapping[str, float] | None = None) -> None:
+        """Write the weights of a training step, float32 by name, and with them, in the document ``updates``, the update
+        ratios of that step; then ``kill -9`` does not lose them.
 
         Raises ``ValueError`` where they are no such arrays, or weights of this step are there already.
         """
@@ -88,6 +90,10 @@ class RunFile:
             raise ValueError(f"step must be one whose weights are not kept yet, from 0, but got {step}")
         with told(self.path), transaction(self._connection):
             weights.insert(self._connection, step, values)
+            if update_ratio:
+                _put(self._connection, "updates", self._updates | {str(step): dict(update_ratio)})
+        if update_ratio:
+            self._updates[str(step)] = dict(update_ratio)
         self.kept.append(step)
 
     def close(self) -> None:

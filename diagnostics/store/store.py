@@ -136,6 +136,17 @@ class Store:
         with run_file.opened(path) as connection:
             return weights.read(connection, path, step)
 
+    def update_ratios(self, run_id: str, step: int) -> dict[str, float]:
+        """‖Δθ‖ / ‖θ‖ of the update that led to ``step``, by parameter, of a step whose weights were kept; empty where
+        it was not recorded, as before any update. Raises ``StoreError`` where the file is damaged."""
+        reader = RunReader(self.layout, run_id)
+        reader.look(self.row(run_id))
+        found = reader.documents.get("updates", {}).get(str(step), {})
+        try:
+            return {str(name): float(ratio) for name, ratio in found.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise StoreError(f"the update ratios of run {run_id} cannot be read: {error}") from error
+
     def run_file(self, run_id: str) -> Path:
         """Where the run's file lies. It is complete by itself once the run has ended; before, use ``copy_run_file``."""
         return self.layout.run_file(run_id)

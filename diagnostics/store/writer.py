@@ -73,12 +73,13 @@ class RunWriter:
         self._done |= summary({}, records)
         return seq
 
-    def keep(self, step: int, weights: Mapping[str, Any]) -> None:
-        """Keep the weights that the run has after ``step`` updates: float32 arrays by the names of the network's state.
+    def keep(self, step: int, weights: Mapping[str, Any], update_ratio: Mapping[str, float] | None = None) -> None:
+        """Keep the weights that the run has after ``step`` updates: float32 arrays by the names of the network's state;
+        and ‖Δθ‖ / ‖θ‖ of the last of these updates by parameter, where that is known.
 
         Raises ``ValueError`` where they are no such arrays or kept already, ``DiskFullError`` where there is no room.
         """
-        self._opened().keep(step, weights)
+        self._opened().keep(step, weights, update_ratio)
 
     def heartbeat(self) -> None:
         """Tell the catalog that the worker lives, and how far it is: milliseconds, most of them the disk's."""

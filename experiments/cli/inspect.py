@@ -34,11 +34,11 @@ def inspect_command(asked: argparse.Namespace) -> int:
     store = open_store(asked)
     row = find(store, asked.run)
     step = _step(store, row, asked.step)
-    spec, weights = RunSpec.from_json(row.spec), store.weights(row.id, step)
+    spec, weights, ratios = RunSpec.from_json(row.spec), store.weights(row.id, step), store.update_ratios(row.id, step)
     from experiments.inspection.compute import inspect  # with torch, which no other command waits for
 
     with _Watch() as watch:
-        found = inspect(row.id, spec, step, weights, request, watch)
+        found = inspect(row.id, spec, step, weights, request, watch, ratios)
     if asked.json:
         print_json(_json(found, large=bool(named)) | ({"seconds": watch.seconds} if asked.timings else {}))
         return 0
@@ -139,6 +139,8 @@ def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
         yield "units never on", share(float(found["never_on"][layer]))
     if "state_grad" in found:
         yield "state gradient", _profile(found, layer)
+    if "lag_profile" in found and found["answer_steps"].size > 1 and not np.isnan(found["lag_profile"][layer]).all():
+        yield "itemised gradient", _by_lag(found, layer)
     if "sigma_max" in found:
         yield "σ_max(W_hh)", f"{_g(found['sigma_max'][layer])}, spectral radius {_g(found['spectral_radius'][layer])}"
         bound = found["gamma"][layer] * found["sigma_max"][layer]
@@ -162,6 +164,12 @@ def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
         yield "weight gradient", f"most from timestep {at}, cancellation {_g(found['cancellation'][layer, -1])}"
         yield "sum over timesteps", f"differs from autograd's by {_g(found['bptt_sum_error'][layer])}"
         yield "signal to noise", f"{_g(_middle_finite(found['noise'][layer]))}, median over the timesteps"
+
+
+def _by_lag(found: Inspection, layer: int) -> str:
+    by_lag = found["lag_profile"][layer]
+    farthest = int(np.flatnonzero(~np.isnan(by_lag))[-1])
+    return f"{_g(by_lag[0])} at an answer's own step, {_g(by_lag[farthest])} {farthest} steps before it"
 
 
 def _profile(found: Inspection, layer: int) -> str:
@@ -188,10 +196,10 @@ def _tables(found: Inspection) -> Iterator[tuple[tuple[str, ...], list[tuple[obj
         ]
         yield ("truncated at", "cosine", "relative error"), rows
     if "parameter_names" in found:
-        names = ("parameter_norm", "parameter_grad_norm", "grad_zero", "grad_nan", "grad_inf")
+        names = ("parameter_norm", "parameter_grad_norm", "update_ratio", "grad_zero", "grad_nan", "grad_inf")
         columns = [[_g(value) for value in found[name].tolist()] for name in names]
         yield (
-            ("parameter", "norm", "gradient", "zero", "nan", "inf"),
+            ("parameter", "norm", "gradient", "update ratio", "zero", "nan", "inf"),
             list(zip(found["parameter_names"].tolist(), *columns, strict=True)),
         )
 

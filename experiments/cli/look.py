@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from diagnostics.export.summary import summary
+from diagnostics.measures.events import events
 from diagnostics.measures.sweep import GOAL, findings, is_sweep
 from diagnostics.measures.sweep import sweep as judge
 from diagnostics.measures.verdict import Verdict, verdict
@@ -125,6 +126,7 @@ def _run_json(row: RunRow, run: Run, judged: Verdict) -> dict[str, Any]:
         "spec": dict(run.spec),
         "versions": dict(run.versions),
         "advice": judged.advice,
+        "events": [event.to_json() for event in events(run)],
         "facts": asdict(run.facts) if run.facts else None,
     }
 
@@ -146,5 +148,7 @@ def _print_run(row: RunRow, run: Run, judged: Verdict) -> None:
         print(f"{key:{width}}  {plain(value)}".rstrip())
     print()
     print(plain(judged.sentence))
+    for event in events(run):
+        print(f"  {'!' if event.fault else '·'} {plain(event.sentence)}")
     for line in judged.advice:
         print(f"  → {plain(line)}")

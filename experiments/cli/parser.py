@@ -228,8 +228,11 @@ def _help(field: FieldInfo) -> str:
 def _unknown(argument: str, command: str | None, prog: str) -> str:
     name = argument.split("=")[0]
     known = [flag(field) for field in FIELDS] + ["--preset", "--spec", "--name", "--json", "--store", "--records"]
-    known += ["--clip-thresholds", "--seeds", "--kinds", "--goal", "--resume"] if command == "sweep" else []
-    near = difflib.get_close_matches(name, known, 1) if command in ("run", "sweep", None) else []
+    if command == "sweep":
+        known = [name for name in known if name not in ("--clip", "--seed", "--spec", "--records")]
+        known += ["--clip-thresholds", "--seeds", "--kinds", "--goal", "--resume"]
+    near = [longer for longer in known if longer.startswith(name)] or difflib.get_close_matches(name, known, 1)
+    near = near if command in ("run", "sweep", None) else []
     hint = f" (did you mean {near[0]}?)" if near else ""
     where = f"{prog} {command}" if command else prog
     return f"{command or 'The command line'} does not know {argument[:80]!r}{hint}; see: {where} --help"

@@ -31,9 +31,16 @@ Arrays = dict[str, Array]
 
 
 def inspect(
-    run_id: str, spec: RunSpec, step: int, weights: Mapping[str, Array], asked: Asked, progress: Progress
+    run_id: str,
+    spec: RunSpec,
+    step: int,
+    weights: Mapping[str, Array],
+    asked: Asked,
+    progress: Progress,
+    update_ratio: Mapping[str, float] | None = None,
 ) -> Inspection:
-    """Compute what is ``asked`` of the run ``spec`` as it was after ``step`` updates, with the ``weights`` of then.
+    """Compute what is ``asked`` of the run ``spec`` as it was after ``step`` updates, with the ``weights`` of then;
+    ``update_ratio`` by parameter is what training recorded of its last update.
 
     Quantities that do not apply to the network are left out. Raises ``Refusal`` where the weights do not fit the spec
     or the memory is not enough, and whatever ``progress`` raises.
@@ -42,7 +49,7 @@ def inspect(
         raise Refusal(said)
     progress(0.0, asked.sections[0])
     torch.set_num_threads(1)
-    probe = Probe(spec, weights, asked.samples)
+    probe = Probe(spec, weights, asked.samples, update_ratio or {})
     arrays: Arrays = {}
     cost = predict(spec, asked)
     done = 0.0
@@ -214,6 +221,7 @@ def _parameters(probe: Probe, step: Step) -> Arrays:
         "parameter_names": np.array(list(weights)),
         "parameter_norm": np.array([parameters.norm(values) for values in weights.values()]),
         "parameter_grad_norm": np.array([parameters.norm(values) for values in gradients.values()]),
+        "update_ratio": np.array([probe.update_ratio.get(name, np.nan) for name in weights]),
         "grad_histogram": counted.counts,
         "bin_edges_log10": counted.edges,
         "grad_nan": counted.nans,

@@ -51,11 +51,15 @@ class Gradients:
 class Probe:
     """The network of ``spec`` with ``weights`` (the names of its state), and the first ``samples`` held-out samples.
 
-    Raises ``Refusal`` where the weights are not those of such a network.
+    ``update_ratio`` by parameter is what training recorded. Raises ``Refusal`` where the weights are not those of such
+    a network.
     """
 
-    def __init__(self, spec: RunSpec, weights: Mapping[str, Array], samples: int) -> None:
+    def __init__(
+        self, spec: RunSpec, weights: Mapping[str, Array], samples: int, update_ratio: Mapping[str, float]
+    ) -> None:
         self.spec = spec
+        self.update_ratio = update_ratio
         self.cell = CELLS[spec.cell]
         self.task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
         self.network = _rebuilt(build(spec, self.task, 0).double(), weights)

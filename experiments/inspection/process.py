@@ -50,6 +50,7 @@ class Compute(Protocol):
         weights: Mapping[str, Array],
         asked: Asked,
         progress: Callable[[float, str], None],
+        update_ratio: Mapping[str, float],
         /,
     ) -> Inspection: ...
 
@@ -118,7 +119,8 @@ def answer(store: Store, request: Request, place: Place, compute: Compute) -> No
         spec = RunSpec.from_json(store.row(request.run_id).spec)
         weights = store.weights(request.run_id, request.step)
         told = Teller(place, predict(spec, request.asked).seconds)
-        found = compute(request.run_id, spec, request.step, weights, request.asked, told)
+        ratios = store.update_ratios(request.run_id, request.step)
+        found = compute(request.run_id, spec, request.step, weights, request.asked, told, ratios)
         save(found, place.own_result)
         prune(store, place.own_result)
         place.forget()
@@ -159,6 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
     from experiments.inspection.compute import inspect
 
     started(store.layout).unlink(missing_ok=True)  # ready: earlier failures to start are forgotten
+    for left in store.layout.inspected.glob("*/*.npz.new"):
+        left.unlink(missing_ok=True)  # of one that was killed: nobody else writes results
     while True:
         serve(store, inspect, asked.idle)
         lock.release()

@@ -16,6 +16,7 @@ class Memory:
         self.facts: TaskFacts | None = None
         self.info: Mapping[str, str] = {}
         self.weights: dict[int, Mapping[str, Array]] = {}
+        self.update_ratios: dict[int, Mapping[str, float]] = {}
         self.asked = 0
         self._stop_after = stop_after
 
@@ -26,9 +27,9 @@ class Memory:
     def add(self, columns: Mapping[str, Array]) -> None:
         self.parts.append(Records(columns))
 
-    def keep(self, step: int, weights: Mapping[str, Array]) -> None:
+    def keep(self, step: int, weights: Mapping[str, Array], update_ratio: Mapping[str, float]) -> None:
         assert step not in self.weights
-        self.weights[step] = weights
+        self.weights[step], self.update_ratios[step] = weights, update_ratio
 
     def stop_requested(self) -> bool:
         self.asked += 1

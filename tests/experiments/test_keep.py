@@ -39,13 +39,13 @@ def test_examples():
 
 def test_nothing_is_kept_twice_and_nothing_at_all_where_it_is_too_large():
     kept: list[int] = []
-    keeper = Keeper((0, 5), dict, lambda step, weights: kept.append(step))
+    keeper = Keeper((0, 5), lambda: ({}, {}), lambda step, weights, ratio: kept.append(step))
     for step in (0, 1, 2):
         keeper.after(step)
     keeper.after(2, at_end=True)
     keeper.after(2, at_end=True)
     assert kept == [0, 2]
-    Keeper((), dict, lambda step, weights: kept.append(step)).after(7, at_end=True)
+    Keeper((), lambda: ({}, {}), lambda step, weights, ratio: kept.append(step)).after(7, at_end=True)
     assert kept == [0, 2]
 
 
@@ -55,13 +55,20 @@ def test_a_run_keeps_what_it_had_at_each_step():
     train(spec, memory)
     assert list(memory.weights) == list(range(0, 21, 2))
     trainer = Trainer(spec)
+    before: dict[str, np.ndarray] = {}
     for step in range(21):
         if step in memory.weights:
+            ratios = {
+                name: np.linalg.norm((values - before[name]).astype("f8")) / np.linalg.norm(before[name].astype("f8"))
+                for name, values in (memory.weights[step] if step else {}).items()
+            }
+            assert memory.update_ratios[step] == pytest.approx(ratios, rel=1e-5)
             state = trainer.network.state_dict()
             assert list(memory.weights[step]) == list(state)
             for name, values in memory.weights[step].items():
                 assert values.dtype == np.float32
                 assert torch.equal(torch.from_numpy(values), state[name])
+        before = trainer.weights()
         trainer.step(step)
 
 
@@ -96,3 +103,4 @@ def test_an_update_that_leaves_something_not_finite_is_taken_back():
     assert "which left embedding.weight not finite" in detail
     after = trainer.weights()
     assert all(np.array_equal(after[name], values) for name, values in before.items())
+    assert trainer.kept()[1] == {}  # of an update that was taken back there is nothing to say

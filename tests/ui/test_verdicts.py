@@ -1,7 +1,13 @@
 from __future__ import annotations
 
-from diagnostics.records import Records, Run
+from dataclasses import replace
+
+import numpy as np
+
+from diagnostics.records import COLUMNS, Records, Run
 from ui.verdicts import in_words, verdicts
+
+STEP = [name for name, column in COLUMNS.items() if column.stream == "step" and name != "step"]
 
 
 def run(detail: str) -> Run:
@@ -17,3 +23,12 @@ def test_what_a_run_does_before_its_first_step_is_said():
 
 def test_a_run_that_has_nothing_to_prepare_is_training():
     assert "<small>training</small>" in verdicts([run("")], {}, "light")
+
+
+def test_where_the_first_value_was_not_finite_is_said_beside_the_verdict():
+    where = "the first value that was not finite: 3 of 64 entries of the state h, timestep 17 (infinite)"
+    records = Records({"step": np.arange(2), **{name: np.ones(2) for name in STEP}, "loss": np.array([1.0, np.nan])})
+    broken = replace(run(f"diverged at step 1: the loss is nan; {where}"), state="diverged", records=records)
+    said = in_words([broken], "light")
+    assert f"{where[:1].upper()}{where[1:]}." in said
+    assert "first value" not in in_words([replace(broken, detail="diverged at step 1: the loss is nan")], "light")

@@ -35,7 +35,7 @@ def test_both_pictures_carry_both_descents(theme: Any) -> None:
         assert figure.layout.meta["start"] == [5.0, -2.2]
         assert len(figure.to_json()) < 200_000
     (ring,) = cliff.draw(found, theme=theme).layout.shapes
-    assert (ring.name, ring.xanchor, ring.yanchor, ring.editable) == ("start", 5.0, -2.2, True)
+    assert (ring.name, ring.xanchor, ring.yanchor) == ("start", 5.0, -2.2)
 
 
 def test_in_three_dimensions_a_path_ends_where_the_ground_does() -> None:

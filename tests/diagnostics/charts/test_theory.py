@@ -3,6 +3,7 @@ import pytest
 
 from diagnostics.charts import theory
 from diagnostics.charts.spread import spread
+from diagnostics.measures.numbers import number
 from tests.diagnostics.charts.inspections import inspection_of
 
 
@@ -42,6 +43,15 @@ def test_it_says_on_which_side_of_one_the_bound_stands() -> None:
     below = theory.prepare([("sigmoid", inspection_of("sigmoid"))]).panels[0]
     assert "1.2 is not below 1" in above.sentence
     assert "must vanish" in below.sentence
+
+
+def test_it_says_by_what_factor_each_line_is_off_the_closest_first() -> None:
+    (panel,) = theory.prepare([("tanh", inspection_of())]).panels
+    off = {"Lyapunov": (np.exp(-0.2) / 0.7) ** 9, "spectral radius": (0.9 / 0.7) ** 9, "bound": (1.2 / 0.7) ** 9}
+    told = ", ".join(f"{name} × {number(value)}" for name, value in off.items())
+    assert theory._truth(panel) == f"9 steps back the measured ratio is 0.04. Off by: fitted decay × 1, {told}."
+    dead = theory.prepare([("tanh", inspection_of(state_grad=np.zeros((1, 12, 3))))]).panels[0]
+    assert theory._truth(dead) == ""
 
 
 def test_below_the_top_layer_it_says_what_the_lines_leave_out() -> None:

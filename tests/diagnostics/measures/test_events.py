@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -6,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from diagnostics.measures.events import Event, events
+from diagnostics.measures.events import Event, events, over_seeds
 from diagnostics.records import Records, Run
+from diagnostics.strict_json import dumps
 from tests.diagnostics.charts.samples import facts_of, powers, run_of
 
 
@@ -117,3 +119,20 @@ def test_without_a_rule_there_is_nothing_to_say(clip: str) -> None:
 
 def test_before_the_first_step_there_is_nothing_to_say() -> None:
     assert kinds(recorded([], [])) == []
+
+
+def test_over_seeds_each_kind_is_said_once_with_the_number_of_seeds() -> None:
+    often = recorded([2.0, 3.0], [1.0, 1.0])
+    never = recorded([0.5, 0.6], [0.5, 0.6])
+    broken = recorded([2.0, 0.5, 0.4], [0.0, 0.5, 0.4])
+    found = over_seeds(
+        [replace(run, spec={**run.spec, "seed": s}) for s, run in enumerate([often, never, often, broken])]
+    )
+    assert [(event.kind, event.steps) for event in found] == [("erased", 1), ("engaged_often", 4), ("never_engaged", 0)]
+    assert found[0].sentence.startswith("In 1 of 4 seeds (here seed 3): Clipping erased")
+    assert found[1].sentence.startswith("In 2 of 4 seeds (here seed 0): ")
+    assert over_seeds([often]) == events(often)
+
+
+def test_an_event_is_strict_json() -> None:
+    assert json.loads(dumps(one(recorded([2.0, 3.0], [1.0, 1.0])).to_json()))["kind"] == "engaged_often"

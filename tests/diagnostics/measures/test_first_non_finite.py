@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from diagnostics.measures.first_non_finite import Found, Stage, first_non_finite, what_went_before
+from diagnostics.measures.first_non_finite import Found, Stage, first_non_finite, in_words, what_went_before
 
 
 def states(*broken: tuple[str, int], T: int = 6, value: float = np.inf) -> dict[str, np.ndarray]:
@@ -73,3 +73,11 @@ def test_what_the_norms_did_before() -> None:
     assert what_went_before([1.0, 1.2, 1.0]) == (
         "in the 3 steps before the gradient's norm (pre-clip) gave no warning: 1, 1.2, 1"
     )
+
+
+def test_it_is_found_again_in_how_a_run_ended() -> None:
+    said = Found("the loss", None, None, "nan", 1, 1).sentence()
+    assert in_words(f"diverged at step 3: the loss is nan; {said}; in the step before the norm was 2") == (
+        "The first value that was not finite: the loss (nan); in the step before the norm was 2."
+    )
+    assert in_words("diverged at step 3: the loss is nan") == in_words("") == ""

@@ -55,7 +55,7 @@ def test_the_error_is_as_large_as_the_exponents_scatter() -> None:
     """Independent growth of standard deviation σ: the error must be σ/√N, and the truth within a few errors."""
     sigma, T, B = 0.3, 400, 4
     errors, off = [], []
-    for seed in range(40):
+    for seed in range(24):
         logs = -0.4 + sigma * np.random.default_rng(seed).standard_normal((T, B, 1))
         found = lyapunov(linear(np.exp(logs)[..., None]), warm_up=0)
         errors.append(found.error[0])

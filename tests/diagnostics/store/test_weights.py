@@ -36,7 +36,7 @@ def kept(store: Store) -> str:
         writer.keep(0, some(0))
         writer.append({name: np.abs(values) for name, values in rows(0, 6).items()})  # norms, as figures need them
         assert store.weights_steps(run_id) == (0,)
-        writer.keep(6, some(6))
+        writer.keep(6, some(6), {"embedding.weight": 1e-3, "scalar": float("nan")})
         writer.finish("finished")
     return run_id
 
@@ -50,6 +50,19 @@ def test_weights_come_back_to_the_bit(store, kept):
         store.weights(kept, 3)
     with pytest.raises(StoreError, match="there is no run 'r-0000000'"):
         store.weights_steps("r-0000000")
+
+
+def test_update_ratios_come_back_with_them(store, kept, tmp_path):
+    store.copy_run_file(kept, tmp_path / "copy.sqlite")
+    other = Store.open(tmp_path / "other")
+    imported = other.import_run_file(tmp_path / "copy.sqlite", store.row(kept).spec, "again")
+    for there, run_id in ((store, kept), (other, imported)):
+        found = there.update_ratios(run_id, 6)
+        assert found == pytest.approx({"embedding.weight": 1e-3, "scalar": float("nan")}, nan_ok=True)
+        assert there.update_ratios(run_id, 0) == there.update_ratios(run_id, 3) == {}
+    edit(store.run_file(kept), "UPDATE document SET json = '{}' WHERE name = 'updates'")
+    with pytest.raises(StoreError, match="document 'updates' does not match its checksum"):
+        store.update_ratios(kept, 6)
 
 
 def test_a_run_that_never_began_or_kept_none(store, finished):

@@ -71,7 +71,7 @@ def test_a_preset_is_where_to_start_and_flags_change_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "A command must be one of run, list, show, export, import, delete, doctor, but got none"),
+        ([], "A command must be one of run, sweep, list, show, inspect, export, import, delete, doctor, but got none"),
         (["shwo"], "invalid choice: 'shwo'"),
         (["run", "--hiden", "4"], "does not know '--hiden' (did you mean --hidden?)"),
         (["run", "--steps"], "--steps: expected one argument"),

@@ -23,7 +23,7 @@ VERDICT_KEYS = ["kind", "reach", "of", "decay", "half_life_steps", "informative_
 def test_the_json_answer_is_strict_and_as_promised(trained: Said) -> None:
     assert trained.status == 0
     answer = trained.json()
-    assert list(answer) == ["comparison", "runs"]
+    assert list(answer) == ["comparison", "runs", "over_seeds"]
     assert [run["cell"] for run in answer["runs"]] == ["tanh", "gru"]
     for run in answer["runs"]:
         assert list(run) == KEYS

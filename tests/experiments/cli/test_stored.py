@@ -49,6 +49,14 @@ def test_show_tells_spec_state_and_verdict(say: Callable[..., Said], ids: list[s
     assert trained.json()["runs"][0]["verdict"]["sentence"] in said.out
 
 
+def test_show_says_what_clipping_did(say: Callable[..., Said], ids: list[str]) -> None:
+    told = [event for run_id in ids for event in say("show", run_id, "--json").json()["events"]]
+    printed = "".join(say("show", run_id).out for run_id in ids)
+    assert told
+    for event in told:
+        assert f"{'!' if event['fault'] else '·'} {event['sentence']}" in printed
+
+
 def test_show_gives_all_records_as_strict_json(say: Callable[..., Said], folder: Path, ids: list[str]) -> None:
     shown = say("show", ids[1], "--json", "--records").json()
     records = Store.open(folder).read(ids[1]).records

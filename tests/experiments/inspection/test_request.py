@@ -61,7 +61,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.inspection.request.ensure_inspector", lambda store: "")
 
 
-def found(run: str, spec: RunSpec, step: int, weights, asked: Asked, progress) -> Inspection:
+def found(run: str, spec: RunSpec, step: int, weights, asked: Asked, progress, update_ratio) -> Inspection:
     """A stand-in for ``compute.inspect``: an array for each section that needs no other letters."""
     progress(0.5, asked.sections[0])
     T, B = 7, asked.samples
@@ -101,8 +101,11 @@ def test_a_killed_process_is_started_anew_and_the_request_is_answered(store, run
     (child,) = start._CHILDREN
     child.kill()
     child.wait()
+    left = store.layout.inspections(run_id) / "v1-6-1-4.npz.new"
+    left.write_bytes(b"half of it")
     wait_for(lambda: ticket.state().name in ("done", "failed"), 60)
     assert ticket.state().name == "done"
+    assert not left.exists()
 
 
 def test_waiting_then_computing_then_done(store, run_id, nobody):
@@ -112,10 +115,10 @@ def test_waiting_then_computing_then_done(store, run_id, nobody):
     assert second.state().words == "1 other comes first"
     seen = []
 
-    def compute(run, spec, step, weights, asked, progress):
+    def compute(run, spec, step, weights, asked, progress, update_ratio):
         progress(0.25, "theory")
         seen.append(first.state())
-        return found(run, spec, step, weights, asked, progress)
+        return found(run, spec, step, weights, asked, progress, update_ratio)
 
     answer(store, *requests(store)[0], compute)
     (state,) = seen
@@ -143,7 +146,7 @@ def test_a_cancelled_request_is_not_computed_and_one_that_is_ends(store, run_id,
     assert requests(store) == []
     ticket = request(store, run_id, 6, Asked(sections=("theory",)))
 
-    def compute(run, spec, step, weights, asked, progress):
+    def compute(run, spec, step, weights, asked, progress, update_ratio):
         progress(0.1, "theory")
         ticket.cancel()
         wait_for(lambda: progress(0.2, "theory"))  # raises
@@ -266,7 +269,7 @@ def test_a_run_that_is_purged_while_it_is_computed_is_no_trouble(store, run_id, 
     def compute(*asked):
         store.delete([run_id])
         store.purge([run_id])
-        return found(*asked[:-1], lambda share, section: None)
+        return found(*asked[:-2], lambda share, section: None, {})
 
     answer_all(store, compute)
     assert not store.layout.inspections(run_id).exists()

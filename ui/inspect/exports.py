@@ -1,0 +1,52 @@
+"""Taking the figures and the numbers of an inspection away; everything is made on the click."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from diagnostics.charts.gallery import INSPECTION_FIGURES
+from diagnostics.inspection import QUANTITIES
+from ui import exports, look
+from ui.inspect import panels
+from ui.inspect.panels import Named
+from ui.words import filename
+
+
+def panel(named: Sequence[Named], options: dict[str, int]) -> None:
+    """A figure, a quantity, or the whole inspection of one run."""
+    from diagnostics.export.inspected import inspection_json, inspection_npz, quantity_csv
+
+    whole = [info for info in INSPECTION_FIGURES.values() if not panels.lacking(info, named[:1])]
+    names = {one.run_id: name for name, one in named}
+    run_id = next(iter(names))
+    if len(named) > 1:
+        run_id = st.selectbox("Run", list(names), format_func=names.__getitem__, key="inspect-export-run")
+    mine = [(name, one) for name, one in named if one.run_id == run_id]
+    one = mine[0][1]
+    if whole:
+        st.markdown("**A figure**")
+        info = st.selectbox("Figure", whole, format_func=lambda i: i.title, key="inspect-export-figure")
+        shown = named if info.several and not panels.lacking(info, named) else mine
+        theme, size = look.theme(), look.size()
+        exports.figure_files(
+            panels.file_name(info, shown),
+            lambda: panels.drawing(info, shown, options, theme, size)[0],
+            info.title,
+            info.how_to_read,
+            "inspect",
+        )
+    st.markdown("**A quantity** (CSV)")
+    quantity = st.selectbox("Quantity", list(one), key="inspect-export-quantity")
+    base = filename(f"gradreach-{names[run_id]}-step-{one.step}")
+    st.caption(f"{QUANTITIES[quantity].meaning} [{', '.join(QUANTITIES[quantity].axes)}]")
+    exports.button(
+        "CSV", lambda: quantity_csv(one, quantity).encode(), f"{base}-{quantity}.csv", "text/csv", "inspect-csv"
+    )
+    st.markdown("**The whole inspection**")
+    with st.container(horizontal=True, gap="small"):
+        exports.button("NPZ", partial(inspection_npz, one), f"{base}.npz", "application/octet-stream", "inspect-npz")
+        exports.button("JSON", partial(inspection_json, one), f"{base}.json", "application/json", "inspect-json")
+    st.caption("NPZ is for NumPy: an array per quantity. JSON also says each one’s axes, unit and meaning.")

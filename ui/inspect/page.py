@@ -1,0 +1,115 @@
+"""The page Inspect: what to look at, at the left; how far it is; then one question at a time, with its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from diagnostics.store import RunRow, Store, StoreError
+from experiments.inspection.start import ensure_inspector
+from ui import look, places
+from ui.address import COMPARISON
+from ui.inspect import asked, beginning, choosing, exports, panels, waiting
+from ui.inspect.choosing import Chosen
+from ui.inspect.views import BEGINNING, VIEWS
+from ui.shell import LAB
+from ui.words import markdown
+
+SCOPE = "inspect"
+
+
+def show() -> None:
+    """Draw the page."""
+    said = asked.fill(list(VIEWS))
+    store, rows = _stored()
+    with st.sidebar:
+        chosen = choosing.choose(store, rows) if store and rows else None
+        look.projector_toggle()
+    for sentence in said:
+        st.warning(markdown(sentence))
+    st.caption(
+        "Take a run at any training step that it kept its weights of, and see what happens to its gradient on the way "
+        "back: what theory says of it, what one step does to it, and which gates let it through."
+    )
+    # A place of its own each: what comes and goes must not move the figures' nodes.
+    head, state = st.container(), st.container()
+    view = st.segmented_control(
+        "Question",
+        list(VIEWS),
+        format_func=lambda name: VIEWS[name].title,
+        key=asked.key(asked.VIEW),
+        label_visibility="collapsed",
+        required=True,
+    )
+    view = view or next(iter(VIEWS))
+    asked.keep()
+    st.subheader(VIEWS[view].question, anchor=False)
+    if view == BEGINNING:
+        beginning.show()
+    elif chosen is None:
+        with state:
+            _nothing(store)
+    else:
+        _inspect(chosen, view, head, state)
+    if store and rows and not store.read_only:
+        # Last, because a process that starts takes a processor from the page that is being drawn.
+        ensure_inspector(store)
+
+
+def _stored() -> tuple[Store | None, Sequence[RunRow]]:
+    """The store and its runs; says what is to be said of it."""
+    try:
+        store = places.store()
+        rows = store.runs()
+    except StoreError as error:
+        st.error(f"{markdown(str(error))}.", icon=":material/error:")
+        return None, []
+    if store.notice:
+        st.info(markdown(store.notice), icon=":material/lock:")
+    return store, rows
+
+
+def _nothing(store: Store | None) -> None:
+    if store is not None:
+        st.info(
+            "No runs are stored yet. Train some in the Lab: they keep their weights at about eleven training steps, "
+            "and each of them can be looked into here, also while they train."
+        )
+        st.page_link(LAB, label="Open the Lab", icon=":material/science:")
+
+
+def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenerator) -> None:
+    with state:
+        for sentence in (st.session_state.pop(choosing.REFUSED, ""), *chosen.without):
+            if sentence:
+                st.warning(markdown(sentence), icon=":material/info:")
+        there = waiting.found(chosen.looks)
+    named = [(look.name, one) for look, one in there]
+    if not there or there[0][0].row.id != chosen.row.id:
+        named = []
+    with head:
+        _header(chosen, named)
+    if named:
+        panels.show(VIEWS[view], named, SCOPE)
+    elif chosen.looks:
+        st.caption("Its figures will be here. *Before training*, the last button above, needs no run.")
+
+
+def _header(chosen: Chosen, named: Sequence[panels.Named]) -> None:
+    words, tools = st.columns([4, 3], vertical_alignment="center")
+    with words:
+        st.markdown(f"**{markdown(choosing.about(chosen) if chosen.looks else chosen.row.name)}**")
+    with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
+        if named:
+            with st.popover("Export", icon=":material/download:"):
+                exports.panel(named, {asked.LAYER: asked.now(asked.LAYER), asked.SAMPLE: asked.now(asked.SAMPLE)})
+        if st.button("Open in Lab", icon=":material/science:", key="inspect-open-in-lab"):
+            st.session_state[COMPARISON] = chosen.row.comparison
+            st.switch_page(LAB, query_params={COMPARISON: chosen.row.comparison})
+    if chosen.row.state == "diverged" and chosen.row.detail:
+        detail = chosen.row.detail
+        st.warning(markdown(f"{detail[:1].upper()}{detail[1:]}."), icon=":material/priority_high:")
+    elif chosen.row.state == "running":
+        st.caption("It is still training: these are the steps that it has kept its weights of so far.")

@@ -1,0 +1,117 @@
+"""The figures of a view, and whatever of an inspection they are to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from diagnostics.charts.gallery import InspectionFigure
+from diagnostics.inspection import QUANTITIES, Inspection
+from models.cells import CELLS
+from ui import figures, look
+from ui.inspect import asked
+from ui.inspect.views import View
+from ui.words import filename, markdown, shown
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Named = tuple[str, Inspection]
+
+
+def show(view: View, named: Sequence[Named], scope: str) -> None:
+    """Show the figures of ``view``, those of one network for each of them."""
+    options = _options(view, named)
+    for info in view.figures:
+        if info.several or len(named) == 1:
+            _shown(info, named, options, scope)
+        else:
+            with st.container(horizontal=True, key=f"side-by-side-{info.key}"):
+                for name, one in named:
+                    with st.container():
+                        st.markdown(f"**{markdown(name)}**")
+                        _shown(info, [(name, one)], options, scope)
+    figures.forget_others(scope)
+
+
+def _shown(info: InspectionFigure, named: Sequence[Named], options: dict[str, int], scope: str) -> None:
+    if reason := lacking(info, named):
+        st.info(f"**{info.title}**: {reason}", icon=":material/block:")
+        return
+    taken = {name: value for name, value in options.items() if name in info.options}
+    version = (
+        tuple((name, one.run_id, one.step, one.samples, one.sections) for name, one in named),
+        tuple(taken.items()),
+    )
+    ids = "-".join(one.run_id for _, one in named)
+    figures.present(
+        f"figure-{info.key}-{scope}-{ids if not info.several else 'all'}",
+        version,
+        info.title,
+        info.how_to_read,
+        file_name(info, named),
+        lambda: drawing(info, named, options, look.theme(), look.size()),
+    )
+
+
+def drawing(
+    info: InspectionFigure, named: Sequence[Named], options: Mapping[str, int], theme: str, size: str
+) -> tuple[go.Figure, str]:
+    """The figure and what it shows in words."""
+    prepared = info.prepared(named, **options)
+    return info.draw(prepared, theme=theme, size=size), info.accessible_name(prepared)
+
+
+def file_name(info: InspectionFigure, named: Sequence[Named]) -> str:
+    """What a file of the figure is called, without its ending."""
+    whose = [named[0][0], f"step-{named[0][1].step}"] if len(named) == 1 or not info.several else []
+    return filename("-".join(["gradreach", info.key, *whose]))
+
+
+def lacking(info: InspectionFigure, named: Sequence[Named]) -> str:
+    """Why the figure cannot be drawn, as a sentence; empty where it can."""
+    for name, one in named:
+        missing = [quantity for quantity in info.needs if quantity not in one]
+        if not missing:
+            continue
+        section = QUANTITIES[missing[0]].section
+        if section not in one.sections:
+            part = section.replace("_", " ")
+            return f"of {markdown(name)}, the part “{part}” was not computed: choose it at the left, and press Inspect."
+        if "gates" in missing:
+            return f"{markdown(name)} is a {CELLS[one.cell].title} network, which has no gates."
+        return f"of {markdown(name)} nothing was found that it could show."
+    return ""
+
+
+def _options(view: View, named: Sequence[Named]) -> dict[str, int]:
+    """The layer and the sample to show, asked for where there is a choice."""
+    taken = {option for info in view.figures for option in info.options}
+    layers = min(one.layers for _, one in named)
+    samples = min(one.samples for _, one in named)
+    found = {}
+    with st.container(horizontal=True, gap="medium", key="inspect-options"):
+        for name, count, label in (
+            (asked.LAYER, layers, "Layer, counted from the input"),
+            (asked.SAMPLE, samples, "Sample"),
+        ):
+            at = asked.now(name)
+            asked.put(name, min(max(at, 0), count - 1))
+            if name not in taken:
+                continue
+            if count > 1:
+                words = _sample_words(named[0][1]) if name == asked.SAMPLE else [str(n + 1) for n in range(count)]
+                st.selectbox(label, range(count), format_func=words.__getitem__, key=asked.key(name), width=420)
+            found[name] = int(asked.now(name))
+    return found
+
+
+def _sample_words(one: Inspection) -> list[str]:
+    """Each sample by its place and the words that its answer depends on."""
+    found = []
+    for place, (tokens, steps) in enumerate(zip(one.tokens, one.informative_steps, strict=True)):
+        words = ", ".join(f"“{tokens[t]}” at {t}" for t in sorted(steps)[:3])
+        found.append(shown(f"{place + 1}: {words}" if words else f"{place + 1}"))
+    return found
