@@ -8,12 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from experiments.launch import KEEPS_MEMORY
 
 CELLS = ("tanh", "GRU", "LSTM")
 LONG, BATCH, INPUTS, HIDDEN = 10_000, 8, 10, (32, 64)
@@ -23,13 +28,14 @@ IN_MEGABYTES = 1e-6 if sys.platform == "darwin" else 1024e-6
 """``ru_maxrss`` is in bytes there, in kibibytes elsewhere."""
 
 
-def in_a_process(job: str, *arguments: Any) -> Any:
+def in_a_process(job: str, *arguments: Any, environment: Mapping[str, str] | None = None) -> Any:
     """What the function ``job`` returns in a process of its own: what one way has allocated is no gift to the next.
 
     This process must not have torch: a child's peak starts at what its parent had in memory.
     """
     command = [sys.executable, __file__, "--child", json.dumps([job, *arguments])]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})})
+    return json.loads(done.stdout)
 
 
 def peak(cell: str, way: str, size: tuple[int, int, int, int]) -> float:
@@ -93,10 +99,11 @@ def main() -> None:
     print(f"\nmilliseconds of a step by T, B = {BATCH}, H = {HIDDEN[0]}")
     print(f"{'cell':6}{'':10}" + "".join(f"{T:>10,}" for T in lengths) + "   slope: whole   without the system")
     for cell in cells:
-        for name, way in (("torch.nn", "torch_nn"), ("ours", "recorded")):
-            whole, without = zip(*in_a_process("seconds", cell, way, lengths), strict=True)
+        ways = ("torch.nn", "torch_nn", {}), ("ours", "recorded", {}), ("in worker", "recorded", KEEPS_MEMORY)
+        for name, way, environment in ways:
+            whole, without = zip(*in_a_process("seconds", cell, way, lengths, environment=environment), strict=True)
             k = slope(lengths, whole)
-            limit = f" ≤ {SLOPE_LIMIT} {'✓' if k <= SLOPE_LIMIT else '✗'}" if name == "ours" else ""
+            limit = f" ≤ {SLOPE_LIMIT} {'✓' if k <= SLOPE_LIMIT else '✗'}" if name == "in worker" else ""
             print(f"{cell:6}{name:10}" + "".join(f"{1e3 * s:10.1f}" for s in whole), end="")
             print(f"{k:9.2f}{limit:9}{slope(lengths, without):10.2f}", flush=True)
 

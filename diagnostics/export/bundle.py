@@ -169,7 +169,7 @@ def _readme(title: str, runs: Sequence[Run], note: str, left_out: Sequence[str])
         "figures/             each figure as plotly JSON, and as an image where a browser could draw it",
         "summary.csv          one line per run; columns.csv says what the columns of the tables mean",
         *["seeds.csv            one line per group of runs that differ only in their seed"] * any_seeds(runs),
-        "runs/ID/             spec.json, steps.csv, profiles.csv, and run.sqlite with every recorded number and the weights kept",
+        "runs/ID/             spec.json, steps.csv, profiles.csv, and run.sqlite with every number and weight kept",
         "manifest.json        every file with its size and SHA-256",
         "",
         "Import it:           python -m experiments import THIS_FILE      (or on the page: Runs, Import)",

@@ -36,6 +36,8 @@ def loops_for(x: Tensor, kind: str) -> ModuleType:
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or _chosen.get() == "plain":
         return loops
+    if torch.compiler.is_compiling():  # what is done at an address, a graph of torch.compile would silently leave out
+        return loops
     found = _fused(kind)
     if isinstance(found, ModuleType):
         return found
@@ -56,7 +58,7 @@ def samples_for(values: Tensor) -> ModuleType | None:
 def use(path: Literal["plain", "fused"]) -> Iterator[None]:
     """Choose the path of all that begins in this block; ``fused`` raises ``RuntimeError`` where it cannot serve.
 
-    What no compiled loop serves by design, such as float64, stays on the plain path.
+    What no compiled loop serves by design, such as float64 or what ``torch.compile`` traces, stays on the plain path.
     """
     if path not in ("plain", "fused"):
         raise ValueError(f'path must be "plain" or "fused", but got {path!r}')

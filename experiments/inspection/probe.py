@@ -18,6 +18,7 @@ import tasks
 from diagnostics.records import Array
 from diagnostics.recurrence import Trace
 from experiments import backward
+from experiments.cost import HELD_OUT
 from experiments.spec import Refusal, RunSpec
 from experiments.train import build
 from models.cells import CELLS

@@ -127,12 +127,17 @@ def _bias(bias: Tensor | None, w: Tensor) -> Tensor:
 
 
 def _addresses(*tensors: Tensor | None) -> list[int]:
-    """Where tensors lie; 0 for None."""
+    """Where tensors lie; 0 for None.
+
+    Raises ``RuntimeError`` where what lies there is not the tensor's numbers: a fake tensor, or a lazily negated one.
+    """
     for tensor in tensors:
         if tensor is None:
             continue
         if tensor.dtype != torch.float32 or not tensor.is_contiguous():
             raise AssertionError(f"a compiled loop reads contiguous float32, but got {tensor.dtype}, {tensor.stride()}")
+        if tensor.is_neg() or not tensor.data_ptr():
+            raise RuntimeError(f"a compiled loop reads memory, but got a {type(tensor).__name__} that is not there")
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from diagnostics.recurrence import gru, loops, paths, reference, rnn
 from diagnostics.recurrence.fused import compiled, processor
@@ -85,6 +86,31 @@ def test_float32_on_the_cpu_takes_the_compiled_loops() -> None:
     assert paths.loops_for(X, "gru") is not loops
     assert paths.loops_for(X.double(), "gru") is loops
     assert paths.loops_for(X.to("meta"), "gru") is loops
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of tracing any function with a backward
+def test_what_torch_compiles_is_right() -> None:
+    x, w_ih, w_hh = torch.randn(4, 3, 5), torch.randn(18, 5), torch.randn(18, 6, requires_grad=True)
+
+    def last(x: torch.Tensor) -> torch.Tensor:
+        return gru(x, None, w_ih, w_hh, None, None)[0][-1]
+
+    compiled_by_torch = torch.compile(last, backend="eager")
+    for _ in range(2):
+        torch.testing.assert_close(compiled_by_torch(x), last(x))
+    (got,), (want,) = (torch.autograd.grad(run(x).square().sum(), [w_hh]) for run in (compiled_by_torch, last))
+    torch.testing.assert_close(got, want)
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+def test_tensors_whose_numbers_are_not_in_memory_are_refused() -> None:
+    x, w = torch.randn(4, 3, 5), torch.randn(5, 5)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = mode.from_tensor(x), None, mode.from_tensor(w), mode.from_tensor(w), None, None
+        with pytest.raises(RuntimeError, match="got a FakeTensor that is not there"):
+            rnn(*fake)
+    with pytest.raises(RuntimeError, match="got a Tensor that is not there"):
+        rnn(torch._neg_view(x), None, w, w, None, None)
 
 
 def test_the_path_can_be_chosen_for_a_block() -> None:
