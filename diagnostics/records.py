@@ -85,7 +85,7 @@ COLUMNS: Mapping[str, Column] = {
         ("bin", "sum"),
         "entries, l1, l2²",
         "count, Σ|g| and Σg² of the whole parameter gradient's entries by size (bins: measures.entry_sizes); pre-clip; "
-        "nan where an entry is not finite, and at steps recorded only because they broke",
+        "nan where an entry is not finite, and where it was not taken (at most 128 profiles of a run have it)",
         optional=True,
     ),
 }

@@ -109,7 +109,7 @@ def prepare(runs: Sequence[Run], goal: float = GOAL, over_seeds: bool = True) ->
         tuple(sorted({fact.chance_success for fact in facts})),
         names.pop() if len(names) == 1 else "success",
         findings(told, goal),
-        absent(runs, "end of a run" if runs else "run", waiting="Waiting for the first run to end…"),
+        absent(runs, "result", waiting="Waiting for the first run to end…"),
     )
 
 

@@ -82,7 +82,7 @@ def prepare(runs: Sequence[Run], goal: float = GOAL, over_seeds: bool = True) ->
         success,
         goal,
         findings(told, goal),
-        absent(runs, "end of a run" if runs else "run", waiting="Waiting for the first run to end…"),
+        absent(runs, "result", waiting="Waiting for the first run to end…"),
     )
 
 

@@ -358,3 +358,12 @@ def test_a_step_recorded_because_it_broke_has_no_sizes() -> None:
     assert outcome.state == "diverged"
     assert np.isnan(records["grad_sizes"][-1]).all()
     assert np.isfinite(records["grad_sizes"][0]).all()
+
+
+def test_at_most_128_profiles_have_the_sizes_evenly_spread() -> None:
+    for steps, every in ((128, 1), (129, 2), (500, 4), (500, 20)):
+        trainer = Trainer(small(steps=steps, record_every=1 if every < 20 else 20))
+        assert trainer._sized_every == every
+    records = trained(small(steps=140, eval_every=70, record_every=1, hidden=4))[1]
+    known = np.isfinite(records["grad_sizes"]).all(axis=(1, 2))
+    assert records["profile_step"][known].tolist() == list(range(0, 140, 2))

@@ -37,7 +37,6 @@ _SAID = ("task", "gap", "hidden", "layers", "init", "optimizer", "batch")
 """What is said of the settings that are not asked for here."""
 _ASKED = ("cells", "thresholds", "kinds", "seeds", "learning_rate", "steps")
 _KEPT = "sweep-kept"
-_WATCHED = "sweep-watched"
 
 
 def show() -> None:
@@ -55,7 +54,7 @@ def show() -> None:
     comparison = _choose(rows, shown)
     live = bool(sweeps.state(places.store(), comparison).active)
     fragment = st.fragment(_look, run_every=EVERY_S if live else None)
-    fragment(comparison)
+    fragment(comparison, live)
 
 
 def key(name: str) -> str:
@@ -264,7 +263,7 @@ def _start(wanted: sweeps.Sweep) -> None:
 # Watching
 
 
-def _look(comparison: str) -> None:
+def _look(comparison: str, live: bool) -> None:
     faults = st.container()
     try:
         found = sweeps.state(places.store(), comparison)
@@ -278,10 +277,8 @@ def _look(comparison: str) -> None:
         faults.error(markdown(fault), icon=":material/error:")
     _progress(found)
     _results(reading, found)
-    if found.active:
-        st.session_state[_WATCHED] = comparison
-    elif st.session_state.pop(_WATCHED, None) == comparison:
-        st.rerun()  # once more as a whole: the looking stops
+    if live != bool(found.active):
+        st.rerun()  # once more as a whole: the looking begins, or stops
 
 
 def _progress(found: sweeps.State) -> None:

@@ -35,7 +35,7 @@ def show() -> None:
     )
     # A place of its own each: what comes and goes must not move the figures' nodes.
     head, state = st.container(), st.container()
-    view = st.segmented_control(
+    view = st.pills(
         "Question",
         list(VIEWS),
         format_func=lambda name: VIEWS[name].title,

@@ -81,7 +81,7 @@ def lacking(info: InspectionFigure, named: Sequence[Named]) -> str:
             part = section.replace("_", " ")
             return f"of {markdown(name)}, the part “{part}” was not computed: choose it at the left, and press Inspect."
         if "gates" in missing:
-            return f"{markdown(name)} is a {CELLS[one.cell].title} network, which has no gates."
+            return f"{markdown(name)} has nothing to show here: its cell, {CELLS[one.cell].title}, has no gates."
         return f"of {markdown(name)} nothing was found that it could show."
     return ""
 

@@ -27,7 +27,7 @@ def found(looks: Sequence[Look]) -> Found:
         st.fragment(_look_again, run_every=EVERY_S)(busy)
     for look, state in states:
         if state.name == "failed":
-            _failed(look, state)
+            _failed(look, f"{look.name} after {look.ticket.step} updates could not be looked into: {state.words}")
     unasked = [look for look, state in states if state.name == "cancelled"]
     there = _load([look for look, state in states if state.name == "done"])
     if unasked and not busy:
@@ -56,18 +56,10 @@ def _cancel(ticket: Ticket) -> None:
     ticket.cancel()
 
 
-def _failed(look: Look, state: State) -> None:
+def _failed(look: Look, sentence: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"failed-{look.row.id}"):
-        sentence = f"{look.name} after {look.ticket.step} updates could not be looked into: {state.words}."
-        st.error(markdown(sentence), icon=":material/error:")
-        st.button(
-            "Try again",
-            key=f"again-{look.row.id}",
-            icon=":material/refresh:",
-            on_click=ask,
-            args=([look],),
-            width="content",
-        )
+        st.error(f"{markdown(sentence)}.", icon=":material/error:")
+        st.button("Try again", key=f"again-{look.row.id}", icon=":material/refresh:", on_click=ask, args=([look],))
 
 
 def _unasked(looks: Sequence[Look], some: bool) -> None:
@@ -91,7 +83,7 @@ def _load(looks: Sequence[Look]) -> Found:
         try:
             loaded[look.ticket] = before.get(look.ticket) or look.ticket.result()
         except StoreError as error:
-            st.error(f"{markdown(str(error))}.", icon=":material/error:")
+            _failed(look, str(error))
             continue
         there.append((look, loaded[look.ticket]))
     st.session_state[_LOADED] = loaded
