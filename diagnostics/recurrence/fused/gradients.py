@@ -8,6 +8,9 @@ from diagnostics.recurrence.fused.vectors import W
 CHUNK_BYTES = 1 << 17
 """Of δ at a time: all four sums read it while it is in the second cache."""
 
+CHUNK_ROWS = 512
+"""Of δ at most: a chunk is summed row after row, and the rounding errors of that grow with the number of rows."""
+
 
 def add(delta, delta_row, of_input, of_state, K_input, K_state, x, I, h, H, M, dx, p, dw_ih_t, dw_hh, db, one, zero):
     """δ [M,·] in rows of ``delta_row`` bytes, with the columns of the input's weights from the byte ``of_input`` on.
@@ -16,7 +19,7 @@ def add(delta, delta_row, of_input, of_state, K_input, K_state, x, I, h, H, M, d
     address is 0. ``p`` is W_ihᵀ, packed; ``one`` and ``zero`` are where a 1 and I zeros lie.
     """
     V = FLOAT * W
-    chunk = max(1, CHUNK_BYTES // delta_row)
+    chunk = max(1, min(CHUNK_ROWS, CHUNK_BYTES // delta_row))
     columns = delta_row // FLOAT
     for start in range(0, M, chunk):
         rows = min(chunk, M - start)

@@ -63,7 +63,7 @@ def product(into, into_row, start, start_row, a, a_row, a_k, p, p_k, p_vector, K
     """into [M,N] = start [M,N] + A [M,K] P [K,N]; addresses, and in bytes what lies between rows, two k, two vectors.
 
     P may be packed, or rows of memory as they are. The sum over k is made on its own before it meets ``start``, so that
-    the error of a long sum of products does not grow with the number of its terms.
+    a long sum, made of many products, has the errors of sums of K terms and of as many as there are products.
     """
     n, rest = 0, (K, M)
     while n + 4 * W <= N:
