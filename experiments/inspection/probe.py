@@ -56,10 +56,10 @@ class Probe:
     """
 
     def __init__(
-        self, spec: RunSpec, weights: Mapping[str, Array], samples: int, update_ratio: Mapping[str, float]
+        self, spec: RunSpec, weights: Mapping[str, Array], samples: int, update_ratio: Mapping[str, float] | None = None
     ) -> None:
         self.spec = spec
-        self.update_ratio = update_ratio
+        self.update_ratio = update_ratio or {}
         self.cell = CELLS[spec.cell]
         self.task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
         self.network = _rebuilt(build(spec, self.task, 0).double(), weights)
