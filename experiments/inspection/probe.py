@@ -148,7 +148,7 @@ class Probe:
         ``chunk`` timesteps gives it."""
         network = copy.deepcopy(self.network)  # the full gradient stays where it is
         network.zero_grad()
-        backward.Backward(network, self.inputs, self.targets, self.mean_loss, chunk)
+        backward.Backward(network, self.inputs, self.targets, self.mean_loss, chunk, record=False)
         gradient: Array = np.concatenate([_array(parameter.grad).ravel() for parameter in network.parameters()])
         return gradient
 
