@@ -5,8 +5,9 @@ updates; everything was computed in float64, and nothing was clipped. A section 
 computed together; one that was not asked for, or does not apply to the network, is absent.
 
 Letters: ``L`` layers, ``T`` timesteps, ``B`` samples, ``H`` hidden size, ``S`` state size (H; LSTM 2H, h before c),
-``G`` gates (1 for simple cells), ``J`` timesteps with a Jacobian, ``K`` lags of products, ``M`` chunk lengths, ``A``
-answer steps, ``P`` parameter tensors, ``N`` bins. Not-a-number and infinity are data: they are kept as such.
+``G`` gates (1 for simple cells), ``J`` timesteps with a Jacobian, ``K`` lags of products, ``M`` chunk lengths, ``R``
+lengths of measured steps, ``A`` answer steps, ``P`` parameter tensors, ``N`` bins. Not-a-number and infinity are data:
+they are kept as such.
 """
 
 from __future__ import annotations
@@ -136,6 +137,13 @@ QUANTITIES: Mapping[str, Quantity] = {
     "truncation_error": Quantity(
         "truncation", ("M",), "ratio", "‖truncated − full‖ / ‖full‖, of the gradient of all parameters"
     ),
+    "memory_steps": Quantity("truncation", ("R",), "timesteps", "lengths of the sequences of measured steps", "i8"),
+    "memory_full": Quantity("truncation", ("R",), "bytes", "peak memory of a training step, not truncated", "i8"),
+    "memory_truncated": Quantity(
+        "truncation", ("R",), "bytes", "peak memory of a step truncated at memory_chunk, nothing recorded", "i8"
+    ),
+    "memory_batch": Quantity("truncation", ("R",), "sequences", "sequences in each measured step", "i8"),
+    "memory_chunk": Quantity("truncation", ("R",), "timesteps", "chunk length of memory_truncated", "i8"),
     "parameter_names": Quantity("parameters", ("P",), "", "names of the parameter tensors", "U"),
     "parameter_norm": Quantity("parameters", ("P",), "l2", "norm of each parameter tensor"),
     "parameter_grad_norm": Quantity("parameters", ("P",), "l2", "norm of the gradient of each tensor; pre-clip"),

@@ -40,10 +40,19 @@ class Backward:
     """A batch that went forward and back; what the network's parameters had in ``.grad`` is added to.
 
     ``inputs`` and ``targets`` as ``Network`` and ``loss`` take them; ``truncate`` the chunk length K, None for T.
+    Without ``record`` only the last chunk is remembered, so that memory does not grow with T; what is to be read of the
+    pass besides ``loss`` is then of that chunk alone.
     """
 
     def __init__(
-        self, network: Network, inputs: Tensor, targets: Tensor, loss: Loss, truncate: int | None = None
+        self,
+        network: Network,
+        inputs: Tensor,
+        targets: Tensor,
+        loss: Loss,
+        truncate: int | None = None,
+        *,
+        record: bool = True,
     ) -> None:
         self._many = network.every_step
         self._targets, self._loss = targets, loss
@@ -60,6 +69,8 @@ class Backward:
                 part = network(inputs[chunk], keep_input_grad=heard, state=carried)
             if heard:
                 losses.append(self._back(part, chunk, T, retain_graph=self._many and last))
+            if not record:
+                self._parts, self._heard = [], []
             self._parts.append(part)
             self._heard.append(heard)
             carried = part.carried

@@ -187,13 +187,13 @@ class Trainer:
         due = step % self._record_every == 0
         batch = self.task.batch(self._batches, self.spec.batch)
         inputs, targets = self._tensors(batch)
-        self.flat.gradient.zero_()
-        back = Backward(self.network, inputs, targets, self._loss, self.spec.truncate)
+        back = self._back(inputs, targets, record=due)
         value = float(back.loss)
         sized = step % self._sized_every == 0
         sizes = entry_sizes(self.flat.gradient.cpu().numpy()) if sized else NOT_MEASURED
         broken: Found | None = None
         if not (math.isfinite(value) and math.isfinite(float(self.flat.gradient.sum()))):  # a sum may only overflow
+            back = back if due else self._back(inputs, targets, record=True)  # the same again, to be looked at
             broken = first_broken(
                 back, {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
             )
@@ -218,6 +218,10 @@ class Trainer:
             wall_s=time.monotonic() - self._began_s,
         )
         return row, trouble
+
+    def _back(self, inputs: Tensor, targets: Tensor, *, record: bool) -> Backward:
+        self.flat.gradient.zero_()
+        return Backward(self.network, inputs, targets, self._loss, self.spec.truncate, record=record)
 
     def weights(self) -> dict[str, Array]:
         """A copy of the weights as they are, by the names of the network's state."""

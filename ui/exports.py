@@ -56,8 +56,8 @@ def figure_files(name: str, make: Callable[[], go.Figure], title: str, note: str
     st.caption(reason or "HTML works offline. PNG and SVG are also under each figure, drawn by your browser.")
 
 
-def data_exports(names: Mapping[str, str], source: Source, scope: str) -> None:
-    """The records of one run, or one line per run, as CSV."""
+def data_exports(names: Mapping[str, str], source: Source, scope: str, seeds: bool = False) -> None:
+    """The records of one run, or one line per run, as CSV; with ``seeds`` also one line per group of seeds."""
     from diagnostics.export import tables
 
     run_id = st.selectbox("Run", list(names), format_func=lambda i: names[i], key=f"csv-run-{scope}")
@@ -70,7 +70,12 @@ def data_exports(names: Mapping[str, str], source: Source, scope: str) -> None:
         button("Steps", one(tables.steps_csv), f"{name}-steps.csv", MIME["csv"], f"csv-steps-{scope}")
         button("Profiles", one(tables.profiles_csv), f"{name}-profiles.csv", MIME["csv"], f"csv-profiles-{scope}")
         button("Summary", lambda: tables.summary_csv(source()).encode(), "summary.csv", MIME["csv"], f"csv-sum-{scope}")
-    st.caption("Steps: loss, norms and clipping. Profiles: the gradient at every timestep. Summary: all runs.")
+        if seeds:
+            button("Seeds", lambda: tables.seeds_csv(source()).encode(), "seeds.csv", MIME["csv"], f"csv-seeds-{scope}")
+    st.caption(
+        "Steps: loss, norms and clipping. Profiles: the gradient at every timestep. Summary: all runs."
+        + (" Seeds: runs that differ only in their seed, together." if seeds else "")
+    )
 
 
 def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] | None, scope: str) -> None:

@@ -79,6 +79,11 @@ def _seeds_panel(rows: Sequence[RunRow]) -> None:
     )
 
 
+def _but_seed(row: RunRow) -> str:
+    """What a run was asked for, but for its seed."""
+    return repr({**row.spec, "seed": None})
+
+
 def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     """Everything that can be taken away of these runs."""
     store = places.store()
@@ -98,6 +103,6 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     st.markdown("**A figure**")
     exports.figure_exports(names, source, st.session_state.setdefault(CHOSEN, {}), scope)
     st.markdown("**Data** (CSV)")
-    exports.data_exports(names, source, scope)
+    exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")
     exports.comparison_exports(name, source, bundle if ended else None, scope)

@@ -12,6 +12,7 @@ from diagnostics.charts import (
     eigenvalues,
     itemised,
     lyapunov,
+    memory,
     noise,
     parameters,
     singular_values,
@@ -254,6 +255,22 @@ INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
             prepare=truncation.prepare,
             draw=truncation.draw,
             accessible_name=truncation.describe,
+        ),
+        InspectionFigure(
+            key="memory",
+            title=memory.TITLE,
+            how_to_read=(
+                "The whole gradient needs every timestep's states until it has come back to them, so that its line "
+                "rises with the length; truncated, only one chunk's are kept, and the line lies flat. What this run "
+                "records of every timestep comes on top of either."
+            ),
+            section="truncation",
+            needs=memory.NEEDS,
+            several=True,
+            options=(),
+            prepare=memory.prepare,
+            draw=memory.draw,
+            accessible_name=memory.describe,
         ),
         InspectionFigure(
             key="parameters",

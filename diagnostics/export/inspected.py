@@ -24,12 +24,20 @@ _AXES = {
     "J": "timestep",
     "K": "steps",
     "M": "chunk",
+    "R": "timesteps",
     "A": "answer_step",
     "P": "parameter",
     "N": "bin",
     "2": "part",
 }
-_WHERE = {"J": "jacobian_steps", "K": "product_lags", "M": "chunk", "A": "answer_steps", "P": "parameter_names"}
+_WHERE = {
+    "J": "jacobian_steps",
+    "K": "product_lags",
+    "M": "chunk",
+    "R": "memory_steps",
+    "A": "answer_steps",
+    "P": "parameter_names",
+}
 """Axes whose places are named by a quantity beside."""
 
 

@@ -15,7 +15,7 @@ from diagnostics.export.gallery import Drawing, drawings, profiled
 from diagnostics.export.page import document, escape, plot
 from diagnostics.export.summary import final_loss
 from diagnostics.measures.events import Event, events, over_seeds
-from diagnostics.measures.numbers import number, percent
+from diagnostics.measures.numbers import number, percent, rate
 from diagnostics.measures.seed_verdict import SPANS, SeedVerdict, span, verdict_over_seeds
 from diagnostics.measures.seeds import Group, groups
 from diagnostics.measures.sweep import findings, is_sweep, sweep
@@ -85,10 +85,9 @@ def _over_seeds(runs: Sequence[Run]) -> Iterable[str]:
 
 
 def _seeds_row(group: Group, said: SeedVerdict) -> list[str]:
-    spreads = (said.decay, said.half_life_steps, said.informative_grad)
     return [
-        *(group.name, said.headline, span(said.reach, _number), str(said.of)),
-        *(span(over, _number) for over in spreads),
+        *(group.name, said.headline, span(said.reach, _number), str(said.of), span(said.decay, rate)),
+        *(span(said.half_life_steps, _number), span(said.informative_grad, _number)),
         *(span(said.success, _share), f"{said.solved} of {len(said.verdicts)}"),
     ]
 

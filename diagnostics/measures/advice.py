@@ -42,6 +42,11 @@ def bias_for(distance: int) -> float:
 def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.solved:
         return ["Choose a longer gap to see where learning ends: at this distance it is solved."]
+    if e.cut_off:
+        return [
+            f"Raise truncate from {e.truncate} to {e.distance + 1} or more, or leave it out: so far back the last "
+            "chunk has to reach."
+        ]
     cell = spec.get("cell")
     if cell in _GATES:
         said = [_gate(e, spec)]

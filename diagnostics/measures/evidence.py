@@ -67,6 +67,13 @@ class Evidence:
     """Recurrent layers of the network; the profile is the top one's."""
     last_answer: bool
     """Whether the profile is of the last answer's loss alone, of a loss that is taken at several steps."""
+    truncate: int
+    """Steps back at which backpropagation was cut: the gradient is exactly 0 from there on; 0 where it was not."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the gradient ends before the informative step because it was cut, and not because it faded."""
+        return self.kind == "vanishing" and 0 < self.truncate == self.reach
 
     @property
     def solved(self) -> bool:
@@ -124,7 +131,13 @@ def gather(run: Run) -> Evidence | None:
         state=run.state,
         layers=records[column].shape[1] if column else 1,
         last_answer=column == "answer_grad",
+        truncate=_cut(run, facts.loss_step),
     )
+
+
+def _cut(run: Run, loss_step: int) -> int:
+    chunk = run.spec.get("truncate")
+    return chunk if isinstance(chunk, int) and 0 < chunk <= loss_step else 0
 
 
 def _kind(diverged: bool, found: int | None, distance: int, peak: float) -> Kind | None:

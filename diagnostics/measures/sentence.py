@@ -14,6 +14,8 @@ def headline(evidence: Evidence | None, state: str) -> str:
     """Return one to three words for a badge; ``state`` is the run's, and says whether a verdict may still come."""
     if evidence is None or evidence.kind is None:
         return "No verdict yet" if state in ("queued", "running") else "No verdict"
+    if evidence.cut_off:
+        return "Cut off"
     return "Edge of reach" if evidence.edge else _HEADLINES[evidence.kind]
 
 
@@ -46,6 +48,14 @@ def _nothing(evidence: Evidence | None) -> str:
 
 
 def _vanishing(e: Evidence) -> str:
+    if e.cut_off:
+        solved = (
+            " The task is solved all the same: the state still held what no gradient asked for." if e.solved else ""
+        )
+        return (
+            f"Cut off: backpropagation is truncated at {steps(e.truncate)}, so that further back the gradient is "
+            f"exactly 0, whatever the network would have sent; {_arrives(e)}{_success(e)}.{solved}"
+        )
     solved = " The task is solved all the same: more may have arrived while it was being learned." if e.solved else ""
     return (
         f"Vanishing: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}; "
@@ -142,7 +152,10 @@ def _left_out(e: Evidence) -> str:
         said.append(f" Read from the top layer of {e.layers}.")
     if e.last_answer:
         said.append(" Read from the last answer's loss alone.")
-    if e.zeros:
+    cut = e.of + 1 - e.truncate if e.truncate else 0
+    if cut and not e.cut_off:
+        said.append(f" Backpropagation is truncated at {steps(e.truncate)}: further back the gradient is exactly 0.")
+    if e.zeros > cut:
         said.append(f" At {e.zeros} {timesteps} the gradient is exactly 0; the fitted rate leaves those out.")
     if e.non_finite:
         said.append(f" At {e.non_finite} {timesteps} it is infinite or not a number; the fitted rate leaves those out.")

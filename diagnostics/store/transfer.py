@@ -72,7 +72,10 @@ def _refuse_foreign_schema(connection: sqlite3.Connection, name: str) -> None:
     ):
         raise StoreError(f"the file of run {name!r} holds tables or views that no run file has")
     if weights.too_large(connection):
-        raise StoreError(f"the file of run {name!r} holds more than {weights.AT_MOST_BYTES} bytes of weights")
+        raise StoreError(
+            f"the file of run {name!r} holds more than {weights.AT_MOST_BYTES} bytes of weights, or of more steps than "
+            f"{weights.STEPS_AT_MOST}"
+        )
 
 
 def _list(

@@ -30,6 +30,8 @@ SINCE = 2
 
 AT_MOST_BYTES = 16 * 2**20
 """What all weights of a run take together, headers aside; a file that holds more is not ours."""
+STEPS_AT_MOST = 100
+"""Nor is one with the weights of more steps."""
 
 Weights = dict[str, Array]
 """float32 by the names of the network's state."""
@@ -116,8 +118,10 @@ def too_large(connection: sqlite3.Connection) -> bool:
     """Whether a file holds more than any of ours does: asked before anything of a foreign one is read."""
     if not _has_table(connection):
         return False
-    held = connection.execute("SELECT total(length(payload)), max(length(header)) FROM weights").fetchone()
-    return bool(held[0] > AT_MOST_BYTES or (held[1] or 0) > 2**20)
+    count, size, headers = connection.execute(
+        "SELECT count(*), total(length(payload)), total(length(header)) FROM weights"
+    ).fetchone()
+    return bool(count > STEPS_AT_MOST or size > AT_MOST_BYTES or headers > AT_MOST_BYTES)
 
 
 def _has_table(connection: sqlite3.Connection) -> bool:

@@ -18,6 +18,7 @@ from diagnostics.measures.saturation import saturated
 from diagnostics.records import Array
 from experiments.inspection.asked import Asked
 from experiments.inspection.cost import predict, unaffordable
+from experiments.inspection.memory import measured_memory
 from experiments.inspection.probe import Probe
 from experiments.spec import Refusal, RunSpec
 
@@ -210,8 +211,18 @@ def _truncation(probe: Probe, step: Step) -> Arrays:
     for i, length in enumerate(lengths.tolist()):
         found = probe.truncated_gradient(length)
         cosines[i], errors[i] = truncation.cosine(found, full), truncation.relative_error(found, full)
-        step((i + 1) / len(lengths))
-    return {"chunk": lengths, "truncation_cosine": cosines, "truncation_error": errors}
+        step(0.7 * (i + 1) / len(lengths))
+    memory = measured_memory(probe.spec, probe.task, lambda share: step(0.7 + 0.3 * share))
+    return {
+        "chunk": lengths,
+        "truncation_cosine": cosines,
+        "truncation_error": errors,
+        "memory_steps": memory.steps,
+        "memory_full": memory.full,
+        "memory_truncated": memory.truncated,
+        "memory_batch": np.full(len(memory.steps), memory.batch),
+        "memory_chunk": np.full(len(memory.steps), memory.chunk),
+    }
 
 
 def _parameters(probe: Probe, step: Step) -> Arrays:

@@ -23,6 +23,9 @@ _PER_PRODUCT = 8e-10
 _PER_SPECTRUM = 3e-9
 _PER_ONE_STEP = 5e-10
 _PER_ITEM = 1.5e-10
+_PER_STEP_STATE = 1.4e-8
+_STEPS_MEASURED = 3.75
+"""Training steps whose memory is measured, in steps of the whole sequence: ⅛, ¼, ½ and all of it, twice each."""
 _LEAST_S = 2e-3
 
 _BASE_BYTES = 300 * 2**20
@@ -43,6 +46,11 @@ class Cost:
         return sum(self.parts.values())
 
 
+def measured_batch(batch: int, timesteps: int, hidden: int) -> int:
+    """How many sequences a step whose memory is measured has, of a run with ``batch``: at most 2²² states, T·B·H."""
+    return max(1, min(batch, 2**22 // (timesteps * hidden)))
+
+
 def predict(spec: RunSpec, asked: Asked) -> Cost:
     """The predicted cost of what is ``asked`` of a run."""
     cell = CELLS[spec.cell]
@@ -52,6 +60,8 @@ def predict(spec: RunSpec, asked: Asked) -> Cost:
     many = spec.wiring == "many-to-many"
     once = T * L * (_PER_PASS[0] + G * _PER_PASS[1])
     cubes = L * B * S**3
+    sequences = measured_batch(spec.batch, T, H)
+    measured_step = L * T * (_PER_PASS[0] + G * _PER_PASS[1] + sequences * (_PER_STEP_STATE * H + _PER_ITEM * G * H**2))
     parts = {
         "states": once,
         "profile": once,
@@ -60,10 +70,12 @@ def predict(spec: RunSpec, asked: Asked) -> Cost:
         "lyapunov": cubes * _PER_LYAPUNOV * T,
         "weight_gradient": once,
         "itemised": _PER_ITEM * L * T * (answers / 2 if many else 1) * B * G * H**2 + 5e-5 * T * L,
-        "truncation": once * lags * (3 if many else 1),
+        "truncation": once * lags * (3 if many else 1) + _STEPS_MEASURED * measured_step,
         "parameters": 0.0,
     }
     states = 8 * L * T * B * H * (4 + 12 * G)
+    if "truncation" in asked.sections:
+        states = max(states, 4 * L * T * sequences * H * (8 + 3 * G))
     memory = _BASE_BYTES + states + 8 * _WORKING_MATRICES * B * S**2
     return Cost({name: _LEAST_S + parts[name] for name in asked.sections}, memory)
 

@@ -57,10 +57,10 @@ class Probe:
     """
 
     def __init__(
-        self, spec: RunSpec, weights: Mapping[str, Array], samples: int, update_ratio: Mapping[str, float]
+        self, spec: RunSpec, weights: Mapping[str, Array], samples: int, update_ratio: Mapping[str, float] | None = None
     ) -> None:
         self.spec = spec
-        self.update_ratio = update_ratio
+        self.update_ratio = update_ratio or {}
         self.cell = CELLS[spec.cell]
         self.task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
         self.network = _rebuilt(build(spec, self.task, 0).double(), weights)
@@ -149,7 +149,7 @@ class Probe:
         ``chunk`` timesteps gives it."""
         network = copy.deepcopy(self.network)  # the full gradient stays where it is
         network.zero_grad()
-        backward.Backward(network, self.inputs, self.targets, self.mean_loss, chunk)
+        backward.Backward(network, self.inputs, self.targets, self.mean_loss, chunk, record=False)
         gradient: Array = np.concatenate([_array(parameter.grad).ravel() for parameter in network.parameters()])
         return gradient
 

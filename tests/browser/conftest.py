@@ -47,6 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         if worker.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGTERM)
+    opened.layout.catalog.unlink(missing_ok=True)  # the process that inspects leaves with its store
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,34 @@ def recorded(**fields: object) -> Records:
     return memory.records
 
 
+@pytest.mark.parametrize("task", [T_ONE, T_MANY], ids=["one", "many"])
+def test_what_is_not_recorded_changes_nothing_else(task: dict[str, object]) -> None:
+    network, inputs, targets, loss = set_up("lstm", **task)
+    gradients, losses = [], []
+    for record in (True, False):
+        network.zero_grad()
+        back = Backward(network, inputs, targets, lambda o, t: mean_loss(loss, o, t), 3, record=record)
+        gradients.append(gradient(network).clone())
+        losses.append(float(back.loss))
+        assert back.traces[0].h.shape[0] == (len(inputs) if record else 3)
+    assert torch.equal(*gradients)
+    assert losses[0] == losses[1]
+
+
+def test_a_truncated_step_that_breaks_between_two_records_is_recorded_whole() -> None:
+    memory = Memory()
+    spec = RunSpec.make(
+        cell="relu", init="scaled:6", clip="none", optimizer="sgd", learning_rate=50.0, gap=20, hidden=8, batch=4,
+        steps=200, record_every=150, truncate=5,
+    )  # fmt: skip
+    outcome = train(spec, memory)
+    assert outcome.state == "diverged"
+    assert outcome.steps_done - 1 not in (0, 150)
+    assert memory.records["profile_step"][-1] == outcome.steps_done - 1
+    assert memory.records["state_grad"].shape[2] == spec.timesteps
+    assert "the first value that was not finite: " in outcome.detail
+
+
 @pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
 def test_the_profile_is_exactly_zero_beyond_the_border(cell: str) -> None:
     records = recorded(cell=cell, truncate=5, **T_ONE)

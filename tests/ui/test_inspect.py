@@ -84,12 +84,23 @@ def shown(app: AppTest) -> int:
     return len(app.get("bidi_component"))
 
 
-def test_without_runs_it_says_what_will_be_here_and_how_a_network_begins_needs_none(visit: Visit) -> None:
+def test_without_runs_it_says_so_and_shows_the_recorded_example_in_every_view(visit: Visit) -> None:
+    for view in VIEWS:
+        app = visit(view=view)
+        said = words(app)
+        assert "cannot be drawn" not in said
+        if view != "beginning":
+            assert "No runs are stored yet" in said
+            assert "Recorded example" in said
+            assert "was not computed" not in said
+        assert shown(app) >= 1
+
+
+def test_without_the_example_the_page_still_says_where_to_begin(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.example.inspections", lambda: ())
     app = visit()
     assert "No runs are stored yet" in words(app)
-    app.pills(key="inspect-view").set_value("beginning").run()
-    assert not app.exception
-    assert shown(app) == 1
+    assert shown(app) == 0
 
 
 def test_a_run_that_kept_no_weights_is_told_apart_from_the_others(visit: Visit, store: Store) -> None:

@@ -226,3 +226,15 @@ def test_a_run_that_was_stopped_before_its_first_step_says_so_and_has_no_figure(
     said = words(app)
     assert "Stopped before its first step" in said
     assert len(figures(app)) == going - 1
+
+
+def test_backpropagation_can_be_truncated_and_is_not_unless_it_is_asked_for(open_app: Open) -> None:
+    app = open_app(cell="tanh", truncate="7")
+    field = app.number_input(key="control_truncate")
+    assert (field.value, field.placeholder) == (7, "off")
+    assert not app.button(key="run").disabled
+    field.set_value(0).run()
+    assert any("truncate must be at least 1, but got 0" in said.value for said in [*app.error, *app.warning])
+    field.set_value(None).run()
+    assert not app.button(key="run").disabled
+    assert "truncate" not in app.query_params

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from diagnostics.measures.numbers import number
 from ui import look
 from ui.clipping import asked
 from ui.clipping.asked import ASKED, key
+from ui.exports import figure_files
 from ui.live_figure import encode, live_figure
 from ui.words import markdown
 
@@ -63,6 +65,14 @@ def _view() -> None:
             drawn = cliff.draw_surface(prepared, theme=theme, size=size)
             message = encode(drawn, title=cliff.SURFACE_TITLE, label=spoken, filename="gradreach-cliff")
             live_figure(message, key="figure-cliff-surface")
+    with st.popover("Export", icon=":material/download:"):
+        for title, draw, name in (
+            (cliff.TITLE, cliff.draw, "gradreach-cliff-above"),
+            (cliff.SURFACE_TITLE, cliff.draw_surface, "gradreach-cliff"),
+        ):
+            st.markdown(f"**{title}**")
+            made = partial(draw, prepared, theme=theme, size=size)
+            figure_files(name, made, title, cliff.HOW_TO_READ, name)
     with st.expander("How to read this", key="read-cliff"):
         st.markdown(cliff.HOW_TO_READ)
         st.caption(

@@ -9,13 +9,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics.store import RunRow, Store, StoreError
 from experiments.inspection.start import ensure_inspector
-from ui import look, places
+from ui import example, look, places
 from ui.address import COMPARISON
 from ui.inspect import asked, beginning, choosing, exports, panels, waiting
 from ui.inspect.choosing import Chosen
 from ui.inspect.views import BEGINNING, VIEWS
 from ui.shell import LAB
-from ui.words import markdown
+from ui.words import listed, markdown
 
 SCOPE = "inspect"
 
@@ -49,8 +49,7 @@ def show() -> None:
     if view == BEGINNING:
         beginning.show()
     elif chosen is None:
-        with state:
-            _nothing(store)
+        _nothing(store, view)
     else:
         _inspect(chosen, view, head, state)
     if store and rows and not store.read_only:
@@ -71,13 +70,19 @@ def _stored() -> tuple[Store | None, Sequence[RunRow]]:
     return store, rows
 
 
-def _nothing(store: Store | None) -> None:
-    if store is not None:
-        st.info(
-            "No runs are stored yet. Train some in the Lab: they keep their weights at about eleven training steps, "
-            "and each of them can be looked into here, also while they train."
-        )
-        st.page_link(LAB, label="Open the Lab", icon=":material/science:")
+def _nothing(store: Store | None, view: str) -> None:
+    """Until the first run: where to begin, and the recorded example."""
+    if store is None:
+        return  # what is wrong with it is said above
+    st.info(
+        "No runs are stored yet. Train some in the Lab: they keep their weights at about eleven training steps, "
+        "and each of them can be looked into here, also while they train."
+    )
+    st.page_link(LAB, label="Open the Lab", icon=":material/science:")
+    if found := example.inspections():
+        who = listed([f"{name} after {one.step} updates" for name, one in found])
+        st.caption(f":material/play_circle: **Recorded example**: {markdown(who)}, France … French at gap 40.")
+        panels.show(VIEWS[view], found, f"{SCOPE}-example")
 
 
 def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenerator) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diagnostics.charts import itemised, noise, parameters, truncation, weight_gradient
+from diagnostics.charts import itemised, memory, noise, parameters, truncation, weight_gradient
 from diagnostics.charts.inspection_gallery import INSPECTION_FIGURES, InspectionFigure
 from diagnostics.inspection import GATES, Inspection
 
-KEYS = ("weight_gradient", "cancellation", "noise", "itemised", "lag_profile", "truncation", "parameters")
+KEYS = ("weight_gradient", "cancellation", "noise", "itemised", "lag_profile", "truncation", "memory", "parameters")
 ALL = pytest.mark.parametrize("figure", [INSPECTION_FIGURES[key] for key in KEYS], ids=KEYS)
 ODD = np.array([0.0, np.inf, np.nan, 1e-300, 1e300])
 
@@ -39,6 +39,11 @@ def inspection(
         "itemised": np.broadcast_to(matrix, (L, *matrix.shape)).copy(),
         "lag_profile": np.broadcast_to(0.8 ** np.arange(T, dtype=float), (L, T)).copy(),
         "chunk": np.unique(np.append(2 ** np.arange(5), T)),
+        "memory_steps": np.array([T, 2 * T]),
+        "memory_full": np.array([10**6, 2 * 10**6]),
+        "memory_truncated": np.array([500_000, 510_000]),
+        "memory_batch": np.array([16, 16]),
+        "memory_chunk": np.array([T, T]),
         "parameter_names": np.array(["recurrent.layers.0.weight_hh", "head.bias"]),
         "parameter_norm": np.array([3.0, 0.5]),
         "parameter_grad_norm": np.array([0.1, np.inf]),
@@ -120,7 +125,7 @@ def test_the_words_on_how_to_read_it_are_two_or_three_sentences(figure: Inspecti
     assert set(figure.needs) <= set(inspection().arrays)
 
 
-@pytest.mark.parametrize("key", ["weight_gradient", "cancellation", "noise", "lag_profile", "truncation"])
+@pytest.mark.parametrize("key", ["weight_gradient", "cancellation", "noise", "lag_profile", "truncation", "memory"])
 def test_line_charts_refuse_what_nobody_could_tell_apart(key: str) -> None:
     figure = INSPECTION_FIGURES[key]
     with pytest.raises(ValueError, match="inspections must be at most 8 to be told apart, but got 9"):
@@ -201,3 +206,10 @@ def test_what_is_not_finite_is_counted_beside_the_histogram() -> None:
     assert [texts[column][1] for column in range(6)] == ["infinite", "0.5", "–", "–", "2 (50 %)", "1 (25 %)"]
     assert [texts[column][0] for column in (2, 3)] == ["0.002", "5 (5 %)"]
     assert "1 (25 %) nan" in parameters.describe(prepared)
+
+
+def test_memory_is_in_megabytes_with_its_batch_and_chunk() -> None:
+    prepared = memory.prepare([("a", inspection())])
+    assert prepared.lines[0].full.tolist() == [1.0, 2.0]
+    assert "16 sequences a step" in prepared.origin.caption
+    assert memory.describe(prepared).endswith("a: at 60 steps 2 MB for the whole gradient, 0.51 MB truncated at 30.")

@@ -1,7 +1,11 @@
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from diagnostics.measures.sweep import Rule, findings, is_sweep, rule_of, steps_to, sweep
 from diagnostics.records import Records, Run
@@ -125,3 +129,31 @@ def test_nothing_is_said_before_rules_can_be_compared() -> None:
 def test_a_goal_is_a_success(goal: float) -> None:
     with pytest.raises(ValueError, match="goal must be a success above 0 and at most 1, but got"):
         sweep([], goal)
+
+
+outcomes = st.lists(
+    st.tuples(
+        st.sampled_from(["none", "norm:0.1", "norm:1.0", "value:0.1"]),
+        st.lists(st.floats(0, 1), max_size=4).map(tuple),
+        st.sampled_from(["finished", "diverged", "running", "stopped", "failed"]),
+    ),
+    max_size=8,
+)
+
+
+@given(outcomes, st.randoms(use_true_random=False), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_whatever_came_the_counts_agree(told: list[Any], random: Random, one: float, other: float) -> None:
+    runs = [tried(clip, seed, success, state=state) for seed, (clip, success, state) in enumerate(told)]
+    shuffled = random.sample(runs, len(runs))
+    easy, hard = sorted((one, other))
+    found = [sweep(some, goal) for some, goal in ((runs, easy), (shuffled, easy), (runs, hard))]
+    points = [[point for series in one for point in series.points] for one in found]
+    assert sum(len(point.run_ids) for point in points[0]) == len(runs)
+    for same, again, harder in zip(*points, strict=True):
+        assert same.ended + same.waiting + same.broken_off == len(same.run_ids)
+        assert 0 <= same.reached <= same.ended
+        assert same.diverged <= same.ended
+        assert repr(replace(same, run_ids=())) == repr(replace(again, run_ids=()))
+        assert harder.reached <= same.reached  # a higher goal is reached by no more, and no sooner
+        assert not harder.steps_to_goal.low < same.steps_to_goal.low
+    assert all(findings(one) for one in found if one)

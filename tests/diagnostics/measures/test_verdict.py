@@ -263,3 +263,35 @@ def test_the_informative_gradient_is_never_derived_from_the_fit() -> None:
 
 def _words(length: int) -> tuple[str, ...]:
     return tuple("France" if i == length - 41 else "the" for i in range(length))
+
+
+def truncated(alpha: float, chunk: int, **more: object) -> Verdict:
+    profile = powers(alpha, 44)
+    profile[:, chunk:] = 0
+    return verdict(run_of(profile, facts=FACTS, spec={"cell": "gru", "truncate": chunk}, **more))
+
+
+def test_a_gradient_that_was_cut_is_not_said_to_have_faded() -> None:
+    found = truncated(0.9, 20)
+    assert (found.kind, found.reach, found.headline) == ("vanishing", 20, "Cut off")
+    assert found.sentence.startswith(
+        "Cut off: backpropagation is truncated at 20 steps, so that further back the gradient is exactly 0, whatever "
+        "the network would have sent; "
+    )
+    assert "the fitted rate leaves those out" not in found.sentence
+    assert found.advice == (
+        "Raise truncate from 20 to 41 or more, or leave it out: so far back the last chunk has to reach.",
+    )
+
+
+def test_a_gradient_that_faded_before_the_border_has_vanished_and_the_cut_is_said() -> None:
+    found = truncated(0.5, 20)
+    assert (found.kind, found.reach, found.headline) == ("vanishing", 7, "Vanishing")
+    assert found.sentence.endswith(" Backpropagation is truncated at 20 steps: further back the gradient is exactly 0.")
+    assert truncated(0.9, 42).kind == "reaches"
+    assert "truncated" not in truncated(0.9, 45).sentence
+
+
+def test_a_cut_run_that_succeeds_all_the_same_is_said_to() -> None:
+    found = truncated(0.9, 20, success=[1.0])
+    assert found.sentence.endswith(" The task is solved all the same: the state still held what no gradient asked for.")

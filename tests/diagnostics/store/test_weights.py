@@ -212,9 +212,12 @@ def test_a_header_that_lies_allocates_nothing(header):
         weights.unpack(header, b"\0" * 8)
 
 
-def test_a_foreign_file_of_too_many_weights_is_refused_before_they_are_read(store, kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "AT_MOST_BYTES", 100)
+@pytest.mark.parametrize(("limit", "value"), [("AT_MOST_BYTES", 100), ("STEPS_AT_MOST", 1)])
+def test_a_foreign_file_of_too_many_weights_is_refused_before_they_are_read(
+    store, kept, tmp_path, monkeypatch, limit, value
+):
+    monkeypatch.setattr(weights, limit, value)
     other = Store.open(tmp_path / "other")
-    with pytest.raises(StoreError, match="the file of run 'again' holds more than 100 bytes of weights"):
+    with pytest.raises(StoreError, match=r"the file of run 'again' holds more than \d+ bytes of weights, or of more"):
         other.import_run_file(store.run_file(kept), store.row(kept).spec, "again")
     assert other.runs() == []

@@ -40,6 +40,9 @@ def test_the_sections_agree_with_one_another(cell: str, task: dict[str, object])
     last = found["itemised"][:, -1]
     np.testing.assert_allclose(last, np.median(found["state_grad"], axis=2), rtol=1e-10, atol=1e-18)
     assert found["answer_steps"][-1] == found.loss_step
+    assert found["memory_steps"][-1] == found.timesteps
+    assert (np.diff(found["memory_full"]) > 0).all()
+    assert found["memory_truncated"][-1] < found["memory_full"][-1]
     if task is ONE:
         assert len(found["answer_steps"]) == 1
         np.testing.assert_array_equal(found["lag_profile"], last[:, ::-1])
@@ -54,7 +57,7 @@ def test_the_sections_agree_with_one_another(cell: str, task: dict[str, object])
 @pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
 def test_the_gradient_that_is_taken_apart_is_autograds(cell: str) -> None:
     spec = spec_of(cell, **MANY)
-    probe = Probe(spec, Trainer(spec).weights(), 3)
+    probe = Probe(spec, Trainer(spec).weights(), 3, {})
     loss = probe.loss()
     gradients = torch.autograd.grad(loss, list(probe.network.parameters()))
     found = inspected(spec)
