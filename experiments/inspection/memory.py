@@ -18,9 +18,10 @@ from torch._C._profiler import ProfilerConfig, ProfilerState, _ExperimentalConfi
 from diagnostics.records import Array
 from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
+from experiments.cost import HELD_OUT
 from experiments.inspection.cost import measured_batch
 from experiments.spec import RunSpec
-from experiments.train import HELD_OUT, build
+from experiments.train import build
 from models.network import Network
 from tasks.base import Task
 
