@@ -24,7 +24,7 @@ NEEDS = (
     "grad_nan", "grad_inf", "grad_zero",
 )  # fmt: skip
 _ROW_PX, _HEAD_PX = 30, 40
-_SPLIT = 0.5
+_SPLIT = 0.46
 _COLUMNS = ("gradient<br>norm", "tensor<br>norm", "update<br>ratio", "exactly<br>0", "infinite", "nan")
 _SCALES = {
     "light": ("#EEF2FB", "#1D4FD0"),
@@ -113,6 +113,11 @@ def _count(count: int, of: int) -> str:
     return "–" if not count else f"all {count:,}" if count == of else f"{count:,} ({percent(count / of)})"
 
 
+def _short(count: int, of: int) -> str:
+    """A count as it fits into its column: a share from a thousand on; the hover text has both."""
+    return "–" if not count else "all" if count == of else f"{count}" if count < 1000 else percent(count / of)
+
+
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw a row per tensor: its histogram as a strip of colour, and beside it norms and counts in figures."""
     look = frame(theme, size)
@@ -190,12 +195,17 @@ def _figures(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
             text=head, x=column, xref="x2", y=1, yref="paper", yanchor="bottom", yshift=look.px(3),
             font={"color": look.theme.muted, "size": look.size.small},
         )  # fmt: skip
-        texts, colours = [], []
+        texts, colours, hovers = [], [], []
         for row in prepared.rows:
             count = {3: row.zeros, 4: row.infinities, 5: row.nans}.get(column)
             value = (row.grad_norm, row.norm, row.update)[min(column, 2)]
             missing = column == 2 and math.isnan(value)
-            texts.append("–" if missing else number(value) if count is None else _count(count, row.entries))
+            if count is None:
+                texts.append("–" if missing else "nan" if math.isnan(value) else number(value))
+                hovers.append(f"{row.name}: {'no update was kept' if missing else number(value, 4)}")
+            else:
+                texts.append(_short(count, row.entries))
+                hovers.append(f"{row.name}: {_count(count, row.entries) if count else 'none'} of {row.entries:,}")
             broken = bool(count and column > 3) or (count is None and not missing and not np.isfinite(value))
             colours.append(warning if broken else look.theme.text)
         figure.add_scatter(
@@ -208,5 +218,6 @@ def _figures(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
             textfont={"color": colours, "size": look.size.small},
             cliponaxis=False,
             showlegend=False,
-            hoverinfo="skip",
+            customdata=hovers,
+            hovertemplate=f"%{{customdata}}<extra>{head.replace('<br>', ' ')}</extra>",
         )

@@ -30,7 +30,7 @@ def prepare(named: Sequence[tuple[str, Untrained]], hidden: int) -> profile.Prep
         "untrained",
         (),
         f"State gradient ÷ its value at the loss · median and 5th to 95th percentile over {SAMPLES} random sequences · "
-        f"before any update · H = {hidden}",
+        f"before any update · {hidden} hidden units",
         {
             "ways": [list(way) for way in ways],
             "hidden": hidden,

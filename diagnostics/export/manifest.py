@@ -14,7 +14,7 @@ MAX_RUNS = 500
 
 _ID = r"[a-z0-9][a-z0-9-]{0,39}"
 _FILES = re.compile(
-    r"README\.txt|manifest\.json|report\.html|summary\.csv|columns\.csv|specs\.json"
+    r"README\.txt|manifest\.json|report\.html|summary\.csv|seeds\.csv|columns\.csv|specs\.json"
     r"|figures/[a-z0-9_-]{1,80}\.(json|html|svg|png|pdf)"
     rf"|runs/{_ID}/(spec\.json|steps\.csv|profiles\.csv|run\.sqlite)"
 )

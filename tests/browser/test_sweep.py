@@ -23,10 +23,11 @@ def test_a_sweep_is_started_stopped_and_taken_up_again(
     page: Page, server: str, store: Store, errors: list[str]
 ) -> None:
     come(page, f"{server}/clipping?view=sweep")
-    setup = page.get_by_role("textbox", name="Thresholds", exact=True)
-    if not setup.is_visible():
-        page.get_by_text("Set up a sweep").click()
+    setup = page.locator(".st-key-sweep-setup details")
     setup.wait_for(timeout=SOON_MS)
+    if setup.get_attribute("open") is None:  # it stands open only where no sweep is stored yet
+        setup.locator("summary").click()
+    page.get_by_role("textbox", name="Thresholds", exact=True).wait_for(timeout=SOON_MS)
     type_into(page, "Thresholds", "0.1, 1")
     type_into(page, "Seeds", "0")
     type_into(page, "Steps", "800", "spinbutton")

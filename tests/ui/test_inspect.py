@@ -214,10 +214,10 @@ def test_layers_and_samples_are_chosen_where_there_are_several(visit: Visit, sto
     [run_id] = kept(store, "gru", layers=2)
     answered(store, run_id, "gru", L=2)
     app = visit(run=run_id, view="states")
-    app.selectbox(key="inspect-layer").set_value(1).run()
-    app.selectbox(key="inspect-sample").set_value(3).run()
+    app.selectbox(key="inspect-layer").set_value(2).run()
+    app.selectbox(key="inspect-sample").set_value(4).run()
     assert not app.exception
-    assert app.query_params["layer"] == "1"
+    assert app.query_params["layer"] == "2"
     assert "cannot be drawn" not in words(app)
     app = visit(run=run_id, view="parameters")
     assert "inspect-layer" not in [box.key for box in app.selectbox]

@@ -9,6 +9,7 @@ import streamlit as st
 
 from diagnostics.inspection import SECTIONS
 from experiments.inspection.asked import SAMPLES_AT_MOST, Asked
+from experiments.spec import FIELDS
 from ui.address import quoted
 
 RUN, WITH, STEP, SAMPLES, PARTS, VIEW = "run", "with", "step", "samples", "parts", "view"
@@ -23,10 +24,10 @@ USUAL: Mapping[str, Any] = {
     SAMPLES: Asked().samples,
     PARTS: tuple(SECTIONS),
     VIEW: "theory",
-    LAYER: 0,
-    SAMPLE: 0,
+    LAYER: 1,
+    SAMPLE: 1,
 }
-"""By the name that a query parameter has."""
+"""By the name that a query parameter has; layers and samples are counted from 1, as people do."""
 
 _KEPT = "inspect-kept"
 
@@ -39,7 +40,7 @@ def key(name: str) -> str:
 def look_at(run_ids: Sequence[str]) -> dict[str, str]:
     """Have the page look at the first of these runs, beside the others; returns the address that says so."""
     first, *others = run_ids
-    chosen = {RUN: first, WITH: tuple(others[:OTHERS_AT_MOST]), STEP: None, LAYER: 0, SAMPLE: 0}
+    chosen = {RUN: first, WITH: tuple(others[:OTHERS_AT_MOST]), STEP: None, LAYER: 1, SAMPLE: 1}
     st.session_state[_KEPT] = USUAL | st.session_state.get(_KEPT, {}) | chosen
     for name in chosen:
         st.session_state.pop(key(name), None)
@@ -52,7 +53,7 @@ def fill(views: Sequence[str]) -> list[str]:
     said: list[str] = []
     wanted = dict(USUAL) if kept is None else dict(kept)
     if kept is None:
-        for name in _READ:
+        for name in USUAL:
             if name in st.query_params:
                 try:
                     wanted[name] = _parse(name, st.query_params[name], views)
@@ -94,7 +95,12 @@ def _address(asked: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-_READ = (RUN, WITH, STEP, SAMPLES, PARTS, VIEW, LAYER, SAMPLE)
+_LIMITS = {
+    STEP: (0, 10**9),
+    SAMPLES: (1, SAMPLES_AT_MOST),
+    LAYER: (1, int(FIELDS["layers"].maximum or 1)),
+    SAMPLE: (1, SAMPLES_AT_MOST),
+}
 
 
 def _parse(name: str, text: str, views: Sequence[str]) -> Any:
@@ -111,7 +117,7 @@ def _parse(name: str, text: str, views: Sequence[str]) -> Any:
         if not set(parts) <= set(SECTIONS):
             raise ValueError(f"parts must be of {', '.join(SECTIONS)}, but got {quoted(text)}")
         return tuple(part for part in SECTIONS if part in parts)
-    least, most = (1, SAMPLES_AT_MOST) if name == SAMPLES else (0, 10**9)
+    least, most = _LIMITS[name]
     if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= most):
         raise ValueError(f"{name} must be a whole number from {least} to {most}, but got {quoted(text)}")
     return int(text)

@@ -10,12 +10,12 @@ import streamlit as st
 from diagnostics.charts.gallery import INSPECTION_FIGURES
 from diagnostics.inspection import QUANTITIES
 from ui import exports, look
-from ui.inspect import panels
+from ui.inspect import asked, panels
 from ui.inspect.panels import Named
 from ui.words import filename
 
 
-def panel(named: Sequence[Named], options: dict[str, int]) -> None:
+def panel(named: Sequence[Named]) -> None:
     """A figure, a quantity, or the whole inspection of one run."""
     from diagnostics.export.inspected import inspection_json, inspection_npz, quantity_csv
 
@@ -31,6 +31,7 @@ def panel(named: Sequence[Named], options: dict[str, int]) -> None:
         info = st.selectbox("Figure", whole, format_func=lambda i: i.title, key="inspect-export-figure")
         shown = named if info.several and not panels.lacking(info, named) else mine
         theme, size = look.theme(), look.size()
+        options = {name: int(asked.now(name)) - 1 for name in (asked.LAYER, asked.SAMPLE)}
         exports.figure_files(
             panels.file_name(info, shown),
             lambda: panels.drawing(info, shown, options, theme, size)[0],

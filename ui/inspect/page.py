@@ -109,7 +109,7 @@ def _header(chosen: Chosen, named: Sequence[panels.Named]) -> None:
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
         if named:
             with st.popover("Export", icon=":material/download:"):
-                exports.panel(named, {asked.LAYER: asked.now(asked.LAYER), asked.SAMPLE: asked.now(asked.SAMPLE)})
+                exports.panel(named)
         if st.button("Open in Lab", icon=":material/science:", key="inspect-open-in-lab"):
             st.session_state[COMPARISON] = chosen.row.comparison
             st.switch_page(LAB, query_params={COMPARISON: chosen.row.comparison})

@@ -87,7 +87,7 @@ def lacking(info: InspectionFigure, named: Sequence[Named]) -> str:
 
 
 def _options(view: View, named: Sequence[Named]) -> dict[str, int]:
-    """The layer and the sample to show, asked for where there is a choice."""
+    """The layer and the sample to show, counted from 0, asked for where there is a choice."""
     taken = {option for info in view.figures for option in info.options}
     layers = min(one.layers for _, one in named)
     samples = min(one.samples for _, one in named)
@@ -98,13 +98,14 @@ def _options(view: View, named: Sequence[Named]) -> dict[str, int]:
             (asked.SAMPLE, samples, "Sample"),
         ):
             at = asked.now(name)
-            asked.put(name, min(max(at, 0), count - 1))
+            asked.put(name, min(max(at, 1), count))
             if name not in taken:
                 continue
             if count > 1:
                 words = _sample_words(named[0][1]) if name == asked.SAMPLE else [str(n + 1) for n in range(count)]
-                st.selectbox(label, range(count), format_func=words.__getitem__, key=asked.key(name), width=420)
-            found[name] = int(asked.now(name))
+                places = dict(enumerate(words, start=1))
+                st.selectbox(label, list(places), format_func=places.__getitem__, key=asked.key(name), width=420)
+            found[name] = int(asked.now(name)) - 1
     return found
 
 

@@ -77,8 +77,9 @@ def refused(content: bytes, store: Store, words: str, **options: Any) -> None:
 
 def test_everything_promised_is_inside(made: bytes, ids: list[str]) -> None:
     files = unzipped(made)
-    expected = {"README.txt", "manifest.json", "report.html", "summary.csv", "columns.csv", "specs.json"}
-    expected |= {f"figures/{key}.json" for key in ("ribbon", "profile", "learning", "clipping")}
+    expected = {"README.txt", "manifest.json", "report.html", "summary.csv", "seeds.csv", "columns.csv", "specs.json"}
+    shared = ("ribbon", "profile", "learning", "clipping", "what_if_norm")
+    expected |= {f"figures/{key}.json" for key in shared}
     expected |= {f"figures/heatmap-{run_id}.json" for run_id in ids}
     expected |= {f"runs/{r}/{n}" for r in ids for n in ("spec.json", "steps.csv", "profiles.csv", "run.sqlite")}
     assert set(files) == expected
