@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diagnostics.measures.entry_sizes import BINS, EDGES
+from diagnostics.measures.what_if import by_norm
 from diagnostics.records import COLUMNS, Records
 from experiments.spec import Refusal, RunSpec
 from experiments.train import Trainer, train
@@ -367,3 +368,15 @@ def test_at_most_128_profiles_have_the_sizes_evenly_spread() -> None:
     records = trained(small(steps=140, eval_every=70, record_every=1, hidden=4))[1]
     known = np.isfinite(records["grad_sizes"]).all(axis=(1, 2))
     assert records["profile_step"][known].tolist() == list(range(0, 140, 2))
+
+
+@pytest.mark.parametrize("cell", ["tanh", "lstm"])
+def test_asked_of_the_norms_of_a_clipped_run_what_if_gives_what_clipping_did(cell: str) -> None:
+    free = trained(small(cell=cell, clip="none"))[1]["grad_norm_pre"]
+    threshold = float(np.median(free))
+    records = trained(small(cell=cell, clip=f"norm:{threshold!r}"))[1]
+    answer = by_norm(records["grad_norm_pre"], np.array([threshold]))
+    did = records["clip_factor"]
+    assert 0 < answer.share[0] == np.mean(did < 1) < 1
+    assert answer.least_factor[0] == pytest.approx(did.min(), rel=1e-6)
+    assert answer.median_factor[0] == pytest.approx(np.median(did[did < 1]), rel=1e-6)

@@ -126,3 +126,18 @@ def test_numbers_of_the_cliff_are_kept_over_a_look_at_another_page(clipping) -> 
     app.switch_page("ui/pages/runs.py").run()
     app.switch_page("ui/pages/clipping.py").run()
     assert (state(app, "view"), state(app, "w")) == ("cliff", 6.0)
+
+
+def test_runs_that_have_not_begun_or_cannot_be_read_are_said(clipping, store: Store, told: Told) -> None:
+    spec = RunSpec.make(cell="gru", gap=40, steps=500).to_json()
+    _, (queued,) = store.create([spec], ["still queued"])
+    assert "Waiting for the first training step" in words(clipping(runs=queued))
+    (store.path / "runs" / f"{told[1][0]}.sqlite").write_bytes(b"nothing")
+    app = clipping(runs=told[1][0])
+    assert any("cannot be shown" in error.value for error in app.error)
+
+
+def test_an_event_is_said_above_the_answers(clipping, told: Told) -> None:
+    said = words(clipping(runs=told[1][0]))
+    assert "engaged on" in said
+    assert "of the steps: most updates" in said

@@ -76,8 +76,9 @@ def _look(ids: tuple[str, ...]) -> None:
         return
     for fault in reading.faults:
         st.error(markdown(fault), icon=":material/error:")
-    begun = [run for run in reading.runs if run.records.rows("step")]
-    if not begun:
+    if not reading.runs:
+        return  # what is wrong with them has been said
+    if not any(run.records.rows("step") for run in reading.runs):
         st.info("Waiting for the first training step…" if reading.live else "These runs ended before their first step.")
         return
     _view(reading)
