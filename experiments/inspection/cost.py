@@ -18,10 +18,11 @@ from models.cells import CELLS
 
 _PER_PASS = (1.1e-4, 0.7e-4)
 """Seconds per timestep and layer of a forward or backward pass: for any cell, and per gate."""
-_PER_LYAPUNOV = 4.5e-10
-_PER_PRODUCT = 8e-10
+# Seconds per entry of a Jacobian [S,S] times S, and per entry: what is a matrix product's, and what is not.
+_PER_LYAPUNOV = (1.7e-10, 3.7e-8)
+_PER_PRODUCT = (2.0e-10, 4.5e-8)
 _PER_SPECTRUM = 3e-9
-_PER_ONE_STEP = 5e-10
+_PER_ONE_STEP = 4e-10
 _PER_ITEM = 1.5e-10
 _PER_STEP_STATE = 1.4e-8
 _STEPS_MEASURED = 3.75
@@ -59,15 +60,18 @@ def predict(spec: RunSpec, asked: Asked) -> Cost:
     lags, answers = T.bit_length(), min(T, 64)
     many = spec.wiring == "many-to-many"
     once = T * L * (_PER_PASS[0] + G * _PER_PASS[1])
-    cubes = L * B * S**3
+    squares = L * B * S**2
+    cubes = squares * S
     sequences = measured_batch(spec.batch, T, H)
     measured_step = L * T * (_PER_PASS[0] + G * _PER_PASS[1] + sequences * (_PER_STEP_STATE * H + _PER_ITEM * G * H**2))
     parts = {
         "states": once,
         "profile": once,
         "theory": once / 4 + 1e-8 * L * G * H**3,
-        "jacobians": cubes * (_PER_PRODUCT * T + _PER_SPECTRUM * lags + _PER_ONE_STEP * min(T, 64)) + 4e-4 * T * L,
-        "lyapunov": cubes * _PER_LYAPUNOV * T,
+        "jacobians": T * (cubes * _PER_PRODUCT[0] + squares * _PER_PRODUCT[1])
+        + cubes * (_PER_SPECTRUM * lags + _PER_ONE_STEP * min(T, 64))
+        + 4e-4 * T * L,
+        "lyapunov": T * (cubes * _PER_LYAPUNOV[0] + squares * _PER_LYAPUNOV[1]),
         "weight_gradient": once,
         "itemised": _PER_ITEM * L * T * (answers / 2 if many else 1) * B * G * H**2 + 5e-5 * T * L,
         "truncation": once * lags * (3 if many else 1) + _STEPS_MEASURED * measured_step,
