@@ -24,7 +24,7 @@ TORCH_EPSILON = 1e-6
 PERCENTILES = (99, 90, 50)
 """Of the run's own norms: the thresholds that are suggested."""
 _CLOSE, _FAR = 3.0, 10.0
-"""Largest norm ÷ median: below the first there is nothing to catch, from the second on there are spikes."""
+"""Largest norm ÷ median: below the first there is nothing to catch, from the second on some stand far above the rest."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _spread(median: float, largest: float) -> str:
         return f"{norms}: there is no spike to catch, and a threshold that engages shortens ordinary steps."
     if ratio < _FAR:
         return f"{norms}: the norms vary, with no spike far from the rest."
-    return f"{norms}: there are spikes, and a threshold between the two catches them alone."
+    return f"{norms}: the largest stand far above the rest, and a threshold between the two shortens those first."
 
 
 def _reason(percentile: int, answer: ByNorm) -> str:
@@ -170,5 +170,5 @@ def _reason(percentile: int, answer: ByNorm) -> str:
         return f"Catches the largest tenth: {share} of the steps, and leaves the ordinary ones as they are."
     return (
         f"Shortens the larger half: {share} of the steps, to {number(float(answer.median_factor[0]))} of their length "
-        "at the median. Plain SGD then takes steps of nearly one length."
+        "at the median. Plain SGD then makes all of those updates of one length."
     )

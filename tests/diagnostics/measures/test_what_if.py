@@ -108,7 +108,7 @@ def test_suggestions_are_percentiles_with_the_share_that_they_clip() -> None:
         assert suggestion.threshold == pytest.approx(np.percentile(norms, suggestion.percentile), rel=0.05)
         assert suggestion.share == np.mean(norms + TORCH_EPSILON > suggestion.threshold)
         assert suggestion.share == pytest.approx(1 - suggestion.percentile / 100, abs=0.04)
-    assert "there are spikes" in found.sentence
+    assert "stand far above the rest" in found.sentence
 
 
 def test_norms_that_hardly_vary_are_said_to_have_no_spike() -> None:
