@@ -24,7 +24,7 @@ TORCH_EPSILON = 1e-6
 PERCENTILES = (99, 90, 50)
 """Of the run's own norms: the thresholds that are suggested."""
 _CLOSE, _FAR = 3.0, 10.0
-"""Largest norm ÷ median: below the first there is nothing to catch, from the second on some stand far above the rest."""
+"""Largest norm ÷ median: below the first nothing stands out, from the second on some stand far above the rest."""
 
 
 @dataclass(frozen=True)
