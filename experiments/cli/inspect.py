@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from diagnostics.inspection import GATE_TITLES, QUANTITIES, SECTIONS, Inspection
+from diagnostics.export.inspected import document
+from diagnostics.inspection import GATE_TITLES, SECTIONS, Inspection
 from diagnostics.measures.profile import middle
 from diagnostics.records import Array
 from diagnostics.store import RunRow, Store
@@ -40,7 +41,9 @@ def inspect_command(asked: argparse.Namespace) -> int:
     with _Watch() as watch:
         found = inspect(row.id, spec, step, weights, request, watch, ratios)
     if asked.json:
-        print_json(_json(found, large=bool(named)) | ({"seconds": watch.seconds} if asked.timings else {}))
+        print_json(
+            document(found, leave_out=() if named else LARGE) | ({"seconds": watch.seconds} if asked.timings else {})
+        )
         return 0
     print("\n".join(_summary(found, row)))
     if asked.timings:
@@ -84,33 +87,6 @@ class _Watch:
             self._bar.set_description_str(f"{section:16}", refresh=False)
             self._bar.n = done
             self._bar.refresh()
-
-
-def _json(found: Inspection, *, large: bool) -> dict[str, Any]:
-    told = {name: QUANTITIES[name] for name in found if large or name not in LARGE}
-    return {
-        "run": found.run_id,
-        "step": found.step,
-        "cell": found.cell,
-        "kind": found.kind,
-        "layers": found.layers,
-        "samples": found.samples,
-        "timesteps": found.timesteps,
-        "gates": found.gate_names,
-        "tokens": found.tokens,
-        "informative_steps": found.informative_steps,
-        "loss_step": found.loss_step,
-        "quantities": {
-            name: {
-                "section": quantity.section,
-                "axes": quantity.axes,
-                "unit": quantity.unit,
-                "meaning": quantity.meaning,
-                "values": found[name],
-            }
-            for name, quantity in told.items()
-        },
-    }
 
 
 def _summary(found: Inspection, row: RunRow) -> Iterator[str]:

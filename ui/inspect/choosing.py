@@ -38,6 +38,8 @@ class Chosen:
     """What is chosen: the first of ``looks`` is the run itself, where it kept any weights."""
 
     row: RunRow
+    kept: tuple[int, ...]
+    """The steps that the run kept its weights of."""
     looks: tuple[Look, ...]
     without: tuple[str, ...]
     """A sentence for each chosen run that cannot be looked into."""
@@ -107,7 +109,7 @@ def choose(store: Store, rows: Sequence[RunRow]) -> Chosen:
     )
     if kept and missing:
         _predicted(missing)
-    return Chosen(row, tuple(looks) if kept else (), tuple(without))
+    return Chosen(row, kept, tuple(looks) if kept else (), tuple(without))
 
 
 def _predicted(looks: Sequence[Look]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from diagnostics.store import RunRow, Store, StoreError
+from diagnostics.store import ENDED, RunRow, Store, StoreError
 from experiments.inspection.start import ensure_inspector
 from ui import example, look, places
 from ui.address import COMPARISON
@@ -18,6 +19,8 @@ from ui.shell import LAB
 from ui.words import listed, markdown
 
 SCOPE = "inspect"
+FOLLOW_S = 1.5
+"""How often a run that is still training is looked at."""
 
 
 def show() -> None:
@@ -116,5 +119,15 @@ def _header(chosen: Chosen, named: Sequence[panels.Named]) -> None:
     if chosen.row.state == "diverged" and chosen.row.detail:
         detail = chosen.row.detail
         st.warning(markdown(f"{detail[:1].upper()}{detail[1:]}."), icon=":material/priority_high:")
-    elif chosen.row.state == "running":
-        st.caption("It is still training: these are the steps that it has kept its weights of so far.")
+    if chosen.row.state == "running":
+        st.caption("It is still training: the steps that it has kept its weights of so far can be chosen.")
+    if chosen.row.state not in ENDED:
+        st.fragment(_follow, run_every=FOLLOW_S)(chosen.row.id, chosen.row.state, chosen.kept)
+
+
+def _follow(run_id: str, state: str, kept: tuple[int, ...]) -> None:
+    """Draw the page again as soon as the run has kept more, or has ended."""
+    with suppress(StoreError):
+        store = places.store()
+        if store.row(run_id).state != state or store.weights_steps(run_id) != kept:
+            st.rerun()
