@@ -277,6 +277,7 @@ _ABOUT: Mapping[str, type] = {
 """The fields besides the arrays, by the JSON type that each has in a file."""
 
 FORMAT = 1
+"""Raised whenever a quantity is added or changes, so that what was kept before is computed anew."""
 LARGEST_FILE = 512 * 2**20
 """No inspection unpacks to more, in bytes; a damaged length is refused before it is allocated."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from diagnostics.inspection import QUANTITIES, SECTIONS, Inspection, load, save
 
-SIZES = {"L": 2, "T": 5, "B": 3, "H": 4, "S": 8, "G": 4, "J": 2, "K": 3, "M": 3, "A": 2, "P": 3, "N": 6, "2": 2}
+SIZES = {"L": 2, "T": 5, "B": 3, "H": 4, "S": 8, "G": 4, "J": 2, "K": 3, "M": 3, "A": 2, "R": 4, "P": 3, "N": 6, "2": 2}
 
 
 def arrays() -> dict[str, np.ndarray]:
