@@ -23,6 +23,15 @@ def download(page: Page, button: Locator, folder: Path) -> Path:
     return path
 
 
+def upload(page: Page) -> Locator:
+    """Where a file is given: in a popover where any run is stored, which others may have left, else on the page."""
+    field, opener = page.locator("input[type=file]"), page.get_by_role("button", name="Import")
+    field.or_(opener).first.wait_for(state="attached")
+    if not field.count():
+        opener.click()
+    return field
+
+
 def test_every_figure_gives_png_and_svg_with_nothing_installed(
     page: Page, server: str, trained: Trained, tmp_path: Path
 ) -> None:
@@ -71,18 +80,14 @@ def test_the_export_panel_gives_pages_tables_and_the_bundle_and_the_bundle_comes
     come(page, f"{server}/?comparison={comparison}")
     expect(page.get_by_text("There is no comparison")).to_be_visible()
     come(page, f"{server}/runs")
-    if page.get_by_role("button", name="Import").count():
-        page.get_by_role("button", name="Import").click()
-    page.locator("input[type=file]").set_input_files(bundle)
+    upload(page).set_input_files(bundle)
     expect(page.get_by_text("Imported 2 runs")).to_be_visible(timeout=30_000)
     assert len(store.runs()) >= 2
 
     hostile = tmp_path / "hostile.zip"
     with zipfile.ZipFile(hostile, "w") as archive:
         archive.writestr("../../escaped.txt", "no")
-    if page.get_by_role("button", name="Import").count() and not page.locator("input[type=file]").count():
-        page.get_by_role("button", name="Import").click()
-    page.locator("input[type=file]").set_input_files(hostile)
+    upload(page).set_input_files(hostile)
     alert = page.get_by_role("alert").filter(has_text="bundle")
     expect(alert).to_be_visible(timeout=30_000)
     settled(page)
