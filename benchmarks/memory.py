@@ -69,7 +69,9 @@ def seconds(cell: str, way: str, lengths: Sequence[int]) -> list[tuple[float, fl
 
 def slope(lengths: list[int], taken: Sequence[float]) -> float:
     """The exponent k of time ∝ T^k, by least squares in logarithms."""
-    fitted = statistics.linear_regression([math.log(T) for T in lengths], [math.log(s) for s in taken])
+    # The system tells its own time from ours by the tick it was met in, and a short step may be met in none.
+    seen = [max(s, 1e-6) for s in taken]
+    fitted = statistics.linear_regression([math.log(T) for T in lengths], [math.log(s) for s in seen])
     return fitted.slope
 
 
