@@ -42,6 +42,9 @@ BEAT_S = 1.0
 
 COULD_NOT_START = 3
 
+_ASKED_TO_LEAVE: list[int] = []
+"""The signal that asked for it."""
+
 
 class Outcome(Protocol):
     """What a trainer returns (see ``experiments.train.Outcome``)."""
@@ -89,6 +92,7 @@ class StoreRecorder:
 
     def stop_requested(self) -> bool:
         """Whether the run should end after this step. Called at every step, it looks now and then."""
+        leave_if_asked()
         now_s = time.monotonic()
         if now_s >= self._look_s:
             self._look_s = now_s + STOP_S
@@ -136,6 +140,7 @@ def serve(store: Store, token: str, slot: FileLock, trainer: Trainer, idle: Idle
     """Train what is queued until there has been nothing for ``idle_s`` seconds, or the store's folder is gone."""
     leave_s = time.monotonic() + idle_s
     while store.layout.catalog.exists():
+        leave_if_asked()
         writer = store.claim()
         if writer is not None:
             store.workers.set_run(token, writer.run_id)
@@ -182,7 +187,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=300.0)
     parser.add_argument("--trainer", default="experiments.training:train_json")
     asked = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)
     store = Store.open(asked.store)
     slot, number = _take_slot(store, asked.slots)
     if slot is None:
@@ -196,6 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         store.workers.update(asked.token, "failed", detail=f"{type(error).__name__}: {' '.join(str(error).split())}")
         return COULD_NOT_START
+    # From here on a run may be open, which SIGTERM is to end in order; before, there is nothing to lose.
+    _ASKED_TO_LEAVE.clear()
+    signal.signal(signal.SIGTERM, _leave)
     store.workers.update(asked.token, "ready")
     try:
         serve(store, asked.token, slot, trainer, idle, asked.idle)
@@ -218,7 +225,18 @@ def _take_slot(store: Store, slots: int) -> tuple[FileLock | None, int]:
         time.sleep(0.05)
 
 
+def leave_if_asked() -> None:
+    """Leave where a signal asked for it, and what it raised was lost.
+
+    Python drops an exception that a signal raises within a ``__del__``, a weak reference's callback or a library that
+    catches everything.
+    """
+    if _ASKED_TO_LEAVE:
+        raise SystemExit(128 + _ASKED_TO_LEAVE[0])
+
+
 def _leave(signum: int, frame: FrameType | None) -> None:
+    _ASKED_TO_LEAVE.append(signum)
     raise SystemExit(128 + signum)
 
 

@@ -1,19 +1,18 @@
 """The process that computes inspections: takes requests, the oldest first, and leaves when nobody asks any more.
 
 Started by ``start`` as ``python -m experiments.inspection.process``. One per store, which a lock sees to; it imports
-what it computes with only once it has the lock.
+what it computes with only once it has the lock. SIGTERM ends it at once, wherever it is: every file is written beside
+its place and then moved there, and the system gives the lock back.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Protocol
 
 from diagnostics.inspection import Inspection, save
@@ -153,7 +152,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--store", required=True)
     parser.add_argument("--idle", type=float, default=IDLE_S)
     asked = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)
     store = Store.open(asked.store)
     lock = hold(store.layout.inspector_lock, LOCK_S)
     if lock is None:
@@ -172,10 +170,6 @@ def main(arguments: list[str] | None = None) -> int:
         lock = hold(store.layout.inspector_lock, LOCK_S)
         if lock is None:
             return 0
-
-
-def _leave(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + signum)
 
 
 if __name__ == "__main__":

@@ -130,8 +130,9 @@ def test_a_run_that_comes_while_the_worker_leaves_is_not_left_behind(store, acks
     assert [row.state for row in store.runs()] == ["finished"]
 
 
-def test_a_terminated_worker_ends_its_run_in_order(store, acks):
-    _, (run_id,) = store.create([{"steps": 10**6, "pause": 0.01}], ["a"])
+@pytest.mark.parametrize("lose", [False, True])
+def test_a_terminated_worker_ends_its_run_in_order(store, acks, lose):
+    _, (run_id,) = store.create([{"steps": 10**6, "pause": 0.01, "lose": lose}], ["a"])
     command = [sys.executable, "-m", "experiments.worker", f"--store={store.path}", f"--trainer={FAKE}"]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     tail = store.tail(run_id)

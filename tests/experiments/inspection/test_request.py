@@ -343,7 +343,7 @@ def test_the_process_itself_leaves_when_it_is_asked_to(store):
         lock = store.layout.inspector_lock
         wait_for(lambda: lock.exists() and not _free(lock), 30)
         psutil.Process(child.pid).terminate()
-        assert child.wait(30) == 128 + 15
+        assert child.wait(30) == -15  # by the signal itself, which no library can catch on its way
         assert _free(lock)
     finally:
         child.kill()
