@@ -48,6 +48,12 @@ def run_buttons(specs: Sequence[RunSpec], refusal: str, shown: Sequence[RunRow])
 
 def start(specs: Sequence[RunSpec], comparison: str | None = None) -> None:
     """Queue the runs, as a comparison of their own or beside those of ``comparison``, and show it."""
+    if started := queued(specs, comparison):
+        st.session_state[address.COMPARISON] = started
+
+
+def queued(specs: Sequence[RunSpec], comparison: str | None = None) -> str:
+    """Queue the runs and return their comparison; empty where that was not possible, which is said."""
     try:
         # Beside runs that differ in who knows what, a name says everything; among its own, what differs.
         names = run_names(specs) if comparison is None else [spec.label() for spec in specs]
@@ -56,5 +62,5 @@ def start(specs: Sequence[RunSpec], comparison: str | None = None) -> None:
         places.queue().ensure_workers()
     except (StoreError, OSError) as error:
         st.toast(f"The runs were not started: {markdown(str(error))}.", icon=":material/error:")
-        return
-    st.session_state[address.COMPARISON] = started
+        return ""
+    return started

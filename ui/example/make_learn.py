@@ -1,0 +1,93 @@
+"""Record the examples of Learn anew: ``python -m ui.example.make_learn [STOP …]``. Half a minute per stop."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diagnostics.store import ENDED, Store, read_run_file, read_run_weights
+from diagnostics.store.packing import checked
+from diagnostics.store.run_file import RunFile
+from experiments.naming import comparison_name, run_names
+from experiments.queue import Queue
+from ui.example.make import IDLE_S
+from ui.learn import path
+from ui.learn.examples import FOLDER, PATTERN
+from ui.learn.stop import Stop
+
+AT_MOST_BYTES = 150_000
+"""What the example of a stop may take."""
+
+PROFILES = 4
+MEASURES = 5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what each stop asks for at first, and keep its files; 1 where a run did not end well or is too large."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stops", nargs="*", choices=[*path.PATH, []], default=list(path.PATH))
+    return max((make(path.load(slug)) for slug in parser.parse_args(argv).stops), default=0)
+
+
+def make(stop: Stop) -> int:
+    """Record the example of one stop."""
+    specs = [
+        spec.changed(record_every=-(-spec.steps // PROFILES), eval_every=max(1, spec.steps // MEASURES))
+        for spec in stop.specs(stop.usual)
+    ]
+    if not specs:
+        return 0
+    with tempfile.TemporaryDirectory(prefix="gradreach-") as folder:
+        store = Store.open(Path(folder))
+        _, run_ids = store.create([s.to_json() for s in specs], run_names(specs), comparison_name(specs))
+        queue = Queue(store, idle_s=IDLE_S)
+        while any(queue.progress(run_id).state not in ENDED for run_id in run_ids):
+            time.sleep(0.5)
+        rows = [store.row(run_id) for run_id in run_ids]
+        for row in rows:
+            sys.stdout.write(f"{stop.slug}: {row.name}: {row.state}, success {row.success} {row.detail}\n")
+        if any(row.state not in ("finished", "diverged") for row in rows):
+            return 1
+        home = FOLDER / stop.slug
+        home.mkdir(parents=True, exist_ok=True)
+        for old in home.glob(PATTERN):
+            old.unlink()
+        for place, run_id in enumerate(run_ids):
+            whole = Path(folder) / f"{place:02d}.sqlite"
+            store.copy_run_file(run_id, whole)
+            _keep(whole, home / f"{whole.name}.gz", weights=stop.example_weights)
+    size = sum(file.stat().st_size for file in home.glob(PATTERN))
+    sys.stdout.write(f"{stop.slug}: {size} bytes\n")
+    return int(size > AT_MOST_BYTES)
+
+
+def _keep(run_file: Path, target: Path, *, weights: bool) -> None:
+    """Write a small copy: numbers as float32 has them, no sizes of entries, of the weights the last or none."""
+    run = read_run_file(run_file)
+    columns = {
+        name: values.astype(np.float32).astype(values.dtype) if values.dtype.kind == "f" else values
+        for name, values in run.records.items()
+        if name != "grad_sizes" and len(values)
+    }
+    assert run.facts is not None  # it has ended well, so it began
+    small = run_file.with_suffix(".small")
+    file = RunFile(small, {"id": run.id, "name": run.name, "spec": run.spec, "created_s": 0.0})
+    file.put(facts=run.facts.__dict__, info=dict(run.versions))
+    file.append(checked(columns))
+    if weights:
+        file.keep(int(run.spec["steps"]), read_run_weights(run_file))
+    file.put(end={"state": run.state, "detail": run.detail, "chunks": file.seq, "weights": file.kept})
+    file.close()
+    # The date is left out, so that the same numbers are the same file.
+    target.write_bytes(gzip.compress(small.read_bytes(), 9, mtime=0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

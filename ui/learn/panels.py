@@ -1,0 +1,53 @@
+"""Charts of a stop's own, shown like every other figure and taken along in the report of the stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import figures, look
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SHOWN = "learn-charts"
+"""The charts that are on the page now, by their key."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as it is shown: ``make(theme, size)`` gives the figure and what it shows in words."""
+
+    slug: str
+    key: str
+    title: str
+    how_to_read: str
+    make: Callable[[str, str], tuple[go.Figure, str]]
+
+
+def chart(
+    slug: str,
+    key: str,
+    title: str,
+    how_to_read: str,
+    version: Hashable,
+    make: Callable[[str, str], tuple[go.Figure, str]],
+) -> None:
+    """Show a chart; it is made again only where ``version`` is a new one (or the theme or the size)."""
+    shown: dict[str, Chart] = st.session_state.setdefault(SHOWN, {})
+    shown[key] = Chart(slug, key, title, how_to_read, make)
+    theme, size = look.theme(), look.size()
+    figures.present(
+        f"figure-{key}-learn-{slug}", version, title, how_to_read, f"gradreach-{slug}-{key}", lambda: make(theme, size)
+    )
+
+
+def version_of(seen: object) -> Hashable:
+    """A version for a chart of runs: new whenever one of them has recorded more, or has ended."""
+    return tuple(
+        (one.run.id, one.run.name, one.run.state, *(one.run.records.rows(s) for s in ("step", "eval", "profile")))
+        for one in seen  # type: ignore[attr-defined]
+    )
