@@ -59,6 +59,14 @@ class Sizes(Protocol):
     @property
     def wiring(self) -> str | None: ...  # noqa: D102
     @property
+    def text(self) -> str | None: ...  # noqa: D102
+    @property
+    def model(self) -> str | None: ...  # noqa: D102
+    @property
+    def bidirectional(self) -> bool: ...  # noqa: D102
+    @property
+    def softmax(self) -> str: ...  # noqa: D102
+    @property
     def timesteps(self) -> int: ...  # noqa: D102
     @property
     def cell(self) -> str: ...  # noqa: D102
@@ -116,7 +124,7 @@ def amount(size: float) -> str:
 def predict(spec: Sizes) -> Cost:
     """The predicted cost of a run whose sizes are within the limits of ``RunSpec``."""
     cell = CELLS[spec.cell]
-    task = _task(spec.task, spec.gap, spec.length, spec.wiring)
+    task = _task(spec.task, spec.gap, spec.length, spec.wiring, spec.text)
     steps_in, batch, hidden = spec.timesteps, spec.batch, spec.hidden
     embedded = bool(task.vocabulary) and spec.inputs == "embedding"
     input_size = spec.embedding if embedded else task.input_size
@@ -148,9 +156,9 @@ def predict(spec: Sizes) -> Cost:
 
 
 @lru_cache(maxsize=64)
-def _task(name: str, gap: int, length: int | None, wiring: str | None) -> tasks.Task:
+def _task(name: str, gap: int, length: int | None, wiring: str | None, text: str | None) -> tasks.Task:
     """Only its sizes are read: a page asks for the same prediction again and again."""
-    return tasks.build(name, gap, length, wiring)
+    return tasks.build(name, gap, length, wiring, text)
 
 
 def unaffordable(spec: Sizes) -> list[str]:

@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo, model_validator
 
-import tasks
 from experiments.cost import Cost, predict, unaffordable
+from experiments.rules import broken, recurrent
 from models.cells import CELLS
-from tasks import LONGEST, TASKS
+from models.kinds import MODELS
+from tasks import LONGEST, TASKS, characters
 
 __all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "checked", "expand", "predict"]
 
@@ -28,6 +29,7 @@ INITS = ("torch", "orthogonal", "identity", "scaled:F")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
 CLIP_LEAST, CLIP_MOST = 1e-12, 1e12
+SOFTMAXES = ("full", "adaptive", "hierarchical", "nce")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_GATE_BIAS = "chrono"
 """A gate remembers only if it starts open: at gap 40 a forget bias of 1 (3.7 steps of memory) learns nothing in time.
@@ -50,7 +52,7 @@ class FieldInfo:
     label: str
     help: str
     unit: str
-    kind: Literal["int", "float", "choice", "text"]
+    kind: Literal["int", "float", "choice", "text", "switch"]
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
@@ -82,6 +84,8 @@ _LONGEST = max(LONGEST, *(info.overhead(info.max_gap) for info in TASKS.values()
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "task": tuple(TASKS),
+    "model": tuple(MODELS),
+    "softmax": SOFTMAXES,
     "cell": tuple(CELLS),
     "inputs": ("embedding", "onehot"),
     "optimizer": OPTIMIZERS,
@@ -94,6 +98,25 @@ def _choice(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(_one_of(value, choices))
     return value
+
+
+def _choice_or_none(value: object, info: ValidationInfo) -> str | None:
+    return None if value is None else _choice(value, info)
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, {_got(value)}")
+    return value
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return characters.checked(value)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("text ")) from None
 
 
 def _wiring(value: object) -> str | None:
@@ -163,8 +186,8 @@ Choice = Annotated[str, PlainValidator(_choice)]
 class RunSpec(BaseModel):
     """One run: a cell, a task, and how it is trained. Build it with ``RunSpec.make``.
 
-    What may be left out (``wiring``, ``gate_bias``, ``record_every``, ``eval_every``) is resolved on construction,
-    so that the stored spec repeats the run even where a default changes later.
+    What may be left out (``wiring``, ``text``, ``model``, ``gate_bias``, ``record_every``, ``eval_every``) is resolved
+    on construction, so that the stored spec repeats the run even where a default changes later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -183,6 +206,18 @@ class RunSpec(BaseModel):
     )
     wiring: Annotated[str | None, PlainValidator(_wiring)] = _field(
         "Wiring", "Where the answer is given: once, at the end, or at every step; left out, the task's own.", None
+    )
+    text: Annotated[str | None, PlainValidator(_text)] = _field(
+        "Text", "What the network learns to go on with, character by character; left out, the task's own.", None
+    )
+    model: Annotated[str | None, PlainValidator(_choice_or_none)] = _field(
+        "Model", "The kind of network; left out, the task's own.", None
+    )
+    bidirectional: Annotated[bool, PlainValidator(_switch)] = _field(
+        "Two directions", "Read the sequence forwards and backwards, and answer from both states.", False
+    )
+    softmax: Choice = _field(
+        "Softmax", "How the last layer turns the state into probabilities of the words while it is trained.", "full"
     )
     cell: Choice = _field("Cell", "The recurrence.", "tanh")
     hidden: int = _field("Hidden size", "Units in the state of each layer.", 64, ge=1, le=1024, unit="units")
@@ -248,9 +283,8 @@ class RunSpec(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> RunSpec:
         """The rules across fields, then the resolution of what was left out."""
-        broken = [*_task_rules(self), *_cell_rules(self)]
-        if broken:
-            raise ValueError("\n".join(broken))
+        if said := broken(self):
+            raise ValueError("\n".join(said))
         for name, value in _derived(self).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -304,7 +338,10 @@ class RunSpec(BaseModel):
     def label(self) -> str:
         """A short name: the cell, what is not as usual about it, the clipping and the seed."""
         cell = CELLS[self.cell]
-        parts = [cell.title]
+        kind = MODELS[self.model or TASKS[self.task].models[0]]
+        parts = [cell.title if kind.recurrent else kind.title]
+        if self.bidirectional:
+            parts.append("two directions")
         if self.layers > 1:
             parts.append(f"{self.layers} layers")
         if self.init != "torch":
@@ -312,18 +349,25 @@ class RunSpec(BaseModel):
         if self.gate_bias is not None and self.gate_bias != _default_gate_bias(self):
             bias = self.gate_bias if isinstance(self.gate_bias, str) else f"{self.gate_bias:+g}"
             parts.append(f"{cell.memory_gate} bias {bias}")
-        kind, threshold = self.clip_rule
-        parts.append("no clipping" if kind == "none" else f"clip {kind} {threshold:g}")
+        if self.softmax != "full":
+            parts.append(f"{self.softmax} softmax")
+        rule, threshold = self.clip_rule
+        parts.append("no clipping" if rule == "none" else f"clip {rule} {threshold:g}")
         if self.truncate is not None:
             parts.append(f"truncated at {self.truncate}")
         return " · ".join([*parts, f"seed {self.seed}"])
 
 
-_GRAMMARS: Mapping[str, Callable[[object], Any]] = {"clip": _clip, "init": _init, "gate_bias": _gate_bias}
+_GRAMMARS: Mapping[str, Callable[[object], Any]] = {
+    "clip": _clip,
+    "init": _init,
+    "gate_bias": _gate_bias,
+    "text": _text,
+}
 
 
 def checked(name: str, value: object) -> Any:
-    """A value of ``clip``, ``init`` or ``gate_bias`` as a spec holds it, or ``Refusal``.
+    """A value of ``clip``, ``init``, ``gate_bias`` or ``text`` as a spec holds it, or ``Refusal``.
 
     By the rules of that field alone: whether it goes with the other fields (a gate bias with the cell) only the whole
     spec can say.
@@ -334,32 +378,16 @@ def checked(name: str, value: object) -> Any:
         raise Refusal(f"{name} {error}") from None
 
 
-def _task_rules(spec: RunSpec) -> list[str]:
-    try:
-        tasks.check(spec.task, spec.gap, spec.length, spec.wiring)
-    except ValueError as error:
-        return [str(error)]
-    return []
-
-
-def _cell_rules(spec: RunSpec) -> list[str]:
-    if spec.gate_bias is not None and CELLS[spec.cell].memory_gate is None:
-        gated = ", ".join(name for name, cell in CELLS.items() if cell.memory_gate)
-        return [
-            f"gate_bias must be left out for the cell {spec.cell} (only {gated} have a gate), "
-            f"but got {spec.gate_bias!r}"
-        ]
-    return []
-
-
 def _default_gate_bias(spec: RunSpec) -> str | None:
-    return DEFAULT_GATE_BIAS if CELLS[spec.cell].memory_gate else None
+    return DEFAULT_GATE_BIAS if CELLS[spec.cell].memory_gate and recurrent(spec) else None
 
 
 def _derived(spec: RunSpec) -> dict[str, Any]:
     """What each field that may be left out becomes, from the fields that may not."""
     return {
         "wiring": TASKS[spec.task].wirings[0],
+        "text": TASKS[spec.task].own_text,
+        "model": TASKS[spec.task].models[0],
         "gate_bias": _default_gate_bias(spec),
         "record_every": -(-spec.steps // PROFILES_AT_MOST),
         "eval_every": max(1, spec.steps // 25),
@@ -427,9 +455,13 @@ def _info(name: str) -> FieldInfo:
     extra = field.json_schema_extra
     wirings = tuple(dict.fromkeys(w for task in TASKS.values() for w in task.wirings))
     choices = {**_CHOICES, "wiring": wirings, "init": INITS, "clip": CLIPS}.get(name, ())
-    kind: Literal["int", "float", "choice", "text"] = "choice" if name in _CHOICES or name == "wiring" else "text"
-    if name == "learning_rate":
+    kind: Literal["int", "float", "choice", "text", "switch"] = "text"
+    if name in _CHOICES or name == "wiring":
+        kind = "choice"
+    elif name == "learning_rate":
         kind = "float"
+    elif isinstance(field.default, bool):
+        kind = "switch"
     elif "int" in str(field.annotation):
         kind = "int"
     return FieldInfo(

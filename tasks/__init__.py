@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tasks import adding, clouds, cloze, copying, delayed_recall, france, temporal_order
+from tasks import adding, characters, clouds, cloze, copying, delayed_recall, france, temporal_order
 from tasks.base import Batch, Task, Wiring
 
 __all__ = ["LONGEST", "TASKS", "Batch", "Task", "TaskInfo", "Wiring", "build", "check"]
@@ -19,7 +19,8 @@ class TaskInfo:
     """A task as a person chooses it.
 
     ``overhead(gap)`` is the T that a gap needs; ``own_length`` is True where T may exceed it. ``wirings``: the first
-    is the default. ``build(gap, length, wiring)`` makes the task from values that were checked.
+    is the default. ``build(gap, length, wiring)`` makes the task from values that were checked; where there is an
+    ``own_text`` it is ``build(gap, length, wiring, text)``.
     """
 
     name: str
@@ -34,7 +35,23 @@ class TaskInfo:
     overhead_text: str
     gap_meaning: str
     """What the gap is in this task, in one sentence."""
-    build: Callable[[int, int, Wiring], Task]
+    build: Callable[..., Task]
+    models: tuple[str, ...] = ("recurrent",)
+    """The kinds of ``models.kinds.MODELS`` that can be trained on it; the first is the default."""
+    lecture: bool = False
+    """Whether it is one of the lecture's systems, which are listed after the memory tasks."""
+    bidirectional: bool = False
+    """Whether reading it in two directions makes sense: not where the next input is the answer."""
+    softmaxes: tuple[str, ...] = ("full",)
+    """The softmaxes over its words that can be trained; the first is the default."""
+    own_text: str | None = None
+    """The text that it is about where a person brings none; None where the task is about no text."""
+    lengths: bool = False
+    """Whether its samples differ in length, so that padding fills them up."""
+    bridge: bool = False
+    """Whether a decoder takes over from an encoder."""
+    pictures: bool = False
+    """Whether each sample comes with a picture."""
 
 
 ONE: Wiring = "many-to-one"
@@ -145,7 +162,9 @@ TASKS: Mapping[str, TaskInfo] = {
 }
 
 
-def check(name: str, gap: int, length: int | None = None, wiring: str | None = None) -> tuple[int, Wiring]:
+def check(
+    name: str, gap: int, length: int | None = None, wiring: str | None = None, text: str | None = None
+) -> tuple[int, Wiring]:
     """The length T and the wiring that a request comes to, with defaults filled in; allocates nothing.
 
     Raises ``ValueError`` with one sentence where the task is unknown or a value is out of its limits.
@@ -156,16 +175,22 @@ def check(name: str, gap: int, length: int | None = None, wiring: str | None = N
     _whole("gap", gap)
     if not info.min_gap <= gap <= info.max_gap:
         raise ValueError(f"gap must be from {info.min_gap} to {info.max_gap} for the task {name}, but got {gap}")
-    return _length(info, gap, length), _wiring(info, wiring)
+    checked_length = _length(info, gap, length)
+    _text(info, checked_length, text)
+    return checked_length, _wiring(info, wiring)
 
 
-def build(name: str, gap: int, length: int | None = None, wiring: str | None = None) -> Task:
-    """Make a task: ``length=None`` is the length that the gap needs, ``wiring=None`` the task's default.
+def build(name: str, gap: int, length: int | None = None, wiring: str | None = None, text: str | None = None) -> Task:
+    """Make a task: ``length=None`` is the length that the gap needs, ``wiring=None`` the task's default, ``text=None``
+    the task's own, where it is about one.
 
     Raises ``ValueError`` as ``check`` does.
     """
-    checked_length, checked_wiring = check(name, gap, length, wiring)
-    return TASKS[name].build(gap, checked_length, checked_wiring)
+    checked_length, checked_wiring = check(name, gap, length, wiring, text)
+    info = TASKS[name]
+    if info.own_text is None:
+        return info.build(gap, checked_length, checked_wiring)
+    return info.build(gap, checked_length, checked_wiring, info.own_text if text is None else text)
 
 
 def _length(info: TaskInfo, gap: int, length: int | None) -> int:
@@ -183,6 +208,21 @@ def _length(info: TaskInfo, gap: int, length: int | None) -> int:
             f"but got {length}"
         )
     return length
+
+
+def _text(info: TaskInfo, length: int, text: str | None) -> None:
+    if info.own_text is None:
+        if text is not None:
+            which = ", ".join(name for name, other in TASKS.items() if other.own_text is not None)
+            only = f" (only {which} is about one)" if which else ""
+            raise ValueError(f"text must be left out for the task {info.name}{only}, but got {len(text)} characters")
+        return
+    asked = characters.checked(info.own_text if text is None else text)
+    if length >= len(asked):
+        raise ValueError(
+            f"text must have more characters than a sequence has timesteps ({info.overhead_text} = {length}), but got "
+            f"{len(asked)}"
+        )
 
 
 def _wiring(info: TaskInfo, wiring: str | None) -> Wiring:

@@ -15,6 +15,7 @@ from ui.words import shown
 
 COMPARISON = "comparison"
 VALUES_AT_MOST = 24
+SWITCH = {"on": True, "off": False}
 CHARACTERS_AT_MOST = 60
 
 
@@ -30,6 +31,10 @@ def parse(name: str, text: str) -> Value:
         return _within(name, _whole(name, text))
     if info.kind == "float" or (name == "gate_bias" and text != "chrono"):
         return _within(name, _real(name, text))
+    if info.kind == "switch":
+        if text not in SWITCH:
+            raise ValueError(f"{name} must be {' or '.join(SWITCH)}, but got {quoted(text)}")
+        return SWITCH[text]
     if info.kind == "choice":
         if text not in info.choices:
             raise ValueError(f"{name} must be one of {', '.join(info.choices)}, but got {quoted(text)}")
@@ -130,4 +135,6 @@ def quoted(text: str) -> str:
 
 
 def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -18,7 +18,7 @@ AXES = ("gap", "cell", "clip", "gate_bias", "seed")
 """The fields of which several values may be compared."""
 
 RUNS_AT_MOST = 24
-OPTIONAL = ("length", "wiring", "gate_bias", "record_every", "eval_every")
+OPTIONAL = ("length", "wiring", "text", "model", "gate_bias", "record_every", "eval_every")
 """What may be left out, and is then derived from the rest."""
 
 FIRST_CELLS = ("tanh", "relu", "gru", "lstm")

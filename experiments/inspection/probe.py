@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import tasks
 from diagnostics.records import Array
 from diagnostics.recurrence import Trace
 from experiments import backward
 from experiments.cost import HELD_OUT
 from experiments.spec import Refusal, RunSpec
-from experiments.train import build
+from experiments.train import build, task_of
 from models.cells import CELLS
 from models.network import Network
 from tasks.base import Batch
@@ -62,7 +61,7 @@ class Probe:
         self.spec = spec
         self.update_ratio = update_ratio or {}
         self.cell = CELLS[spec.cell]
-        self.task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
+        self.task = task_of(spec)
         self.network = _rebuilt(build(spec, self.task, 0).double(), weights)
         whole = self.task.held_out(spec.seed, HELD_OUT)
         self.batch = Batch(
