@@ -89,18 +89,23 @@ def unroll(net: Net, x: Array, wanted: Array, wiring: Wiring = "many-to-many") -
     """
     if wiring not in WIRINGS:
         raise ValueError(f"wiring must be one of {', '.join(WIRINGS)}, but got {wiring!r}")
-    T, (O, H), I = len(x), net.w_hy.shape, net.w_xh.shape[1]  # noqa: E741 - the field's letters
-    for name, values, shape in (("x", x, (T, I)), ("wanted", wanted, (T, O))):
+    T = len(x)
+    for name, values, shape in (("x", x, (T, net.w_xh.shape[1])), ("wanted", wanted, (T, len(net.w_hy)))):
         if T < 1 or values.shape != shape:
             raise ValueError(f"{name} must have the shape {(max(T, 1), shape[1])}, but got {values.shape}")
-    x = np.where(fed(wiring, T)[:, None], x, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is shown as such
+        return _through(net, np.where(fed(wiring, T)[:, None], x, 0.0), wanted, asked(wiring, T)[:, None])
+
+
+def _through(net: Net, x: Array, wanted: Array, wants: Array) -> Unrolled:
+    T, H = len(x), len(net.h_0)
     a, h = np.zeros((T, H)), np.zeros((T + 1, H))
     h[0] = net.h_0
     for t in range(T):
         a[t] = net.w_hh @ h[t] + net.w_xh @ x[t]
         h[t + 1] = np.tanh(a[t])
     y = h[1:] @ net.w_hy.T
-    grad_y = np.where(asked(wiring, T)[:, None], y - wanted, 0.0)
+    grad_y = np.where(wants, y - wanted, 0.0)
     direct = grad_y @ net.w_hy
     grad_h, grad_a, back = np.zeros((T + 1, H)), np.zeros((T, H)), np.zeros((T, H))
     for t in reversed(range(T)):
@@ -140,10 +145,10 @@ def descend(
     if unknown := set(learn) - set(PARTS):
         raise ValueError(f"learn must be among {', '.join(PARTS)}, but got {', '.join(sorted(unknown))}")
     losses = np.zeros(updates + 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high diverges: the losses say so
-        for update in range(updates):
-            now = unroll(net, x, wanted, wiring)
-            losses[update] = now.loss.sum()
+    for update in range(updates):
+        now = unroll(net, x, wanted, wiring)
+        losses[update] = now.loss.sum()
+        with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high diverges: the losses say so
             net = replace(net, **{part: getattr(net, part) - rate * now.of(part) for part in learn})
-        losses[-1] = unroll(net, x, wanted, wiring).loss.sum()
+    losses[-1] = unroll(net, x, wanted, wiring).loss.sum()
     return net, losses
