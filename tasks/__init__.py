@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tasks import adding, characters, clouds, cloze, copying, delayed_recall, france, temporal_order
+from tasks import text as text_task
 from tasks.base import Batch, Task, Wiring
 
 __all__ = ["LONGEST", "TASKS", "Batch", "Task", "TaskInfo", "Wiring", "build", "check"]
@@ -157,6 +158,22 @@ TASKS: Mapping[str, TaskInfo] = {
             overhead_text="gap + 1",
             gap_meaning="How many timesteps after a symbol it is asked for.",
             build=delayed_recall.DelayedRecall,
+        ),
+        TaskInfo(
+            name="text",
+            title="Characters",
+            question="Which character comes next, given those so far?",
+            min_gap=1,
+            max_gap=200,
+            default_gap=3,
+            wirings=(MANY, ONE),
+            own_length=False,
+            overhead=text_task.overhead,
+            overhead_text="gap + 1",
+            gap_meaning="How many characters before the newest one are read when the last prediction is made.",
+            build=text_task.Text,
+            lecture=True,
+            own_text=text_task.HELLO,
         ),
     )
 }
