@@ -78,15 +78,18 @@ def data_exports(names: Mapping[str, str], source: Source, scope: str, seeds: bo
     )
 
 
-def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] | None, scope: str) -> None:
-    """The whole comparison: a report to read, and a bundle to keep, to import elsewhere, and to run again."""
-    from diagnostics.export.report import report_html
+def comparison_exports(
+    title: str, report: Callable[[], str], bundle: Callable[[], bytes] | None, scope: str, kept: bool = True
+) -> None:
+    """The whole: a report to read, and a bundle to keep, to import elsewhere, and to run again.
 
+    ``bundle`` is None for as long as runs grow, or, with ``kept`` False, where no runs are stored at all.
+    """
     name = filename(title)
     with st.container(horizontal=True, gap="small"):
         button(
             "Report",
-            lambda: report_html(source(), title=title).encode(),
+            lambda: report().encode(),
             f"{name}.html",
             "text/html",
             f"report-{scope}",
@@ -97,7 +100,7 @@ def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] |
         "The report is one page that works offline. The bundle holds it with every figure, table, spec and run file; "
         "it can be imported under Runs."
         if bundle is not None
-        else "The report is one page that works offline. A bundle can be made once every run has ended."
+        else "The report is one page that works offline." + " A bundle can be made once every run has ended." * kept
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -84,8 +84,8 @@ def _but_seed(row: RunRow) -> str:
     return repr({**row.spec, "seed": None})
 
 
-def export_panel(rows: Sequence[RunRow], scope: str) -> None:
-    """Everything that can be taken away of these runs."""
+def export_panel(rows: Sequence[RunRow], scope: str, report: Callable[[], str] | None = None) -> None:
+    """Everything that can be taken away of these runs; ``report`` makes another one than that of a comparison."""
     store = places.store()
     ids = [row.id for row in rows]
     names = dict(zip(ids, labels(rows), strict=True))
@@ -93,6 +93,11 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
 
     def source() -> tuple[Run, ...]:
         return together([store.read(run_id) for run_id in ids])
+
+    def usual() -> str:
+        from diagnostics.export.report import report_html
+
+        return report_html(source(), title=name)
 
     def bundle() -> bytes:
         from diagnostics.export.bundle import bundle_bytes
@@ -105,4 +110,4 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     st.markdown("**Data** (CSV)")
     exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")
-    exports.comparison_exports(name, source, bundle if ended else None, scope)
+    exports.comparison_exports(name, report or usual, bundle if ended else None, scope)

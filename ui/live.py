@@ -153,7 +153,9 @@ def _stop(run_ids: Sequence[str]) -> None:
         st.toast(f"{error}.")
 
 
-def step_control(reading: Reading, scope: str) -> int | None:
+def step_control(
+    reading: Reading, scope: str, label: str = "Training step shown in the sentence above and the profile below"
+) -> int | None:
     """The training step that ribbon and profile show; None follows the newest."""
     last = max(int(run.spec.get("steps", 1)) for run in reading.runs) - 1
     if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
@@ -163,9 +165,7 @@ def step_control(reading: Reading, scope: str) -> int | None:
     if live or key not in st.session_state:
         st.session_state[key] = min(reading.training_step, last)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="step-control"):
-        chosen = st.slider(
-            "Training step shown in the sentence above and the profile below", 0, last, key=key, disabled=live
-        )
+        chosen = st.slider(label, 0, last, key=key, disabled=live)
         if reading.live:
             st.toggle("Live", key=following, help="Follow the newest recorded step.")
     return None if live or chosen >= reading.newest_step else int(chosen)

@@ -59,10 +59,25 @@ def drawings(
             if info.applies(runs):
                 drawn.append(_drawing(key, key, info.title, runs, theme, {"over_seeds": together}))
             continue
-        for run in filter(profiled, runs):
-            own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
-            drawn.append(_drawing(key, own, f"{info.title} — {run.name or run.id}", [run], theme, {}))
+        drawn += [_drawing_of_one(key, run, theme) for run in filter(profiled, runs)]
     return drawn
+
+
+def chosen(keys: Sequence[str], runs: Sequence[Run], theme: Literal["light", "dark"] = "light") -> list[Drawing]:
+    """The figures ``keys`` of ``runs``, in that order; of those that show a single run, one per run that has any."""
+    drawn: list[Drawing] = []
+    for key in keys:
+        info = FIGURES[key]
+        if not info.per_run:
+            drawn.append(_drawing(key, key, info.title, runs, theme, {}))
+            continue
+        drawn += [_drawing_of_one(key, run, theme) for run in filter(profiled, runs)]
+    return drawn
+
+
+def _drawing_of_one(key: str, run: Run, theme: Literal["light", "dark"]) -> Drawing:
+    own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
+    return _drawing(key, own, f"{FIGURES[key].title} — {run.name or run.id}", [run], theme, {})
 
 
 def profiled(run: Run) -> bool:

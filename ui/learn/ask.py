@@ -52,9 +52,10 @@ def slider(
 ) -> Value:
     """One of ``options`` in their order, on a slider; ``words`` is a format for each."""
     _fill(slug, name, usual, lambda text: _one_of(name, text, options))
-    return st.select_slider(
+    chosen: Value = st.select_slider(
         label, list(options), format_func=lambda one: words.format(one), help=help or None, **_as(slug, name)
-    )  # type: ignore[no-any-return]  # one value, not a range
+    )
+    return chosen
 
 
 def number(slug: str, name: str, label: str, least: int, most: int, usual: int, help: str = "") -> int:

@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SHOWN = "learn-charts"
-"""The charts that are on the page now, by their key."""
+"""The charts of each stop that were shown last, by their key."""
 
 
 @dataclass(frozen=True)
 class Chart:
     """A chart as it is shown: ``make(theme, size)`` gives the figure and what it shows in words."""
 
-    slug: str
     key: str
     title: str
     how_to_read: str
     make: Callable[[str, str], tuple[go.Figure, str]]
+
+
+def charts_of(slug: str) -> dict[str, Chart]:
+    """The charts of a stop that were shown last, by their key; the same object each time."""
+    everything: dict[str, dict[str, Chart]] = st.session_state.setdefault(SHOWN, {})
+    return everything.setdefault(slug, {})
 
 
 def chart(
@@ -37,8 +42,7 @@ def chart(
     make: Callable[[str, str], tuple[go.Figure, str]],
 ) -> None:
     """Show a chart; it is made again only where ``version`` is a new one (or the theme or the size)."""
-    shown: dict[str, Chart] = st.session_state.setdefault(SHOWN, {})
-    shown[key] = Chart(slug, key, title, how_to_read, make)
+    charts_of(slug)[key] = Chart(key, title, how_to_read, make)
     theme, size = look.theme(), look.size()
     figures.present(
         f"figure-{key}-learn-{slug}", version, title, how_to_read, f"gradreach-{slug}-{key}", lambda: make(theme, size)

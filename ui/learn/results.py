@@ -120,7 +120,7 @@ def _figures(stop: Stop, reading: Reading, place: str, begun: bool) -> None:
         return
     step = None
     if any(FIGURES[key].follows_step for key in stop.figures):
-        step = step_control(reading, place)
+        step = step_control(reading, place, "Training step shown below")
     for key in stop.figures:
         if not FIGURES[key].per_run:
             figures.show(key, reading.runs, reading.version, place, step)

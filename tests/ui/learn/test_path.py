@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 
 from diagnostics.charts.gallery import FIGURES
@@ -10,6 +13,8 @@ from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
 from ui.example.make_learn import AT_MOST_BYTES
 from ui.learn import ask, examples, path
+from ui.learn.exports import page
+from ui.learn.panels import SHOWN
 from ui.learn.stop import Seen
 from ui.learn.uses import USES
 
@@ -88,6 +93,22 @@ def test_another_prediction_is_kept_and_compared(learn: Learn, slug: str) -> Non
     said = words(app)
     assert f"You predicted **{stop.prediction.options[other]}**" in said
     assert stop.prediction.options[came] in said
+
+
+@pytest.mark.parametrize("slug", STOPS)
+def test_its_report_has_the_question_the_outcome_and_every_figure(learn: Learn, slug: str) -> None:
+    stop = path.load(slug)
+    app = predict(learn(slug), slug, 0)
+    charts = app.session_state[SHOWN].get(slug, {}) if SHOWN in app.session_state else {}
+    runs = [one.run for one in examples.seen(slug)]
+    html = page(stop, stop.usual, 0, runs, charts)
+    assert html.count('class="plot"') >= len(charts) + len(stop.figures) * bool(runs)
+    assert charts or stop.figures
+    said = unescape(re.sub("<[^>]*>", "", html.partition("<main>")[2].partition("</main>")[0]))
+    for part in (f"Predicted: {stop.prediction.options[0]}", "What to see", stop.equation):
+        assert part in said
+    assert "**" not in said
+    assert "\0" not in html
 
 
 def test_every_use_of_the_lecture_is_named_with_its_wiring(learn: Learn) -> None:
