@@ -76,6 +76,9 @@ def _of_the_model(spec: Asked) -> Iterator[str]:
     kind = MODELS[spec.model or TASKS[spec.task].models[0]]
     if spec.layers > kind.most_layers:
         yield f"layers must be at most {kind.most_layers} for the model {kind.name}, but got {spec.layers}"
+    wiring = spec.wiring or TASKS[spec.task].wirings[0]
+    if not kind.recurrent and wiring == "many-to-many":
+        yield f"wiring must be many-to-one for the model {kind.name}, which answers once, but got {wiring!r}"
     if kind.recurrent:
         if spec.gate_bias is not None and CELLS[spec.cell].memory_gate is None:
             gated = ", ".join(name for name, cell in CELLS.items() if cell.memory_gate)

@@ -24,7 +24,7 @@ from diagnostics.measures.parameters import update_ratio
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
-from experiments.cost import HELD_OUT, MEASURED_AT_ONCE
+from experiments.cost import HELD_OUT, MEASURED_AT_ONCE, planned
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.keep import Keeper, steps_to_keep
@@ -36,7 +36,6 @@ from models.build import assemble
 from models.cells import CELLS
 from models.initialise import initialise
 from models.model import Model
-from models.plan import Plan
 from tasks.base import UNASKED, Batch, Task
 
 SIZED = 128
@@ -333,23 +332,7 @@ def build(spec: RunSpec, task: Task, seed: int) -> Model:
     """The network that a spec describes, with weights drawn from ``seed``; what has to learn to look at pictures first
     has not (see ``prepare``)."""
     assert spec.model is not None  # resolved by the spec
-    plan = Plan(
-        cell=spec.cell,
-        input_size=task.input_size,
-        hidden=spec.hidden,
-        layers=spec.layers,
-        outputs=task.outputs,
-        vocabulary=len(task.vocabulary),
-        embedding=spec.embedding if spec.inputs == "embedding" else None,
-        every_step=task.wiring == "many-to-many",
-        timesteps=task.length,
-        bidirectional=spec.bidirectional,
-        bridge=task.bridge,
-        pictures=task.pictures,
-        looks=task.looks,
-        softmax=spec.softmax,
-    )
-    network = assemble(spec.model, plan)
+    network = assemble(spec.model, planned(spec, task))
     initialise(network, spec.init, spec.gate_bias, task.length, torch.Generator().manual_seed(seed))
     return network
 

@@ -17,11 +17,14 @@ COMPARISON = "comparison"
 VALUES_AT_MOST = 24
 SWITCH = {"on": True, "off": False}
 CHARACTERS_AT_MOST = 60
+TEXT_AT_MOST = 1500
 
 
 def parse(name: str, text: str) -> Value:
     """A field's value from text; raises ``ValueError`` with the sentence that says what is wrong with it."""
     info = FIELDS[name]
+    if name == "text" and text not in ("", "None"):
+        return checked(name, text)  # every blank of it counts
     text = text.strip()
     if text in ("", "None"):
         if info.default is None:
@@ -51,14 +54,20 @@ def parse_list(name: str, text: str) -> tuple[Value, ...]:
 
 
 def write(settings: Settings) -> dict[str, str]:
-    """The settings as query parameters; what is as usual is left out, so that a plain page has a plain address."""
+    """The settings as query parameters; what is as usual is left out, so that a plain page has a plain address.
+
+    A text of more than ``TEXT_AT_MOST`` characters is left out too: no browser carries it.
+    """
     usual = Settings().with_axis("gap", (TASKS[settings.value("task")].default_gap,))
     params = {
         name: ",".join(_text(value) for value in settings.axes[name])
         for name in AXES
         if settings.axes[name] != usual.axes[name]
     }
-    return params | {name: _text(value) for name, value in settings.others.items()}
+    params |= {name: _text(value) for name, value in settings.others.items()}
+    if len(params.get("text", "")) > TEXT_AT_MOST:
+        del params["text"]
+    return params
 
 
 def asks(params: Mapping[str, str]) -> bool:

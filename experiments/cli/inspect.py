@@ -19,6 +19,7 @@ from diagnostics.records import Array
 from diagnostics.store import RunRow, Store
 from experiments.cli.words import find, open_store, plain, print_json, share, table
 from experiments.inspection.asked import Asked
+from experiments.inspection.limits import cannot_stored
 from experiments.inspection.request import nothing_kept
 from experiments.spec import Refusal, RunSpec
 
@@ -34,6 +35,8 @@ def inspect_command(asked: argparse.Namespace) -> int:
     request = Asked(asked.samples, tuple(name for part in named for name in part.split(",") if name) or tuple(SECTIONS))
     store = open_store(asked)
     row = find(store, asked.run)
+    if why := cannot_stored(row.spec):
+        raise Refusal(f"{why}.")
     step = _step(store, row, asked.step)
     spec, weights, ratios = RunSpec.from_json(row.spec), store.weights(row.id, step), store.update_ratios(row.id, step)
     from experiments.inspection.compute import inspect  # with torch, which no other command waits for

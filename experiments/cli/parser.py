@@ -6,14 +6,20 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from diagnostics.inspection import SECTIONS
 from diagnostics.version import VERSION
+from experiments.cli.words import plain
 from experiments.spec import FIELDS, FieldInfo, Refusal
+from tasks import characters
 
 SEVERAL = ("cell", "clip", "seed")
 """Settings that take several values: one run for each combination."""
+
+TEXT_FILE_BYTES = 4 * (characters.MOST_CHARACTERS + 1)
+"""No character takes more than four bytes, and a mark may stand before them."""
 
 FORMATS = ("bundle", "report", "csv", "html", "png", "svg", "pdf")
 
@@ -107,6 +113,20 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_settings(parser: argparse.ArgumentParser, title: str, names: Iterable[str]) -> None:
     group = parser.add_argument_group(title)
     for field in map(FIELDS.__getitem__, names):
+        if field.kind == "switch":
+            group.add_argument(
+                flag(field.name),
+                dest=field.name,
+                action=argparse.BooleanOptionalAction,
+                default=argparse.SUPPRESS,
+                help=_help(field),
+            )
+            continue
+        if field.name == "text":
+            group.add_argument(
+                "--text-file", dest="text", type=_text_file, default=argparse.SUPPRESS, metavar="FILE",
+                help="The same from a file: UTF-8, or UTF-16 with its mark.",
+            )  # fmt: skip
         group.add_argument(
             flag(field.name),
             dest=field.name,
@@ -210,6 +230,19 @@ def _reader(field: FieldInfo) -> Callable[[str], Any]:
     return read if numeric else str
 
 
+def _text_file(name: str) -> str:
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(TEXT_FILE_BYTES + 1)
+        if len(data) > TEXT_FILE_BYTES:
+            raise ValueError(f"text must have at most {characters.MOST_CHARACTERS:,} characters, but the file has more")
+        return characters.decode(data)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{plain(name)} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{plain(name)}: {error}") from None
+
+
 def _metavar(field: FieldInfo) -> str:
     return {"int": "N", "float": "X"}.get(field.kind, "CHOICE" if field.choices else "VALUE")
 
@@ -227,7 +260,15 @@ def _help(field: FieldInfo) -> str:
 
 def _unknown(argument: str, command: str | None, prog: str) -> str:
     name = argument.split("=")[0]
-    known = [flag(field) for field in FIELDS] + ["--preset", "--spec", "--name", "--json", "--store", "--records"]
+    known = [flag(field) for field in FIELDS] + [
+        "--text-file",
+        "--preset",
+        "--spec",
+        "--name",
+        "--json",
+        "--store",
+        "--records",
+    ]
     if command == "sweep":
         known = [name for name in known if name not in ("--clip", "--seed", "--spec", "--records")]
         known += ["--clip-thresholds", "--seeds", "--kinds", "--goal", "--resume"]

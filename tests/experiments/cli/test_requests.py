@@ -25,8 +25,8 @@ def test_every_setting_has_a_flag_and_nothing_given_is_the_default() -> None:
     assert settings(parse(["run"])) == {}
     assert specs() == [RunSpec.make()]
     for name, field in FIELDS.items():
-        value = str(field.default) if field.default is not None else "7"
-        assert list(settings(parse(["run", flag(name), value]))) == [name]
+        value = [str(field.default) if field.default is not None else "7"] if field.kind != "switch" else []
+        assert list(settings(parse(["run", flag(name), *value]))) == [name]
 
 
 def test_the_flags_of_the_readme_reach_the_spec() -> None:
