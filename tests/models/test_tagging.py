@@ -13,7 +13,7 @@ from models.recurrent import Recurrent
 from models.tagging import directions, heard, tag
 from models.trail import back, end, trail
 
-T, I, H, C, V = 7, 3, 4, 3, 6
+T, READ, H, C, V = 7, 3, 4, 3, 6
 
 
 class Whole(nn.Module):
@@ -22,8 +22,8 @@ class Whole(nn.Module):
     def __init__(self, cell: str, layers: int, bidirectional: bool) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.embedding = nn.Embedding(V, I)
-        self.recurrent = Recurrent(cell, I, H, layers, bidirectional)
+        self.embedding = nn.Embedding(V, READ)
+        self.recurrent = Recurrent(cell, READ, H, layers, bidirectional)
         self.head = nn.Linear(H * (2 if bidirectional else 1), C)
         for parameter in self.recurrent.parameters():
             nn.init.uniform_(parameter, -0.8, 0.8)
@@ -66,7 +66,7 @@ def test_answers_and_the_gradient_of_one_agree_with_torch(cell: str, layers: int
 @pytest.mark.parametrize("cell", list(CELLS))
 def test_a_way_that_is_gone_in_two_parts_is_the_whole_way(cell: str) -> None:
     weights = {f"way.{name}": value for name, value in _layer(cell).items()}
-    x, arriving = np.random.default_rng(0).normal(size=(9, I)), np.arange(1.0, H + 1)
+    x, arriving = np.random.default_rng(0).normal(size=(9, READ)), np.arange(1.0, H + 1)
     whole = trail(cell, weights, "way", x)
     first = trail(cell, weights, "way", x[:4])
     second = trail(cell, weights, "way", x[4:], end(first))
@@ -80,7 +80,7 @@ def test_a_way_that_is_gone_in_two_parts_is_the_whole_way(cell: str) -> None:
 
 def _layer(cell: str) -> dict[str, np.ndarray]:
     rng, rows = np.random.default_rng(1), CELLS[cell].gates * H
-    shapes = {"weight_ih": (rows, I), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
+    shapes = {"weight_ih": (rows, READ), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
     return {name: rng.uniform(-0.8, 0.8, shape) for name, shape in shapes.items()}
 
 
