@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tasks import adding, characters, clouds, cloze, copying, delayed_recall, france, temporal_order
+from tasks import (
+    adding,
+    characters,
+    clouds,
+    cloze,
+    copying,
+    delayed_recall,
+    entities,
+    france,
+    order,
+    sentiment,
+    temporal_order,
+    translation,
+)
 from tasks import text as text_task
 from tasks.base import Batch, Task, Wiring
 
@@ -174,6 +187,76 @@ TASKS: Mapping[str, TaskInfo] = {
             build=text_task.Text,
             lecture=True,
             own_text=text_task.HELLO,
+        ),
+        TaskInfo(
+            name="entities",
+            title="Named entities",
+            question="Is a name a person's or a place's, where only what follows tells?",
+            min_gap=1,
+            max_gap=60,
+            default_gap=4,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=entities.overhead,
+            overhead_text="gap + 14",
+            gap_meaning="How many words after a name the word stands that tells whether it is a person or a place.",
+            build=entities.Entities,
+            lecture=True,
+            bidirectional=True,
+            lengths=True,
+        ),
+        TaskInfo(
+            name="translation",
+            title="Translation",
+            question="Which German sentence says what an English one says?",
+            min_gap=5,
+            max_gap=15,
+            default_gap=8,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=translation.overhead,
+            overhead_text="2 × gap + 2",
+            gap_meaning="How many words the longest English sentence has; all of it is read before a word is written.",
+            build=translation.Translation,
+            lecture=True,
+            lengths=True,
+            bridge=True,
+        ),
+        TaskInfo(
+            name="sentiment",
+            title="Sentiment",
+            question="Is the speaker content, in sentences of different lengths?",
+            min_gap=2,
+            max_gap=200,
+            default_gap=8,
+            wirings=(ONE,),
+            own_length=True,
+            overhead=sentiment.overhead,
+            overhead_text="gap + 11",
+            gap_meaning=(
+                "How many words after the first of the two that decide the longest sentences go on; words of a length "
+                "beyond gap + 11 stand in front of the sentences that success is measured on, and of no other."
+            ),
+            build=sentiment.Sentiment,
+            models=("recurrent", "feedforward", "convolution", "bag"),
+            lecture=True,
+            lengths=True,
+        ),
+        TaskInfo(
+            name="order",
+            title="Order",
+            question="Which of two words came first, where the words are the same either way?",
+            min_gap=4,
+            max_gap=500,
+            default_gap=8,
+            wirings=(ONE,),
+            own_length=False,
+            overhead=order.overhead,
+            overhead_text="gap + 1",
+            gap_meaning="How many words after the first of the two that decide the sentence ends.",
+            build=order.Order,
+            models=("recurrent", "bag", "convolution", "feedforward"),
+            lecture=True,
         ),
     )
 }
