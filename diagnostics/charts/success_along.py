@@ -160,8 +160,16 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     for chance in prepared.chance:
         figure.add_hline(chance, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
         figure.add_annotation(
-            text=f"knowing nothing {percent(chance)}", xref="paper", x=0.005, xanchor="left", y=chance, yanchor="bottom"
+            text=f"knowing<br>nothing<br>{percent(chance)}",
+            xref="paper",
+            x=1.006,
+            xanchor="left",
+            align="left",
+            y=chance,
+            font={"color": look.theme.muted},
         )
+    if prepared.chance:
+        figure.layout.margin.r = look.px(76)
     if prepared.mark is not None:
         figure.add_vline(prepared.mark, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
     return figure

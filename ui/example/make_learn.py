@@ -12,15 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
+from diagnostics.inspection import save
 from diagnostics.store import ENDED, Store, read_run_file, read_run_weights
 from diagnostics.store.packing import checked
 from diagnostics.store.run_file import RunFile
+from experiments.inspection.asked import Asked
+from experiments.inspection.request import request
 from experiments.naming import comparison_name, run_names
 from experiments.queue import Queue
 from ui.example.make import IDLE_S
 from ui.learn import path
-from ui.learn.examples import FOLDER, PATTERN
-from ui.learn.stop import Stop
+from ui.learn.examples import FOLDER, file_name
+from ui.learn.stop import Look, Stop
 
 AT_MOST_BYTES = 150_000
 """What the example of a stop may take."""
@@ -57,15 +60,29 @@ def make(stop: Stop) -> int:
             return 1
         home = FOLDER / stop.slug
         home.mkdir(parents=True, exist_ok=True)
-        for old in home.glob(PATTERN):
+        for old in home.iterdir():
             old.unlink()
         for place, run_id in enumerate(run_ids):
             whole = Path(folder) / f"{place:02d}.sqlite"
             store.copy_run_file(run_id, whole)
             _keep(whole, home / f"{whole.name}.gz", weights=stop.example_weights)
-    size = sum(file.stat().st_size for file in home.glob(PATTERN))
+        for look in stop.looks:
+            if not _look(store, run_ids[look.place], look, home / file_name(look)):
+                return 1
+    size = sum(file.stat().st_size for file in home.iterdir())
     sys.stdout.write(f"{stop.slug}: {size} bytes\n")
     return int(size > AT_MOST_BYTES)
+
+
+def _look(store: Store, run_id: str, look: Look, target: Path) -> bool:
+    """Keep what is found inside a run; False where that could not be computed."""
+    ticket = request(store, run_id, look.step, Asked(look.samples, look.sections))
+    while (state := ticket.state()).name in ("waiting", "computing"):
+        time.sleep(0.2)
+    sys.stdout.write(f"{run_id} after {look.step} updates: {state.name} {state.words}\n")
+    if state.name == "done":
+        save(ticket.result(), target)
+    return state.name == "done"
 
 
 def _keep(run_file: Path, target: Path, *, weights: bool) -> None:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+from diagnostics.inspection import Inspection, load
 from diagnostics.records import Array, Run
 from diagnostics.store import StoreError, read_run_file, read_run_weights
-from ui.learn.stop import Seen
+from ui.learn.stop import Look, Seen
 from ui.naming import together
 
 FOLDER = Path(__file__).parents[1] / "example" / "learn"
@@ -28,6 +29,20 @@ def seen(slug: str) -> tuple[Seen, ...]:
         return ()  # it is an illustration: the page says that it is not there, and everything else works
     runs = together([run for run, _ in found])
     return tuple(Seen(run, partial(_kept, run.id, weights)) for run, (_, weights) in zip(runs, found, strict=True))
+
+
+def file_name(look: Look) -> str:
+    """What the file of a look inside a run is called."""
+    return f"{look.place:02d}-{look.step}.npz"
+
+
+@cache
+def inspection(slug: str, look: Look) -> Inspection | None:
+    """What was found in a run of the example; None where the file is missing or damaged."""
+    try:
+        return load(FOLDER / slug / file_name(look))
+    except (OSError, ValueError):
+        return None
 
 
 def _read(path: Path) -> tuple[Run, Mapping[str, Array]]:

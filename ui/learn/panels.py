@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from diagnostics.charts.gallery import INSPECTION_FIGURES
 from ui import figures, look
+from ui.learn.stop import Seen
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from diagnostics.inspection import Inspection
 
 SHOWN = "learn-charts"
 """The charts of each stop that were shown last, by their key."""
@@ -49,9 +53,21 @@ def chart(
     )
 
 
-def version_of(seen: object) -> Hashable:
+def inspected(slug: str, key: str, named: Sequence[tuple[str, Inspection]]) -> None:
+    """Show the figure ``key`` of ``INSPECTION_FIGURES`` of what was found inside some runs, each with its name."""
+    info = INSPECTION_FIGURES[key]
+
+    def make(theme: str, size: str) -> tuple[go.Figure, str]:
+        prepared = info.prepared(named)
+        return info.draw(prepared, theme=theme, size=size), info.accessible_name(prepared)
+
+    version = tuple((name, one.run_id, one.step, one.samples, one.sections) for name, one in named)
+    chart(slug, key, info.title, info.how_to_read, version, make)
+
+
+def version_of(seen: Sequence[Seen]) -> Hashable:
     """A version for a chart of runs: new whenever one of them has recorded more, or has ended."""
     return tuple(
         (one.run.id, one.run.name, one.run.state, *(one.run.records.rows(s) for s in ("step", "eval", "profile")))
-        for one in seen  # type: ignore[attr-defined]
+        for one in seen
     )

@@ -8,7 +8,10 @@ from importlib import import_module
 from ui.learn.stop import Stop
 
 PATH: Mapping[str, str] = {
+    "lengths": "Variable lengths",
     "dependencies": "Short and long dependencies",
+    "recurrence": "The recurrence",
+    "truncation": "Backpropagation through time, whole and truncated",
 }
 """The slug of each stop → its title, in the order of the lecture."""
 

@@ -26,6 +26,19 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Look:
+    """A look inside one of the stop's runs: which of its specs, after how many updates, and what is computed.
+
+    ``step`` must be one whose weights a run of so many updates keeps (see ``experiments.keep``).
+    """
+
+    place: int
+    step: int
+    sections: tuple[str, ...]
+    samples: int = 4
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a person commits to before anything of the result is shown.
 
@@ -67,5 +80,7 @@ class Stop:
     """What may be seen before the prediction, since it gives nothing away (a sample of the data, say)."""
     lab: Callable[[Values], Settings | Sequence[RunSpec] | None] | None = None
     """What the Lab is opened with; left out, the specs. None from it: there is nothing to open."""
+    looks: tuple[Look, ...] = ()
+    """What ``own`` asks ``ui.learn.looks`` for; the recorded example holds it."""
     example_weights: bool = False
     """Whether the recorded example holds the last weights of its runs."""

@@ -9,6 +9,7 @@ import pytest
 
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.store import StoreError
+from experiments.keep import steps_to_keep
 from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
 from ui.example.make_learn import AT_MOST_BYTES
@@ -53,8 +54,13 @@ def test_its_example_is_of_its_usual_specs_and_small(slug: str) -> None:
             k: v for k, v in spec.items() if k not in untold and k in one.run.spec
         }
         assert bool(stop.example_weights) == bool(_weights(one))
-    files = (examples.FOLDER / slug).glob(examples.PATTERN)
-    assert sum(file.stat().st_size for file in files) <= AT_MOST_BYTES
+    if specs:
+        assert sum(file.stat().st_size for file in (examples.FOLDER / slug).iterdir()) <= AT_MOST_BYTES
+    for look in stop.looks:
+        found = examples.inspection(slug, look)
+        assert found is not None
+        assert set(look.sections) <= set(found.sections)
+        assert look.step in steps_to_keep(stop.specs(stop.usual)[look.place].steps, 1)
 
 
 def _weights(one: Seen) -> bool:
