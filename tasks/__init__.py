@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tasks import (
     adding,
+    captions,
     characters,
     clouds,
     cloze,
@@ -18,6 +19,7 @@ from tasks import (
     sentiment,
     temporal_order,
     translation,
+    words,
 )
 from tasks import text as text_task
 from tasks.base import Batch, Task, Wiring
@@ -257,6 +259,40 @@ TASKS: Mapping[str, TaskInfo] = {
             build=order.Order,
             models=("recurrent", "bag", "convolution", "feedforward"),
             lecture=True,
+        ),
+        TaskInfo(
+            name="captions",
+            title="Captions",
+            question="What does a small picture show, said in words?",
+            min_gap=1,
+            max_gap=8,
+            default_gap=1,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=captions.overhead,
+            overhead_text="9",
+            gap_meaning="How many timesteps before the end of the longest caption the picture is looked at last: 1 at "
+            "every word, 8 only at <START>.",
+            build=captions.Captions,
+            lecture=True,
+            lengths=True,
+            pictures=True,
+        ),
+        TaskInfo(
+            name="words",
+            title="Word language model",
+            question="Which word comes next, and at the end, which only a word far back can tell?",
+            min_gap=2,
+            max_gap=500,
+            default_gap=20,
+            wirings=(MANY,),
+            own_length=True,
+            overhead=cloze.overhead,
+            overhead_text="gap + 5",
+            gap_meaning="How many words before the language its country stands; every next word is asked for.",
+            build=words.Words,
+            lecture=True,
+            softmaxes=("full", "adaptive", "hierarchical", "nce"),
         ),
     )
 }
