@@ -179,7 +179,8 @@ class Task(ABC):
         )
 
     def labelled(self, rng: np.random.Generator, size: int) -> tuple[Array, Ints]:
-        """Pictures float32 ``[B, 3, P, P]`` and the class int64 ``[B]`` of each, for a network to learn to see with.
+        """Pictures float32 ``[B, 3, P, P]`` and, 0 or 1 int64 ``[B, K]``, which of K kinds of things each shows: what
+        a network learns to see with.
 
         Raises ``ValueError`` where the task has no pictures.
         """
