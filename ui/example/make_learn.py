@@ -18,7 +18,7 @@ from diagnostics.store.packing import checked
 from diagnostics.store.run_file import RunFile
 from experiments.inspection.asked import Asked
 from experiments.inspection.request import request
-from experiments.naming import comparison_name, run_names
+from experiments.naming import run_names
 from experiments.queue import Queue
 from ui.example.make import IDLE_S
 from ui.learn import path
@@ -49,7 +49,8 @@ def make(stop: Stop) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="gradreach-") as folder:
         store = Store.open(Path(folder))
-        _, run_ids = store.create([s.to_json() for s in specs], run_names(specs), comparison_name(specs))
+        names = run_names(specs) if stop.names is None else list(stop.names(stop.usual))
+        _, run_ids = store.create([s.to_json() for s in specs], names, stop.title)
         queue = Queue(store, idle_s=IDLE_S)
         while any(queue.progress(run_id).state not in ENDED for run_id in run_ids):
             time.sleep(0.5)

@@ -169,15 +169,16 @@ def _run(stop: Stop, values: Values, specs: Sequence[RunSpec], refusal: str, *, 
             key=f"learn-{stop.slug}-run",
             disabled=locked,
             on_click=_start,
-            args=(stop.slug, specs, values),
+            args=(stop, specs, values),
         )
         cost = f"About {duration(sum(predict(spec).seconds for spec in specs))} if this machine is idle."
         st.caption(f"{cost} Unlocked by your prediction." if locked else cost)
 
 
-def _start(slug: str, specs: Sequence[RunSpec], values: Values) -> None:
-    if comparison := running.queued(specs):
-        mine = kept.of(slug)
+def _start(stop: Stop, specs: Sequence[RunSpec], values: Values) -> None:
+    names = None if stop.names is None else stop.names(values)
+    if comparison := running.queued(specs, names=names, title=f"Learn: {stop.title}"):
+        mine = kept.of(stop.slug)
         mine.comparison, mine.values = comparison, dict(values)
 
 

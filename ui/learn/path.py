@@ -12,6 +12,8 @@ PATH: Mapping[str, str] = {
     "dependencies": "Short and long dependencies",
     "recurrence": "The recurrence",
     "truncation": "Backpropagation through time, whole and truncated",
+    "directions": "Both directions",
+    "cures": "Vanishing, exploding, and the two cures",
 }
 """The slug of each stop → its title, in the order of the lecture."""
 

@@ -72,6 +72,8 @@ class Stop:
     prediction: Prediction
     seen: Callable[[Values, Sequence[Run]], Sequence[str]]
     """What to see: sentences (Markdown) with the runs' own numbers; called as ``prediction.answer`` is."""
+    names: Callable[[Values], Sequence[str]] | None = None
+    """What the runs are called, one for each spec, where what their specs differ in would be too long a name."""
     figures: tuple[str, ...] = ()
     """Keys of ``diagnostics.charts.gallery.FIGURES``, drawn of the runs in this order, after ``own``."""
     own: Callable[[Values, Sequence[Seen]], None] | None = None

@@ -34,8 +34,8 @@ LENGTHS = 4
 
 _STEPS = 250
 _SMALL = {"hidden": 32, "embedding": 16, "batch": 32, "steps": _STEPS, "eval_every": 50, "record_every": 10}
-LOOK = Look(place=4, step=_STEPS // 10, sections=("truncation",))
-"""Into the network that was trained on whole gradients, early: there is still something to learn."""
+LOOK = Look(place=4, step=_STEPS // 2, sections=("truncation",))
+"""Into the network that was trained on whole gradients, half way: it is just learning what the word means."""
 
 
 def controls() -> Values:
