@@ -69,9 +69,11 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         origin = Origin("heatmap", ids(runs), "State gradient by training step and timestep", {})
         none = np.empty(0)
         return Prepared(origin, title, np.empty((0, 0)), none, none, (1, 1), 0, (), "", absent(runs, _WHAT))
-    median = bands_by_lag(run.records, facts.loss_step).median
+    back = bands_by_lag(run.records, facts.loss_step).median
+    after = bands_by_lag(run.records, facts.loss_step, ahead=True).median
+    median = np.concatenate([back[:, ::-1], after[:, 1:]], axis=1)
     # An exact zero is one whatever it is compared with; elsewhere nothing can be divided by a zero at the loss.
-    ratio = np.where(median == 0, 0.0, ratios(median, median[:, :1]))[:, ::-1]
+    ratio = np.where(median == 0, 0.0, ratios(median, back[:, :1]))
     rows, columns = block_edges(len(ratio), MOST_ROWS), block_edges(ratio.shape[1], MOST_COLUMNS)
     block = (block_size(len(ratio), MOST_ROWS), block_size(ratio.shape[1], MOST_COLUMNS))
     recorded = run.records["profile_step"]
@@ -96,7 +98,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         block=block,
         loss_step=facts.loss_step,
         informative=facts.informative_steps,
-        word=safe(name_word(short(facts.tokens[facts.loss_step - facts.distance], 18))),
+        word=safe(name_word(short(facts.tokens[facts.needed], 18))),
         nothing=absent(runs, _WHAT),
     )
 
@@ -149,7 +151,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     _marks(figure, look, prepared)
     width = prepared.block[1] / 2
     figure.update_xaxes(
-        title_text="timestep (the loss is at the right edge)",
+        title_text=f"timestep (the loss is at {_where(prepared)})",
         showgrid=False,
         range=[prepared.timesteps[0] - width, prepared.timesteps[-1] + width],
     )
@@ -160,6 +162,11 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if shown:
         figure.update_layout(legend={"y": look.px(52) / figure.layout.height})
     return figure
+
+
+def _where(prepared: Prepared) -> str:
+    last = prepared.timesteps[-1] + (prepared.block[1] - 1) / 2
+    return "the right edge" if prepared.loss_step >= last else str(prepared.loss_step)
 
 
 def _span(steps: Array) -> list[float]:

@@ -86,8 +86,14 @@ class Style:
 
 
 def styles(runs: Sequence[Run]) -> tuple[Style, ...]:
-    """Return a style per run, in order; see ``styles_by_cell``."""
-    return styles_by_cell([str(run.spec.get("cell", "")) for run in runs])
+    """Return a style per run, in order; see ``styles_by_cell``. A network without recurrence has its own colour."""
+    models = [run.spec.get("model") for run in runs]
+    return styles_by_cell(
+        [
+            str(run.spec.get("cell", "") if model in (None, "recurrent") else model)
+            for run, model in zip(runs, models, strict=True)
+        ]
+    )
 
 
 def styles_by_cell(cells: Sequence[str]) -> tuple[Style, ...]:

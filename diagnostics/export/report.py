@@ -204,7 +204,7 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
             f'<section class="card"><h3>{escape(facts.title)}</h3><p>{" ".join(words)} → '
             f"<strong>{escape(facts.answer)}</strong></p>"
             f'<p class="quiet">Marked: what the answer depends on, {"as far as " if several else ""}'
-            f"{facts.distance} steps before the loss. "
+            f"{abs(facts.distance)} steps {'after' if facts.ahead else 'before'} the loss. "
             f"Knowing nothing gives {escape(facts.loss_name)}: {_number(facts.chance_loss)}, "
             f"{escape(facts.success_name)}: {_share(facts.chance_success)}.</p></section>"
         )

@@ -22,6 +22,8 @@ def advice(evidence: Evidence | None, spec: Mapping[str, Any]) -> tuple[str, ...
     """
     if evidence is None or evidence.kind is None:
         return ()
+    if evidence.kind != "diverged" and (evidence.blind or evidence.model):
+        return _another_network(evidence)
     said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
     return tuple(said[evidence.kind](evidence, spec))[:3]
 
@@ -37,6 +39,13 @@ def time_scale(gate_bias: float) -> float:
 def bias_for(distance: int) -> float:
     """Return the gate bias whose time scale is ``distance`` steps (at least 2): b = ln(d − 1)."""
     return math.log(max(distance, 2) - 1)
+
+
+def _another_network(e: Evidence) -> tuple[str, ...]:
+    """Where the kind of network decides, and nothing about its weights."""
+    if e.blind:
+        return ("Read in two directions: what decides comes after the answer, where one direction has not been yet.",)
+    return () if e.solved else ("Compare it with a recurrent network, whose state goes from word to word in order.",)
 
 
 def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Recurrences by torch's own cells, sample after sample and step after step, in plain autograd: what ours must equal."""
+"""Recurrences by torch's own cells, sample by sample and step by step, in plain autograd: what ours must equal."""
 
 from collections.abc import Sequence
 

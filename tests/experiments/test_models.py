@@ -1,0 +1,82 @@
+"""Every task of the table with every kind of network that it offers: trained, recorded, predicted, kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from diagnostics.measures.verdict import verdict
+from diagnostics.records import COLUMNS, Run
+from experiments.spec import RunSpec, predict
+from experiments.train import Trainer, task_of, train
+from models.count import picture_size
+from tasks import TASKS
+from tests.experiments.recording import Memory, trained
+
+torch.set_num_threads(1)
+
+SMALL: dict[str, Any] = {"hidden": 5, "embedding": 4, "batch": 6, "steps": 2, "seed": 3}
+
+OFFERED = [
+    {"task": name, "model": model, "bidirectional": both, "softmax": softmax, "cell": cell}
+    for name, info in TASKS.items()
+    if info.lecture
+    for model in info.models
+    for both in ((False, True) if info.bidirectional and model == "recurrent" else (False,))
+    for softmax in (info.softmaxes if model == "recurrent" else ("full",))
+    for cell in (("tanh", "lstm") if model == "recurrent" and softmax == "full" else ("tanh",))
+]
+
+
+def spec_of(fields: dict[str, Any], **more: Any) -> RunSpec:
+    return RunSpec.make(**{**SMALL, "gap": TASKS[fields["task"]].min_gap, **fields, **more})
+
+
+@pytest.fixture(autouse=True)
+def _quick_eyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks at pictures learns for seconds; here it need not see well."""
+    pictures = pytest.importorskip("models.pictures")
+    monkeypatch.setattr(pictures, "STEPS", 1)
+
+
+@pytest.mark.parametrize("fields", OFFERED, ids=lambda fields: "-".join(map(str, fields.values())))
+def test_it_trains_and_every_column_has_its_shape(fields: dict[str, Any]) -> None:
+    spec = spec_of(fields)
+    memory = Memory()
+    assert train(spec, memory).state == "finished"
+    records, facts, T = memory.records, memory.facts, spec.timesteps
+    for name in ("state_grad", "grad_h", "state_norm", "saturated", "input_grad", "loss", "eval_loss", "eval_success"):
+        assert np.isfinite(records[name]).all(), name
+        assert records[name].dtype == np.dtype(COLUMNS[name].dtype)
+    L = records["state_grad"].shape[1]
+    assert records["state_grad"].shape == (2, L, T, 3)
+    assert records["input_grad"].shape == (2, T, 3)
+    assert ("answer_grad" in records) == (spec.wiring == "many-to-many")
+    assert ("grad_c" in records) == (spec.cell == "lstm")
+    assert ((records["saturated"] >= 0) & (records["saturated"] <= 1)).all()
+    assert facts is not None
+    assert len(facts.tokens) == T
+    shown = records["answer_grad" if spec.wiring == "many-to-many" else "state_grad"]
+    assert (shown[:, -1, facts.loss_step, 1] > 0).all()  # there is a gradient at the loss to compare with
+    assert verdict(Run("r", "r", "finished", spec.to_json(), facts, records)).sentence.endswith(".")
+
+
+@pytest.mark.parametrize("fields", OFFERED, ids=lambda fields: "-".join(map(str, fields.values())))
+def test_the_prediction_is_exact_in_parameters_and_near_in_what_is_kept(fields: dict[str, Any]) -> None:
+    spec = spec_of(fields)
+    trainer = Trainer(spec)
+    found, counted = trainer.flat.parameters.numel(), predict(spec).parameters
+    assert found <= counted if spec.softmax != "full" else found == counted
+    if (eyes := getattr(trainer.network, "pictures", None)) is not None:
+        assert eyes.size == picture_size(task_of(spec).pictures)
+
+
+@pytest.mark.parametrize("fields", OFFERED, ids=lambda fields: "-".join(map(str, fields.values())))
+def test_the_same_spec_gives_the_same_bits_again(fields: dict[str, Any]) -> None:
+    spec = spec_of(fields)
+    first, again = trained(spec)[1], trained(spec)[1]
+    for name in set(first) - {"wall_s"}:
+        assert first[name].tobytes() == again[name].tobytes(), name
