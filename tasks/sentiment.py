@@ -12,11 +12,11 @@ so that no single word says anything about the answer:
   words, however it does, is right more than half the time. Added up, at most 2/3 · 3/4 + 1/3 · 1/2 = 2/3 in all.
 
 Layout: ``[words in front] [opening: 0, 2 or 4] [subject: 0 or 2] pair [but pair] [the rest] PAD …``. A pair is 3 words
-long, and from the first word of the last pair to the end of the sentence it is 2 to ``gap`` steps, each equally likely; but
-more than a quarter of the sentences are of one geometry, that of the example: the last pair at timestep 6 and the whole
-``gap`` to the end. All parts in front are of even length, so that in training what decides always stands at even
-timesteps. A ``length`` above the shortest makes room for words in front ("yesterday …"): they are put before the
-sentences that success is measured on, and before no sentence that is trained on.
+long, and from the first word of the last pair to the end of the sentence it is 2 to ``gap`` steps, each equally
+likely; but more than a quarter of the sentences are of one geometry, that of the example: the last pair at timestep 6
+and the whole ``gap`` to the end. All parts in front are of even length, so that in training what decides always stands
+at even timesteps. A ``length`` above the shortest makes room for words in front ("yesterday …"): they are put before
+the sentences that success is measured on, and before no sentence that is trained on.
 """
 
 from __future__ import annotations
@@ -185,6 +185,12 @@ class Sentiment(Task):
                 raise ValueError(f"every word must be one that the network was trained on, but got {word[:30]!r}")
             page[step] = token
         return page, len(words)
+
+    def deciding(self, words: Ints) -> tuple[int, ...]:
+        """The timesteps of the pairs in a sentence ``words`` [T]: each one's first and last word."""
+        first, last = np.isin(words, self._quantity), np.isin(words, self._opinion)
+        found = (first[: -_PAIR + 1] & last[_PAIR - 1 :]).nonzero()[0]
+        return tuple(int(step) for at in found for step in (at, at + _PAIR - 1))
 
     def _draw(self, rng: np.random.Generator, size: int) -> Batch:
         page = np.zeros((size, self.length), dtype=np.int64)

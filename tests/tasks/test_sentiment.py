@@ -18,34 +18,10 @@ from tasks.sentiment import (
 
 DENIES = {"nothing", "little", "nobody", "few", "never", "rarely"}
 AFFIRMS = {"much", "plenty", "everybody", "most", "always", "often"}
-BLAMES = {
-    "hate",
-    "dislike",
-    "regret",
-    "mock",
-    "hated",
-    "disliked",
-    "regretted",
-    "mocked",
-    "dull",
-    "bad",
-    "silly",
-    "weak",
-}
-PRAISES = {
-    "like",
-    "love",
-    "enjoy",
-    "admire",
-    "liked",
-    "loved",
-    "enjoyed",
-    "admired",
-    "good",
-    "great",
-    "clever",
-    "fresh",
-}
+BLAMES = {"hate", "dislike", "regret", "mock", "hated", "disliked", "regretted", "mocked"}
+BLAMES |= {"dull", "bad", "silly", "weak"}
+PRAISES = {"like", "love", "enjoy", "admire", "liked", "loved", "enjoyed", "admired"}
+PRAISES |= {"good", "great", "clever", "fresh"}
 
 
 def make(gap: int = 8, front: int = 0) -> Sentiment:
@@ -81,6 +57,7 @@ def test_every_sentence_says_what_its_answer_is(gap: int, front: int) -> None:
         assert {answer for _, answer, _ in said} == {task.readable(batch, b)[1]}
         assert said[-1][0] == batch.informative_steps[b, 0] == batch.informative_steps[b, 1] - 2
         assert 2 <= batch.lengths[b] - 1 - said[-1][0] <= gap
+        assert task.deciding(batch.inputs[:, b]) == tuple(step for at, *_ in said for step in (at, at + 2))
         assert PAD not in words
         assert sum(word in DENIES | AFFIRMS for word in words) == len(said), "nothing else could be taken for a pair"
         twice += len(said) == 2
