@@ -9,9 +9,10 @@ from ui.learn.stop import Stop
 
 PATH: Mapping[str, str] = {
     "lengths": "Variable lengths",
+    "order": "Order",
     "dependencies": "Short and long dependencies",
     "recurrence": "The recurrence",
-    "truncation": "Backpropagation through time, whole and truncated",
+    "truncation": "Truncated backpropagation through time",
     "directions": "Both directions",
     "cures": "Vanishing, exploding, and the two cures",
 }
