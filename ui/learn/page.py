@@ -31,6 +31,9 @@ _PATH = "learn-path"
 _WRITTEN = "learn-written"
 """The stop that the address was last given by the page: another one in it was asked for by a link."""
 
+_TO_THE_TOP = "<script>document.querySelector('[data-testid=stMain]').scrollTo(0, 0)</script>"
+"""Another stop begins where it begins: the browser stays where the one before was left."""
+
 
 def show() -> None:
     """Draw the page."""
@@ -38,6 +41,8 @@ def show() -> None:
     with st.sidebar:
         slug = _glance()
         look.projector_toggle()
+        if st.session_state.get(_WRITTEN, slug) != slug:
+            st.html(_TO_THE_TOP, unsafe_allow_javascript=True)
     stop = path.load(slug)
     st.title(f"{path.number(slug)} · {stop.title}", anchor=False)
     st.markdown(f"##### {stop.question}")
@@ -79,8 +84,8 @@ def _glance() -> str:
         format_func=lambda one: _line(one, outcomes.get(one)),
         key=_PATH,
         persist_state="session",
-        help="Stop by stop through the lecture. A tick: done, and what you predicted came out; a dot: done, and "
-        "something else came out.",
+        help="Stop by stop through the lecture. A tick: done, and what you predicted came out; a bulb: done, "
+        "and something else came out.",
     )
     done = [one for one in path.PATH if one in outcomes]
     st.caption(
@@ -92,7 +97,7 @@ def _glance() -> str:
 
 
 def _line(slug: str, right: bool | None) -> str:
-    mark = "" if right is None else " :material/check:" if right else " :material/radio_button_checked:"
+    mark = "" if right is None else " :material/check:" if right else " :material/lightbulb:"
     return f"{path.number(slug)} {path.PATH[slug]}{mark}"
 
 
@@ -237,9 +242,10 @@ def _write_address(stop: Stop, mine: Kept, values: Values, place: int | None) ->
         params[PREDICTED] = str(place + 1)
     if st.session_state.get(look.PROJECTOR):
         params[look.PROJECTOR] = "1"
-    st.session_state[_WRITTEN] = stop.slug
-    if params != st.query_params.to_dict():
+    # A link to another stop of this page changes the parameters here and not what the browser shows.
+    if params != st.query_params.to_dict() or st.session_state.get(_WRITTEN) != stop.slug:
         st.query_params.from_dict(params)
+    st.session_state[_WRITTEN] = stop.slug
 
 
 def _tools(stop: Stop, values: Values, rows: Sequence[RunRow], specs: Sequence[RunSpec]) -> None:

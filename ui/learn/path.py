@@ -12,6 +12,7 @@ PATH: Mapping[str, str] = {
     "order": "Order",
     "dependencies": "Short and long dependencies",
     "recurrence": "The recurrence",
+    "characters": "Characters",
     "truncation": "Truncated backpropagation through time",
     "directions": "Both directions",
     "cures": "Vanishing, exploding, and the two cures",

@@ -162,7 +162,7 @@ def _of_memory(inspection: Inspection) -> str:
 
 STOP = Stop(
     slug=SLUG,
-    title="Backpropagation through time, whole and truncated",
+    title="Truncated backpropagation through time",
     question="What is lost if the gradient goes back through a chunk of the sequence only, while the state is carried "
     "on for ever?",
     text=(
