@@ -47,7 +47,7 @@ def free(cell: str, weights: Weights, source: Array, lengths: Array, start: int,
     decoder, carried = _side(weights, "decoder"), encoded(cell, weights, source, lengths)
     word = np.full(source.shape[1], start, dtype=np.int64)
     going = np.ones(source.shape[1], dtype=bool)
-    written = []
+    written: list[Array] = []
     while going.any() and len(written) < most:
         [x] = _looked_up(weights, word[None])
         word = np.where(going, scores(weights, _next(cell, decoder, x, carried)).argmax(axis=-1), PADDING)
