@@ -49,7 +49,7 @@ _PER_PARAMETER = 8e-9
 _PER_STEP = 1.1e-3
 # The same where there is no recurrence: per feature that is recorded; per pixel of a picture; and once per run, for
 # learning to see.
-_PER_FEATURE = 6e-9
+_PER_FEATURE = 2e-8
 _PER_PIXEL = 6e-8
 _LEARNING_TO_SEE = 8.0
 
