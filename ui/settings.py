@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -124,6 +125,7 @@ def _asked(spec: RunSpec) -> dict[str, Value]:
     fields = spec.to_json()
     for name in OPTIONAL:
         without = {**fields, name: None}
-        if RunSpec.from_json(without) == spec:
-            fields = without
+        with suppress(Refusal):  # the task's own text may be too short for this gap
+            if RunSpec.from_json(without) == spec:
+                fields = without
     return fields

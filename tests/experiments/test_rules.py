@@ -78,7 +78,10 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
         {"task": "sentiment", "gap": 8, "model": "bag", "init": "orthogonal"},
         "init must be left out for the model bag, which has no recurrence, but got 'orthogonal'",
     ),
-    ({"task": "sentiment", "gap": 8, "model": "bag", "layers": 2}, "layers must be at most 1 for the model bag, but got 2"),
+    (
+        {"task": "sentiment", "gap": 8, "model": "bag", "layers": 2},
+        "layers must be at most 1 for the model bag, but got 2",
+    ),
     (
         {"task": "sentiment", "gap": 8, "model": "convolution", "truncate": 4},
         "truncate must be left out for the model convolution (the gradient goes through no time there), but got 4",
