@@ -113,29 +113,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_settings(parser: argparse.ArgumentParser, title: str, names: Iterable[str]) -> None:
     group = parser.add_argument_group(title)
     for field in map(FIELDS.__getitem__, names):
+        shared: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field)}
         if field.kind == "switch":
-            group.add_argument(
-                flag(field.name),
-                dest=field.name,
-                action=argparse.BooleanOptionalAction,
-                default=argparse.SUPPRESS,
-                help=_help(field),
-            )
+            group.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, **shared)
             continue
+        where: Any = group.add_mutually_exclusive_group() if field.name == "text" else group
+        several = "+" if field.name in SEVERAL else None
+        where.add_argument(flag(field.name), type=_reader(field), nargs=several, metavar=_metavar(field), **shared)
         if field.name == "text":
-            group.add_argument(
-                "--text-file", dest="text", type=_text_file, default=argparse.SUPPRESS, metavar="FILE",
-                help="The same from a file: UTF-8, or UTF-16 with its mark.",
-            )  # fmt: skip
-        group.add_argument(
-            flag(field.name),
-            dest=field.name,
-            type=_reader(field),
-            nargs="+" if field.name in SEVERAL else None,
-            default=argparse.SUPPRESS,
-            metavar=_metavar(field),
-            help=_help(field),
-        )
+            shared["help"] = "The same from a file: UTF-8, or UTF-16 with its byte order mark."
+            where.add_argument("--text-file", type=_text_file, metavar="FILE", **shared)
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
