@@ -27,6 +27,9 @@ STOP = "stop"
 """The query parameter that names the stop."""
 
 PREDICTED = "predicted"
+AT = "learn-at"
+"""The stop that is shown, kept while another page is."""
+
 _PATH = "learn-path"
 _WRITTEN = "learn-written"
 """The stop that the address was last given by the page: another one in it was asked for by a link."""
@@ -67,9 +70,9 @@ def _choose() -> str:
     asked = st.query_params.get(STOP)
     known = asked in path.PATH
     if known and asked != st.session_state.get(_WRITTEN):
-        st.session_state[_PATH] = asked
-    elif _PATH not in st.session_state:
-        st.session_state[_PATH] = next(iter(path.PATH))
+        st.session_state[AT] = asked
+    elif st.session_state.get(AT) not in path.PATH:
+        st.session_state[AT] = next(iter(path.PATH))
         if asked is not None:
             return f"There is no stop {address.quoted(asked)}; this is the first."
     return ""
@@ -78,12 +81,14 @@ def _choose() -> str:
 def _glance() -> str:
     """The whole path, with what was done of it."""
     outcomes = kept.outcomes()
-    slug = st.radio(
+    # Told anew each time: a line that gets its tick is another option to the browser, which would lose the choice.
+    st.session_state[_PATH] = st.session_state[AT]
+    st.radio(
         "The path",
         list(path.PATH),
         format_func=lambda one: _line(one, outcomes.get(one)),
         key=_PATH,
-        persist_state="session",
+        on_change=_take,
         help="Stop by stop through the lecture. A tick: done, and what you predicted came out; a bulb: done, "
         "and something else came out.",
     )
@@ -93,7 +98,12 @@ def _glance() -> str:
         if done
         else "Predict, then run: each stop asks first."
     )
-    return str(slug)
+    return str(st.session_state[AT])
+
+
+def _take() -> None:
+    if (chosen := st.session_state.get(_PATH)) is not None:
+        st.session_state[AT] = chosen
 
 
 def _line(slug: str, right: bool | None) -> str:

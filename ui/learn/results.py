@@ -61,9 +61,7 @@ def _progress(reading: Reading, progress: Mapping[str, Progress]) -> None:
     if rest and (much := left(max(rest))):
         words += f", about {much}"
     st.progress(min(1.0, done / len(reading.runs)), text=words)
-    stop_buttons([], list(progress) if len(progress) > 1 else [])
-    if len(progress) == 1:
-        stop_buttons([run for run in reading.runs if run.id in progress], list(progress))
+    stop_buttons(reading.runs if len(progress) == 1 else [], list(progress))
 
 
 def _stored_weights(run_id: str, step: int | None = None) -> Mapping[str, Array]:
