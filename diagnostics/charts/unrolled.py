@@ -79,8 +79,8 @@ class Prepared(NamedTuple):
     loss: Array
     highlight: int | None
     """The step that is ringed, from 1."""
-    weights_gradient: float
-    """‖∂L/∂(W_hh, W_xh)‖, the sum over all steps."""
+    whole: float
+    """‖∂L/∂(W_hh, W_xh)‖, of the sum over all steps, ÷ ``at_loss``."""
 
 
 def prepare(
@@ -120,7 +120,7 @@ def prepare(
         y=found.y,
         loss=found.loss,
         highlight=highlight,
-        weights_gradient=float(np.hypot(np.linalg.norm(found.of("w_hh")), np.linalg.norm(found.of("w_xh")))),
+        whole=_ratio(float(np.hypot(np.linalg.norm(found.of("w_hh")), np.linalg.norm(found.of("w_xh")))), at_loss),
     )
 
 
@@ -131,8 +131,7 @@ def _edges(found: Unrolled, wiring: Wiring, at_loss: float) -> list[Edge]:
 
     def add(what: str, t: int, ends: tuple[float, float, float, float], gradient: Array, says: str) -> None:
         size = float(np.linalg.norm(gradient))
-        ratio = 0.0 if size == 0 else float(ratios(np.array([size]), at_loss)[0])
-        edges.append(Edge(what, t, *ends, size, ratio, int(kinds(np.array([size]))[0]), says))
+        edges.append(Edge(what, t, *ends, size, _ratio(size, at_loss), int(kinds(np.array([size]))[0]), says))
 
     for t in range(1, T + 1):
         i, f = t - 1, t - 0.5
@@ -148,6 +147,11 @@ def _edges(found: Unrolled, wiring: Wiring, at_loss: float) -> list[Edge]:
         both = np.concatenate([found.grad_w_hh[i].ravel(), found.grad_w_xh[i].ravel()])
         add("weights", t, (t - 0.88, _W + _BAR, f, _H), both, f"what step {t} adds to ∂L/∂(W_hh, W_xh)")
     return edges
+
+
+def _ratio(size: float, at_loss: float) -> float:
+    """An exact zero is one whatever it is compared with."""
+    return 0.0 if size == 0 else float(ratios(np.array([size]), at_loss)[0])
 
 
 def _low(t: int) -> str:
@@ -166,7 +170,7 @@ def describe(prepared: Prepared) -> str:
             plain(TITLE),
             plain(prepared.origin.caption),
             f"Of the gradient at h {T}, {'; '.join(said)}; at the {kind} initial state arrives {_said(first)}",
-            f"The shared W receives a gradient from every step, {number(prepared.weights_gradient)} in all",
+            f"The shared W receives a gradient from every step, added up {number(prepared.whole)}",
         ]
     )
 
@@ -213,8 +217,8 @@ def _weights_bar(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
         layer="below",
     )
     figure.add_annotation(
-        text=f"<b>W</b> = (W_hh, W_xh), the same at every step: its gradient is the sum of all {T}, "
-        f"{number(prepared.weights_gradient)} in all"
+        text=f"<b>W</b> = (W_hh, W_xh), the same at every step: its gradient is the sum of these {T}, "
+        f"{number(prepared.whole)}"
         if T > 2
         else "<b>W</b> = (W_hh, W_xh), shared",
         x=(T - 0.28) / 2,

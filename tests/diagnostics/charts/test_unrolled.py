@@ -36,7 +36,7 @@ def test_an_edge_carries_what_flows_along_it(wiring: Wiring) -> None:
         assert edge.gradient == pytest.approx(np.linalg.norm(outer), rel=1e-12)
     assert edges(prepared, "state")[4].ratio == 1
     whole = np.concatenate([found.of("w_hh").ravel(), found.of("w_xh").ravel()])
-    assert prepared.weights_gradient == pytest.approx(np.linalg.norm(whole), rel=1e-12)
+    assert prepared.whole == pytest.approx(np.linalg.norm(whole) / at_loss, rel=1e-12)
 
 
 def test_each_wiring_draws_the_edges_that_it_has() -> None:

@@ -110,8 +110,8 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
     parts = np.sqrt((found.grad_w_hh**2).sum(axis=(1, 2)) + (found.grad_w_xh**2).sum(axis=(1, 2)))
     largest = int(parts.argmax())
     said = [
-        f"One W serves all four steps, so its gradient is a **sum of four**; the largest part, "
-        f"{number(float(parts[largest]))}, comes from step {largest + 1}.",
+        f"One W serves all four steps, so its gradient is a **sum of four**; the largest part comes from step "
+        f"{largest + 1} ({number(float(parts[largest]))} in l2 norm).",
         {
             "many-to-many": "Every answer sends its gradient to its own state and from there back to all before.",
             "many-to-one": "Only the last answer is asked for: whatever h₁ to h₃ hear of it came through W_hh.",
@@ -147,7 +147,7 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
 def _panels(values: Values) -> None:
     wiring: Wiring = values["wiring"]
     learned = values["initial"] == "learned"
-    state, picture, stepping, sums, numbers = (st.container() for _ in range(5))
+    state, stepping, sums, picture, numbers = (st.container() for _ in range(5))
     with numbers, st.expander("Change the numbers", key=f"learn-{SLUG}-numbers"):
         try:
             net, x, wanted = _typed(values)
