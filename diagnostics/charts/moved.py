@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.frame import Origin, SizeName, frame, new_figure, waiting
 from diagnostics.charts.labels import safe, spoken
-from diagnostics.charts.palette import ThemeName
+from diagnostics.charts.palette import ThemeName, text_on
 from diagnostics.measures.numbers import percent
 
 TITLE = "The same sentences, moved"
@@ -81,12 +81,21 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             marker={
                 "color": hue,
                 "line": {"width": 0},
-                "pattern": {"shape": shape, "fgcolor": look.theme.paper, "solidity": 0.25, "size": look.px(9)},
+                "pattern": {
+                    "shape": shape,
+                    "fgcolor": look.theme.paper,
+                    "solidity": 0.25,
+                    "size": look.px(9),
+                    "fillmode": "overlay",
+                },
             },
             text=[percent(value) if math.isfinite(value) else "" for value in values],
-            textposition="outside",
-            textfont={"size": look.size.text, "color": look.theme.text},
-            cliponaxis=False,
+            textposition=["inside" if value > 0.15 else "outside" for value in values],
+            insidetextanchor="end",
+            insidetextfont={"size": look.size.text + 2, "color": text_on(hue)},
+            outsidetextfont={"size": look.size.text + 2, "color": look.theme.text},
+            textangle=0,
+            constraintext="none",
             hovertemplate=f"%{{text}} right<extra>{name}</extra>",
         )
     figure.update_layout(
@@ -98,7 +107,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             "tickfont": {"size": look.size.text, "color": look.theme.text},
             "showgrid": False,
         },
-        yaxis={"title": {"text": "right answers"}, "range": [0, 1.12], "tickformat": ".0%", "dtick": 0.25},
+        yaxis={"title": {"text": "right answers"}, "range": [0, 1.04], "tickformat": ".0%", "dtick": 0.25},
     )
     figure.add_hline(prepared.chance, line={"color": look.theme.mark, "width": look.size.line, "dash": "dot"})
     return figure

@@ -279,8 +279,8 @@ def _special_fill(look: Frame, kind: Array) -> dict[str, object]:
         "color": look.theme.no_value,
         "pattern": {
             "shape": ["/" if k == ZERO else "x" for k in kind],
-            "fgcolor": look.theme.axis,
-            "fgopacity": 0.45,
+            "fgcolor": look.theme.muted,
+            "fgopacity": 0.5,
             "size": look.px(7),
             "solidity": 0.18,
             "fillmode": "overlay",

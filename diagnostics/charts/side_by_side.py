@@ -85,7 +85,13 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             marker={
                 "color": look.theme.lines[which],
                 "line": {"width": 0},
-                "pattern": {"shape": shape, "fgcolor": look.theme.paper, "solidity": 0.25, "size": look.px(9)},
+                "pattern": {
+                    "shape": shape,
+                    "fgcolor": look.theme.paper,
+                    "solidity": 0.25,
+                    "size": look.px(9),
+                    "fillmode": "overlay",
+                },
             },
             hovertext=[repr(value) for value in values],
             hovertemplate=f"%{{hovertext}}<extra>{sentence}</extra>",

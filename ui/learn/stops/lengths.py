@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SLUG = "lengths"
 MODELS = ("feedforward", "convolution", "recurrent")
 TITLES = {"feedforward": "feed-forward", "convolution": "convolution"}
+SUBJECTS = {"feedforward": "The feed-forward net", "convolution": "The convolution"}
 OFFERED = ("tanh", "gru", "lstm")
 GAPS = (4, 8, 12)
 FRONTS = (0, 1, 2, 3)
@@ -136,12 +137,13 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
 
 
 def _trained_and_measured(values: Values, run: Run) -> str:
+    subject = SUBJECTS.get(str(run.spec["model"]), _title(run))
     if run.state == "diverged":
-        return f"**{_title(run)}** diverged: {markdown(run.detail)}."
+        return f"**{subject}** diverged: {markdown(run.detail)}."
     loss = float(np.median(run.records["loss"][-20:]))
     how = "knows its training sentences" if loss < 0.2 else "has not learned its training sentences"
     return (
-        f"**{_title(run)}** {how} (training loss {number(loss)}; guessing gives 0.69) and is right on "
+        f"**{subject}** {how} (training loss {number(loss)}; guessing gives 0.69) and is right on "
         f"{percent(last_success(run))} of the new ones{_moved(values)}."
     )
 
@@ -190,8 +192,9 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
         "padding",
         padding.TITLE,
         "A row is a network, a column a position; bright cells are words that would change the answer most if they "
-        "were a little different, ringed ones decide. A hatched 0 is **exactly** 0: at PAD the answers before and "
-        "after are equal to the last bit. Each row is in proportion to its own largest.",
+        "were a little different. Ringed ones decide; they may be darker than others, for where a network is sure of a "
+        "word, a little does not matter. A hatched 0 is **exactly** 0: at PAD the answers before and after are equal "
+        "to the last bit. Each row is in proportion to its own largest.",
         (version_of(seen), sorted(kept), sentence, tuple(values.items())),
         lambda theme, size: _padding(values, seen, kept, shown, theme, size),
     )

@@ -206,8 +206,8 @@ STOP = Stop(
         "before. Every sentence here comes with its pair: the two words that decide exchanged, and the other answer."
     ),
     equation=(
-        r"\text{bag: } \; y = W \textstyle\sum_t x_t \qquad\qquad"
-        r"\text{recurrent: } \; h_t = f(h_{t-1}, x_t), \;\; y = W h_T"
+        r"\begin{aligned}\text{bag:} \quad & y = W \textstyle\sum_t x_t \\"
+        r"\text{recurrent:} \quad & h_t = f(h_{t-1}, x_t), \quad y = W h_T\end{aligned}"
     ),
     letters=(
         r"$x_t$ embedding of the word at step $t$; $\sum_t x_t$ the same for any order of the words; $f$ the cell, "
