@@ -7,8 +7,10 @@ import pytest
 
 import tasks
 from tasks.base import UNASKED
+from tasks.bilingual import END, HELD_OUT_SHARE, LONGER, MOST_WORDS, START, grammar, sentence
+from tasks.bilingual_shapes import LONGEST, shapes
 from tasks.slots import PADDING
-from tasks.translation import END, HELD_OUT_SHARE, LONGER, MOST_WORDS, START, Translation, chosen, grammar, sentence
+from tasks.translation import Translation
 
 # Written down by hand: verb-final clauses, separable verbs, modals, the second place, genders and cases.
 KNOWN = {
@@ -124,7 +126,7 @@ def test_a_sentence_that_is_held_out_is_trained_on_at_no_gap() -> None:
 
 
 def test_one_sentence_in_eight_is_held_out() -> None:
-    english = np.unique(grammar().compose(chosen(np.random.default_rng(4), 40_000)).english, axis=0)
+    english = np.unique(grammar().compose(shapes(MOST_WORDS).draw(np.random.default_rng(4), 40_000)).english, axis=0)
     share = grammar().is_held_out(english).mean()
     assert share == pytest.approx(1 / HELD_OUT_SHARE, abs=4.5 * (0.125 * 0.875 / len(english)) ** 0.5)
 
@@ -155,18 +157,25 @@ def test_success_is_of_whole_sentences_and_words_are_counted_apart() -> None:
     wrong[task.bridge, :25] = np.roll(wrong[task.bridge, :25], 1, axis=1)
     assert task.success(wrong, batch) == 0.75
     assert task.words_right(wrong, batch) == pytest.approx(1 - 25 / (batch.targets != UNASKED).sum())
-    wrong[-1] = 0.0  # beyond the end of nearly all
-    assert task.success(wrong, batch) >= 0.7
+    wrong[batch.targets == UNASKED] = np.nan
+    assert task.success(wrong, batch) == 0.75, "what is not asked does not count"
     assert task.success(np.full_like(right, np.nan), batch) == 0.0
 
 
-def test_always_giving_one_greeting_gets_what_chance_says() -> None:
-    task = make(MOST_WORDS)
-    batch = task.batch(np.random.default_rng(6), 40_000)
-    tokens = [task.vocabulary.index(word) for word in ("guten", "Morgen", ",", "ich", "bin", "Anna", END)]
-    asked = batch.targets[task.bridge : task.bridge + len(tokens)]
-    share = (asked == np.array(tokens)[:, None]).all(axis=0).mean()
-    assert share == pytest.approx(task.chance_success, abs=4.5 * (task.chance_success / 40_000) ** 0.5 + 4e-4)
+@pytest.mark.parametrize("gap", [5, 6, 9])
+def test_always_giving_the_likeliest_sentence_gets_what_chance_says(gap: int) -> None:
+    drawn = grammar().compose(shapes(gap).draw(np.random.default_rng(6), 60_000))
+    _, counts = np.unique(drawn.german, axis=0, return_counts=True)
+    chance = make(gap).chance_success
+    assert counts.max() / 60_000 == pytest.approx(chance, abs=4.5 * (chance / 60_000) ** 0.5)
+
+
+@pytest.mark.parametrize("gap", [5, 8, 12, 15])
+def test_half_of_the_sentences_are_as_long_as_may_be(gap: int) -> None:
+    lengths = make(gap).batch(np.random.default_rng(8), 2000).lengths
+    assert lengths is not None
+    assert (lengths == gap).mean() == pytest.approx(LONGEST, abs=4.5 * 0.5 / 2000**0.5)
+    assert len(set(lengths.tolist())) > 1
 
 
 @pytest.mark.parametrize("gap", range(5, 16))
@@ -177,9 +186,12 @@ def test_the_example_ends_where_profiles_look_and_so_do_many_sentences(gap: int)
     assert facts.distance == task.distance == facts.loss_step - facts.informative_steps[0]
     german = facts.answer.replace(",", " ,").split()
     assert len(german) == facts.loss_step - gap + 1
+    assert "PAD" not in facts.tokens[: facts.loss_step], "no padding on the way across the bridge"
     batch = task.batch(np.random.default_rng(1), 500)
-    assert (batch.targets[facts.loss_step] != UNASKED).mean() > 0.3
-    assert (batch.informative_steps >= 0).all()
+    asked = batch.targets[facts.loss_step] != UNASKED
+    assert asked.mean() > 0.3
+    assert batch.lengths is not None
+    assert (batch.lengths[asked] == gap).mean() > 0.5, "nor in most of the sentences that a profile is of"
 
 
 def test_a_sentence_reads_as_people_write_it() -> None:
