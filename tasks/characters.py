@@ -32,8 +32,8 @@ def decode(data: bytes) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         if encoding == "utf-16":
-            raise ValueError(f"{_WANTED}, but its UTF-16 breaks off or is damaged at byte {error.start}") from None
-        raise ValueError(f"{_WANTED}, but byte {error.start} is 0x{data[error.start]:02X}, which is neither") from None
+            raise ValueError(f"{_WANTED}, but its UTF-16 breaks off or is damaged at byte {error.start + 1}") from None
+        raise ValueError(f"{_WANTED}, but byte {error.start + 1} is 0x{data[error.start]:02X}, which is neither") from None
 
 
 def checked(text: object) -> str:

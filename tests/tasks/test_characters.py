@@ -27,7 +27,7 @@ def test_a_file_is_read_in_its_encoding(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("Grüß".encode("latin-1"), "byte 2 is 0xFC"),
+        ("Grüß".encode("latin-1"), "byte 3 is 0xFC"),
         (SAID.encode("utf-16-le"), "zero bytes"),
         (b"\x89PNG\r\n\x1a\n\0\0", "zero bytes"),
         (codecs.BOM_UTF32_LE + SAID.encode("utf-32-le"), "UTF-32"),
