@@ -11,7 +11,7 @@ from models.plan import Plan
 WINDOW = 5
 """Neighbouring positions that a layer of the convolution sees at once."""
 
-MAPS = (8, 16, 16)
+MAPS = (8, 16, 24)
 """Maps of the convolutions that look at a picture, each of which halves its sides."""
 
 

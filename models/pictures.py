@@ -97,7 +97,8 @@ class Pictures(nn.Module):
         shapes = [tuple(weight.shape) for weight, _ in self._layers()]
         layers = [(_drawn(generator, *shape), nn.Parameter(torch.zeros(shape[0]))) for shape in shapes]
         kinds = draw(rng, 1)[1].shape[1]
-        last, own = _drawn(generator, kinds, MAPS[-1]), nn.Parameter(torch.zeros(kinds))
+        last = nn.Parameter(torch.zeros(kinds, MAPS[-1]))  # so that at first every picture is guessed alike
+        own = nn.Parameter(torch.full((kinds,), -2.0))  # and few things are there
         optimizer = torch.optim.Adam([*(part for layer in layers for part in layer), last, own], lr=LEARNING_RATE)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 1.5 * (1 - step / steps))
