@@ -57,10 +57,10 @@ def forward(net: Net, found: Unrolled, x: Array, wanted: Array, t: int, *, fed: 
     lines = [_whole(net, before, x[i], t, fed=fed)]
     for unit, (a, h) in enumerate(zip(found.a[i], now, strict=True)):
         parts = products(net.w_hh[unit], before) + (products(net.w_xh[unit], x[i]) if fed else [])
-        lines.append(
-            rf"a_{{{t},{unit + 1}}} &= {total(parts)} = {numeral(a)}, "
-            rf"\quad h_{{{t},{unit + 1}}} = \tanh({numeral(a)}) = \mathbf{{{numeral(h)}}}"
-        )
+        lines += [
+            rf"a_{{{t},{unit + 1}}} &= {total(parts)} = {numeral(a)}",
+            rf"h_{{{t},{unit + 1}}} &= \tanh({numeral(a)}) = \mathbf{{{numeral(h)}}}",
+        ]
     for place, weights in enumerate(net.w_hy):
         name = f"y_{{{t}}}" if len(net.w_hy) == 1 else f"y_{{{t},{place + 1}}}"
         line = (

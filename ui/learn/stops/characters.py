@@ -91,7 +91,7 @@ def _uploaded() -> None:
 
 def text_of(values: Values) -> str:
     """The text that is asked for."""
-    return {"hello": HELLO, "rhyme": rhyme()}.get(values["source"], values["text"])
+    return {"hello": HELLO, "rhyme": rhyme()}.get(values["source"], str(values["text"]))
 
 
 def specs(values: Values) -> list[RunSpec]:
