@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,6 +55,40 @@ def free(cell: str, weights: Weights, source: Array, lengths: Array, start: int,
         written.append(word)
         going = going & (word != stop)
     return np.array(written, dtype=np.int64).reshape(len(written), source.shape[1])
+
+
+class Compared(NamedTuple):
+    """Which words are right, [U,B], of those that are asked: told the right word before each, and going on from its
+    own. Behind a wrong word of its own the decoder is in a sentence that it was never told of."""
+
+    asked: Array
+    forced: Array
+    free: Array
+
+    @property
+    def sentences(self) -> tuple[float, float]:
+        """The share of whole sentences right, told and on its own: up to a first wrong word both have read the same
+        words, so that it is one number."""
+        return tuple(float((right | ~self.asked).all(axis=0).mean()) for right in (self.forced, self.free))  # type: ignore[return-value]
+
+    @property
+    def words(self) -> tuple[float, float]:
+        """The share of words right, told and on its own."""
+        return tuple(float(right[self.asked].mean()) for right in (self.forced, self.free))  # type: ignore[return-value]
+
+
+def compared(cell: str, weights: Weights, source: Array, lengths: Array, read: Array, right: Array) -> Compared:
+    """Measure both ways on the sentences ``source`` [S,B]; ``read`` [U,B] begins with the word that starts a
+    translation and goes on with the right ones, ``right`` [U,B] is the answers, negative where none is asked.
+
+    The end counts as a word; it is the last that is asked of each sentence.
+    """
+    asked = right >= 0
+    told = forced(cell, weights, source, lengths, read).argmax(axis=-1)
+    ends = right[asked.sum(axis=0) - 1, np.arange(right.shape[1])]
+    own = free(cell, weights, source, lengths, int(read[0, 0]), int(ends[0]), len(right))
+    own = np.pad(own, ((0, len(right) - len(own)), (0, 0)))
+    return Compared(asked, (told == right) & asked, (own == right) & asked)
 
 
 @dataclass(frozen=True)
