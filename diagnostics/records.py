@@ -183,3 +183,14 @@ class Run:
     """One sentence on how the run ended, e.g. ``diverged at step 40``; empty while all is well."""
     versions: Mapping[str, str] = field(default_factory=dict)
     comparison: str = ""
+
+    @property
+    def without_recurrence(self) -> str:
+        """The kind of network that was trained where it has no recurrence, and so no cell; "" where it has one."""
+        model = self.spec.get("model")
+        return model if isinstance(model, str) and model != "recurrent" else ""
+
+    @property
+    def cell(self) -> str:
+        """The recurrence that was trained, or the kind of network where it has none; "" where the spec does not say."""
+        return self.without_recurrence or str(self.spec.get("cell") or "")

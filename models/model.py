@@ -145,10 +145,9 @@ def head(plan: Plan, size: int) -> nn.Module:
     """The head of a network whose features have ``size`` numbers."""
     if plan.softmax == "full":
         return Head(size, plan.outputs)
-    from models import softmax  # only the networks over many words need it
+    from models.softmax import head as over_many_words  # only the networks over many words need it
 
-    made: nn.Module = softmax.head(plan.softmax, size, plan.outputs)
-    return made
+    return over_many_words(plan.softmax, size, plan.outputs)
 
 
 def looked_up(table: Tensor, words: Tensor) -> Tensor:

@@ -87,13 +87,7 @@ class Style:
 
 def styles(runs: Sequence[Run]) -> tuple[Style, ...]:
     """Return a style per run, in order; see ``styles_by_cell``. A network without recurrence has its own colour."""
-    models = [run.spec.get("model") for run in runs]
-    return styles_by_cell(
-        [
-            str(run.spec.get("cell", "") if model in (None, "recurrent") else model)
-            for run, model in zip(runs, models, strict=True)
-        ]
-    )
+    return styles_by_cell([run.cell for run in runs])
 
 
 def styles_by_cell(cells: Sequence[str]) -> tuple[Style, ...]:

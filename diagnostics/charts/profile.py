@@ -51,8 +51,6 @@ class Line(NamedTuple):
     word: str
     """The word that matters, ``distance`` steps back or ahead; "" where no word does."""
     distance: int
-    ahead: bool
-    """Whether lags are counted forwards from the loss, since what matters comes after it."""
     low: Array
     """The lower edge of the band: the 5th percentile over the batch, or the least seed."""
     median: Array
@@ -61,6 +59,8 @@ class Line(NamedTuple):
     """The median before any division, l2."""
     rails: Rails
     """Lags at which the median is exactly 0, infinite, or not a number."""
+    ahead: bool = False
+    """Whether lags are counted forwards from the loss, since what matters comes after it."""
 
 
 class Prepared(NamedTuple):

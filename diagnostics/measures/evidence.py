@@ -145,14 +145,9 @@ def gather(run: Run) -> Evidence | None:
         last_answer=column == "answer_grad",
         ahead=facts.ahead,
         one_way=not run.spec.get("bidirectional"),
-        model=_without_recurrence(run),
+        model=run.without_recurrence,
         truncate=_cut(run, facts.loss_step),
     )
-
-
-def _without_recurrence(run: Run) -> str:
-    model = run.spec.get("model")
-    return model if isinstance(model, str) and model != "recurrent" else ""
 
 
 def _cut(run: Run, loss_step: int) -> int:
