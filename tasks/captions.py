@@ -14,16 +14,16 @@ Letters: ``T`` timesteps, ``B`` batch, ``C`` words, ``P`` pixels of a side, ``K`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tasks import scenes
 from tasks.base import HELD_OUT_KEY, PAD, UNASKED, Array, Batch, Ints, Task, Wiring
-from tasks.scenes import KINDS, RELATIONS
+from tasks.scenes import KINDS, RELATIONS, Thing
 
 T = 9
 """<START> and at most eight words."""
@@ -40,8 +40,11 @@ ALONE = 0.25
 PAIRS = tuple(combinations(range(KINDS), 2))
 
 
-def never_drawn(first: int, second: int) -> int:
-    """The relation of the kind ``first`` to the kind ``second``, ``first`` < ``second``, that training never draws."""
+def never_drawn(first: Any, second: Any) -> Any:
+    """The relation of the kind ``first`` to the kind ``second``, ``first`` < ``second``, that training never draws.
+
+    Numbers, or arrays of them.
+    """
     return (first + second) % len(RELATIONS)
 
 
@@ -91,6 +94,33 @@ def captions() -> Mapping[tuple[int, ...], Said]:
 def overhead(gap: int) -> int:
     """T, the same for every gap."""
     return T
+
+
+def true_of(things: Sequence[Thing]) -> tuple[tuple[int, ...], ...]:
+    """Every caption, as ``words`` gives it, that is true of one or two things; none where neither relation holds.
+
+    Raises ``ValueError`` where there are none or more than two.
+    """
+    if len(things) == 1:
+        return (words(Said(things[0].kind)),)
+    if len(things) != 2:
+        raise ValueError(f"things must be one or two, but got {len(things)}")
+    first, second = things
+    said = [Said(first.kind, relation, second.kind) for relation in scenes.relations(first, second)]
+    return tuple(dict.fromkeys(words(one) for each in said for one in (each, each.turned)))
+
+
+def random_scene(rng: np.random.Generator) -> tuple[Thing, ...]:
+    """The things of a scene that training never draws: three times of four two of them, else one."""
+    radii = rng.uniform(*scenes.RADII, 2)
+    shades = rng.uniform(0.8, 1.0, 2)
+    if rng.random() < ALONE:
+        (x,), (y,) = (scenes.anywhere(rng, radii[:1]) for _ in range(2))
+        return (scenes.thing(int(rng.integers(KINDS)), x, y, radii[0], shades[0]),)
+    pair = PAIRS[rng.integers(len(PAIRS))]
+    places, sizes = scenes.pairs(rng, 1, np.array([never_drawn(*pair)]))
+    found = zip(pair, places, sizes, shades, strict=True)
+    return tuple(scenes.thing(kind, x[0], y[0], radius[0], shade) for kind, (x, y), radius, shade in found)
 
 
 class Captions(Task):
@@ -160,7 +190,7 @@ class Captions(Task):
     def _scenes(self, rng: np.random.Generator, size: int, held: bool = False, longest: bool = False) -> Batch:
         alone = rng.random(size) < (0 if longest else ALONE)
         pairs = np.array(PAIRS)[rng.integers(len(PAIRS), size=size)]
-        never = pairs.sum(1) % len(RELATIONS)
+        never = never_drawn(pairs[:, 0], pairs[:, 1])
         relation = never if held else (never + rng.integers(1, len(RELATIONS), size=size)) % len(RELATIONS)
         if longest:  # side by side: "left of" and "right of" have a word more
             relation = np.where(never == 0, 1, 0)

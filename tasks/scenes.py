@@ -54,6 +54,13 @@ class Thing:
         return kind_of(self.colour, self.shape)
 
 
+def thing(kind: int, x: float, y: float, radius: float, shade: float) -> Thing:
+    """The thing of a kind, 0 … 11."""
+    return Thing(
+        SHAPES[kind % len(SHAPES)], COLOURS[kind // len(SHAPES)], float(x), float(y), float(radius), float(shade)
+    )
+
+
 def kind_of(colour: str, shape: str) -> int:
     """The number of a kind, 0 … 11."""
     return COLOURS.index(colour) * len(SHAPES) + SHAPES.index(shape)
