@@ -15,7 +15,8 @@ BEGIN = "<s>"
 
 
 class NGram:
-    """An n-gram model of ``sentences``, interpolated down to single words as Witten and Bell 1991 do.
+    """An n-gram model of ``sentences``, interpolated down to single words as Witten and Bell 1991 do, and every word of
+    the ``vocabulary`` counted once more than it came.
 
     A word is predicted from the n − 1 before it, and from nothing else. Raises ``ValueError`` where n is below 1 or
     there is no sentence.
@@ -33,6 +34,8 @@ class NGram:
         self.n = n
         self._model = WittenBellInterpolated(n, vocabulary=Vocabulary([*vocabulary, BEGIN], unk_cutoff=1))
         self._model.fit(everygrams(self._begun(words), max_len=n) for words in sentences)
+        # Once more each: at the end of the interpolation no word of the vocabulary is impossible.
+        self._model.counts.update([[(word,) for word in vocabulary]])
         self._vocabulary = tuple(vocabulary)
 
     def _begun(self, words: Sequence[str]) -> list[str]:
@@ -41,7 +44,7 @@ class NGram:
     @property
     def possible(self) -> int:
         """Vⁿ: how many n-grams there could be, and so how many numbers a whole table would have."""
-        return len(self._vocabulary) ** self.n
+        return int(len(self._vocabulary) ** self.n)
 
     @cached_property
     def kept(self) -> int:
@@ -73,7 +76,6 @@ class NGram:
         for words in sentences:
             for at in range(self.n - 1, len(words)):
                 context = tuple(words[at - self.n + 1 : at])
-                counted = self._model.counts[context][words[at]] if context else self._model.counts[words[at]]
-                seen += counted > 0
+                seen += self._model.counts[context][words[at]] > 0 if context else self._model.counts[words[at]] > 1
                 total += 1
         return 1 - seen / total if total else math.nan

@@ -59,8 +59,9 @@ class Words(Base):
         return self._numbered(self._sentences._farthest(rng))
 
     def written(self, batch: Batch) -> list[list[str]]:
-        """The words of each sample in order, with the answer in place of the blank: what a model of text is shown."""
-        texts = np.concatenate([batch.inputs[:-1], batch.targets[-1:]])
+        """The T + 1 words of each sample in order, blank and answer last: a model of text that predicts each but the
+        first is asked what the network is asked."""
+        texts = np.concatenate([batch.inputs, batch.targets[-1:]])
         return [[self.vocabulary[token] for token in texts[:, index]] for index in range(batch.size)]
 
 

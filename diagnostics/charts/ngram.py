@@ -126,7 +126,10 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 
 
 def _axes(figure: go.Figure, look: Frame, prepared: Prepared, ends: Sequence[float]) -> None:
-    top = max([o.perplexity for o in prepared.orders] + [net.perplexity for net, _ in prepared.nets if net.perplexity])
+    each = [o.perplexity for o in prepared.orders] + [net.perplexity for net, _ in prepared.nets]
+    finite = [value for value in each if np.isfinite(value)] or [1.0]
+    low, high = np.log10(0.85 * min(finite)), np.log10(1.18 * max(finite))
+    ticks = [m * 10.0**e for e in range(int(np.floor(low)), int(np.ceil(high)) + 1) for m in (1, 2, 3, 5)]
     n = [order.n for order in prepared.orders]
     shared = {"range": list(ends), "tickvals": n, "ticktext": [str(value) for value in n]}
     middle = 0.5 + _SPACE / 2
@@ -135,7 +138,10 @@ def _axes(figure: go.Figure, look: Frame, prepared: Prepared, ends: Sequence[flo
             "xaxis": {**shared, "anchor": "y", "showticklabels": False},
             "yaxis": {
                 "domain": [middle, 1],
-                "range": [0, 1.08 * top if np.isfinite(top) else 1],
+                "type": "log",
+                "range": [low, high],
+                "tickvals": ticks,
+                "ticktext": [number(tick) for tick in ticks],
                 "title": {"text": "perplexity"},
             },
             "xaxis2": {**shared, "anchor": "y2", "title": {"text": "n: words that an n-gram is made of"}},

@@ -45,7 +45,7 @@ def prepare(points: Sequence[Point], answers: int, hidden: int, where: str) -> P
     )
     lines = tuple(
         (kind, look, tuple(sorted((p for p in points if p.kind == kind), key=lambda p: p.words)))
-        for kind, look in zip(kinds, styles_by_cell(kinds), strict=True)
+        for kind, look in zip(kinds, styles_by_cell([""] * len(kinds)), strict=True)
     )
     return Prepared(origin, lines)
 

@@ -17,7 +17,7 @@ WORDS = ("a", "b", "c", "d")
 def test_a_bigram_interpolates_what_it_has_counted() -> None:
     """Witten and Bell: p(w|v) = (c(vw) + n(v) p(w)) / (c(v) + n(v)), n(v) the number of words seen after v."""
     model = NGram(2, TEXT, WORDS)
-    singles = Counter(word for words in TEXT for word in ["<s>", *words])
+    singles = Counter(word for words in TEXT for word in ["<s>", *words]) + Counter(WORDS)
     after_a = Counter(two for words in TEXT for one, two in pairwise(words) if one == "a")
     assert after_a == {"b": 3}
     [of_b] = model.probabilities(["a", "b"], 1, ["b"])
@@ -49,6 +49,13 @@ def test_perplexity_is_of_every_word_but_the_first() -> None:
     model = NGram(2, TEXT, WORDS)
     logs = [model.log_probability(words, at) for words in TEXT for at in (1, 2, 3)]
     assert model.perplexity(TEXT) == pytest.approx(math.exp(-sum(logs) / 6), rel=1e-12)
+
+
+def test_no_word_of_the_vocabulary_is_impossible() -> None:
+    for n in (1, 2, 3):
+        model = NGram(n, TEXT, WORDS)
+        assert math.isfinite(model.perplexity([["a", "d", "d"]]))
+        assert sum(model.probabilities(["a", "b", "a"], 2, [*WORDS, "<s>"])) == pytest.approx(1, rel=1e-12)
 
 
 def test_what_makes_no_model_is_refused() -> None:

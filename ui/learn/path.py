@@ -15,6 +15,9 @@ PATH: Mapping[str, str] = {
     "characters": "Characters",
     "truncation": "Truncated backpropagation through time",
     "directions": "Both directions",
+    "translation": "Translation",
+    "ngram": "RNN against n-gram",
+    "softmax": "The softmax over V",
     "cures": "Vanishing, exploding, and the two cures",
 }
 """The slug of each stop → its title, in the order of the lecture."""
