@@ -42,7 +42,7 @@ def test_it_is_said_in_words() -> None:
     assert "3-gram: perplexity 4, last word 100 %" in said
     assert "guessing 8 %" in said
     said = ngram_cost.describe(ngram_cost.prepare(ORDERS, NETS, 250))
-    assert "2-grams: 6.2·10⁴ possible, 700 seen, 1.0 % of those in held-out sentences never seen" in said
+    assert "2-grams: 6.2·10⁴ possible, 700 seen, 1 % of those in held-out sentences never seen" in said
 
 
 def test_names_are_no_markup() -> None:
