@@ -77,6 +77,8 @@ class Sizes(Protocol):
     @property
     def softmax(self) -> str: ...  # noqa: D102
     @property
+    def initial(self) -> str: ...  # noqa: D102
+    @property
     def timesteps(self) -> int: ...  # noqa: D102
     @property
     def cell(self) -> str: ...  # noqa: D102
@@ -189,6 +191,7 @@ def planned(spec: Sizes, task: tasks.Task) -> Plan:
         pictures=task.pictures,
         looks=task.looks,
         softmax=spec.softmax,
+        learned_initial=spec.initial == "learned",
     )
 
 

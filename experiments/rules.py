@@ -37,12 +37,14 @@ class Asked(Protocol):
     @property
     def init(self) -> str: ...  # noqa: D102
     @property
+    def initial(self) -> str: ...  # noqa: D102
+    @property
     def gate_bias(self) -> float | str | None: ...  # noqa: D102
     @property
     def truncate(self) -> int | None: ...  # noqa: D102
 
 
-USUAL_CELL, USUAL_INIT = "tanh", "torch"
+USUAL_CELL, USUAL_INIT, USUAL_INITIAL = "tanh", "torch", "zero"
 """What a network without recurrence, which has neither, keeps these settings at."""
 
 
@@ -68,6 +70,11 @@ def _of_the_task(spec: Asked) -> Iterator[str]:
         those = [name for name, other in TASKS.items() if other.bidirectional]
         only = f" (only {', '.join(those)} can be read in two directions)" if those else ""
         yield f"bidirectional must be off for the task {spec.task}{only}, but got on"
+    if info.bridge and spec.initial != USUAL_INITIAL:
+        yield (
+            f"initial must be {USUAL_INITIAL} for the task {spec.task}, whose decoder begins with what the encoder "
+            f"hands over, but got {spec.initial!r}"
+        )
     if spec.softmax not in info.softmaxes:
         yield f"softmax must be {_or(info.softmaxes)} for the task {spec.task}, but got {spec.softmax!r}"
 
@@ -87,7 +94,14 @@ def _of_the_model(spec: Asked) -> Iterator[str]:
                 f"but got {spec.gate_bias!r}"
             )
         return
-    usual = {"cell": USUAL_CELL, "init": USUAL_INIT, "gate_bias": None, "bidirectional": False, "softmax": "full"}
+    usual = {
+        "cell": USUAL_CELL,
+        "init": USUAL_INIT,
+        "initial": USUAL_INITIAL,
+        "gate_bias": None,
+        "bidirectional": False,
+        "softmax": "full",
+    }
     for name, value in usual.items():
         got = getattr(spec, name)
         if got != value:

@@ -26,6 +26,7 @@ from tasks import LONGEST, TASKS, characters
 __all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "checked", "expand", "predict"]
 
 INITS = ("torch", "orthogonal", "identity", "scaled:F")
+INITIALS = ("zero", "learned")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
 CLIP_LEAST, CLIP_MOST = 1e-12, 1e12
@@ -87,6 +88,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "model": tuple(MODELS),
     "softmax": SOFTMAXES,
     "cell": tuple(CELLS),
+    "initial": INITIALS,
     "inputs": ("embedding", "onehot"),
     "optimizer": OPTIMIZERS,
     "device": DEVICES,
@@ -236,6 +238,9 @@ class RunSpec(BaseModel):
         ge=-20,
         le=20,
     )
+    initial: Choice = _field(
+        "Initial state", "What the first step begins from: all zeros, or a state that is learned like a weight.", "zero"
+    )
     inputs: Choice = _field(
         "Input", "How a word enters: a learned embedding, or one-hot. Numbers enter as they are.", "embedding"
     )
@@ -349,6 +354,8 @@ class RunSpec(BaseModel):
         if self.gate_bias is not None and self.gate_bias != _default_gate_bias(self):
             bias = self.gate_bias if isinstance(self.gate_bias, str) else f"{self.gate_bias:+g}"
             parts.append(f"{cell.memory_gate} bias {bias}")
+        if self.initial == "learned":
+            parts.append("learned initial state")
         if self.softmax != "full":
             parts.append(f"{self.softmax} softmax")
         rule, threshold = self.clip_rule

@@ -52,7 +52,8 @@ def _recurrent(plan: Plan) -> Count:
     widths = [lowest] + [D * H] * (plan.layers - 1)
     one = sum(D * G * H * (width + H + 2) for width in widths)
     stacks = 2 if plan.bridge else 1
-    return Count(stacks * one, plan.timesteps * one, plan.timesteps * H * plan.layers * D, D * H)
+    begin = D * plan.layers * H * (1 + (CELLS[plan.cell].kind == "lstm")) if plan.learned_initial else 0
+    return Count(stacks * one + begin, plan.timesteps * one, plan.timesteps * H * plan.layers * D, D * H)
 
 
 def _feedforward(plan: Plan) -> Count:

@@ -82,6 +82,20 @@ def step(cell: str, weights: Weights, layer: int, x: Array, state: State | None 
         return ACTIVATIONS[cell](from_x + from_h), None
 
 
+def initial(cell: str, weights: Weights, layer: int, batch: int) -> State:
+    """What a layer begins with: the state that was learned, where one was, else zeros."""
+    memory = CELLS[cell].kind == "lstm"
+    if "initial.h" not in weights:
+        zeros = np.zeros((batch, hidden_size(weights, layer)))
+        return zeros, zeros if memory else None
+    h, c = (np.tile(_number(weights[name][layer]), (batch, 1)) if name in weights else None for name in _INITIAL)
+    assert h is not None
+    return h, c
+
+
+_INITIAL = ("initial.h", "initial.c")
+
+
 def _gru(from_x: Array, from_h: Array, h: Array) -> Array:
     (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(from_x, 3, axis=1), np.split(from_h, 3, axis=1)
     z = sigmoid(x_z + h_z)
@@ -99,13 +113,11 @@ def run(cell: str, weights: Weights, x: Array, state: Sequence[State] | None = N
     """All layers over all timesteps: the states of the top layer [T,B,H], and each layer's last state, to go on from.
 
     ``x`` [T,B,I] as ``entered`` gives it, or the task's numbers; ``state`` has what each layer begins with (None:
-    zeros). With T = 0 the states are empty and what is handed back is ``state``, or zeros.
+    as ``initial``). With T = 0 the states are empty and what is handed back is what they begin with.
     """
     batch = x.shape[1]
-    carried = [] if state is None else list(state)
-    for layer in range(len(carried), layer_count(weights)):
-        zeros = np.zeros((batch, hidden_size(weights, layer)))
-        carried.append((zeros, zeros if CELLS[cell].kind == "lstm" else None))
+    layers = range(layer_count(weights))
+    carried = [initial(cell, weights, layer, batch) for layer in layers] if state is None else list(state)
     tops = []
     for below in x:
         for layer, before in enumerate(carried):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.recurrence import Lengths, Trace
+from models.cells import CELLS
 from models.model import Head, Model, Pass, at_last, head, looked_up
 from models.plan import Plan
 from models.recurrent import Recurrent, State
@@ -19,8 +20,25 @@ from models.traces import Directions
 __all__ = ["Head", "Network", "Pass", "looked_up"]
 
 
+class Initial(nn.Module):
+    """The state before the first step, learned like a weight: ``h`` [L·D,H] and, for an LSTM, ``c``; zeros at first."""
+
+    def __init__(self, stack: int, hidden: int, memory: bool) -> None:
+        super().__init__()
+        self.h = nn.Parameter(torch.zeros(stack, hidden))
+        self.c = nn.Parameter(torch.zeros(stack, hidden)) if memory else None
+
+    def forward(self, batch: int) -> list[State]:
+        """What each layer and direction begins with, the same for every sample."""
+        memories = [None] * len(self.h) if self.c is None else list(self.c)
+        return [
+            (h.expand(batch, -1), None if c is None else c.expand(batch, -1))
+            for h, c in zip(self.h, memories, strict=True)
+        ]
+
+
 class Network(Model):
-    """Input → recurrent layers, in one direction or two → head.
+    """Input → recurrent layers, in one direction or two → head; from zeros, or from a learned ``initial`` state.
 
     Where there are pictures, each one's features v enter beside the input at the steps at which it is looked at:
     W_xh x_t + W_hh h_{t−1} + W_ih v, with [W_xh, W_ih] side by side in the lowest layer's ``weight_ih`` [G·H, I+F].
@@ -41,6 +59,7 @@ class Network(Model):
         pictures: int = 0,
         looks: int = 0,
         softmax: str = "full",
+        learned_initial: bool = False,
     ) -> None:
         plan = Plan(
             cell=cell,
@@ -56,6 +75,7 @@ class Network(Model):
             pictures=pictures,
             looks=looks,
             softmax=softmax,
+            learned_initial=learned_initial,
         )
         super().__init__(plan)
         width = plan.width
@@ -66,6 +86,9 @@ class Network(Model):
             self.pictures = Pictures(pictures, looks)
             width += self.pictures.size
         self.recurrent = Recurrent(cell, width, hidden, layers, bidirectional)
+        self.initial: Initial | None = None
+        if learned_initial:
+            self.initial = Initial(layers * self.recurrent.directions, hidden, CELLS[cell].kind == "lstm")
         self.head = head(plan, hidden * self.recurrent.directions)
 
     @classmethod
@@ -84,6 +107,7 @@ class Network(Model):
             pictures=plan.pictures,
             looks=plan.looks,
             softmax=plan.softmax,
+            learned_initial=plan.learned_initial,
         )
 
     def forward(
@@ -98,6 +122,8 @@ class Network(Model):
         """As ``Model.forward``. Many-to-one, two directions answer from [h→ of the last step ; h← of the first], each
         the one that has read all."""
         x = self.read(inputs, keep_input_grad)
+        if state is None and self.initial is not None:
+            state = self.initial(x.shape[1])
         states, traces = self.recurrent(self._with(x, pictures), lengths, state)
         if not self.every_step:
             states = self._final(states, lengths)

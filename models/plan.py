@@ -14,7 +14,7 @@ class Plan:
     every timestep instead of the last. ``timesteps`` is T; ``bridge`` the timestep at which a decoder takes over, 0
     for none; ``pictures`` the width P of each sample's picture in pixels, 0 for none, and ``looks`` at how many
     timesteps, from the first on, it is looked at, 0 for all. ``softmax`` is how the head turns states into
-    probabilities.
+    probabilities; ``learned_initial``, whether the state before the first step is a parameter instead of zeros.
     """
 
     cell: str
@@ -31,6 +31,7 @@ class Plan:
     pictures: int = 0
     looks: int = 0
     softmax: str = "full"
+    learned_initial: bool = False
 
     @property
     def width(self) -> int:

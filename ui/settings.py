@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.rules import USUAL_CELL, USUAL_INIT, recurrent
+from experiments.rules import USUAL_CELL, USUAL_INIT, USUAL_INITIAL, recurrent
 from experiments.spec import FIELDS, Refusal, RunSpec
 from models.cells import CELLS
 from models.kinds import MODELS
@@ -31,6 +31,7 @@ WITHOUT_RECURRENCE: Mapping[str, Any] = {
     "cell": USUAL_CELL,
     "gate_bias": None,
     "init": USUAL_INIT,
+    "initial": USUAL_INITIAL,
     "truncate": None,
 }
 """What a model without recurrence does not have, and is not asked for beside one that has."""

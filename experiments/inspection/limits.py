@@ -25,6 +25,8 @@ def cannot(spec: RunSpec) -> str:
         return "Inspect looks at networks that read, but this run's also looks at pictures"
     if info.lengths:
         return "Inspect looks at sequences of one length, but those of this run's task differ"
+    if spec.initial != "zero":
+        return "Inspect looks at networks that begin with the zero state, but this run's learns its initial state"
     if spec.softmax != "full":
         return f"Inspect looks at networks with a full softmax, but this run's is {spec.softmax}"
     return ""

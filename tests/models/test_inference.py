@@ -15,7 +15,15 @@ from models.network import Network
 torch.set_num_threads(1)
 
 
-def network(cell: str, *, layers: int = 1, embedding: int | None = 4, vocabulary: int = 6, seed: int = 0) -> Network:
+def network(
+    cell: str,
+    *,
+    layers: int = 1,
+    embedding: int | None = 4,
+    vocabulary: int = 6,
+    seed: int = 0,
+    learned_initial: bool = False,
+) -> Network:
     made = Network(
         cell,
         input_size=6 if vocabulary else 2,
@@ -25,6 +33,7 @@ def network(cell: str, *, layers: int = 1, embedding: int | None = 4, vocabulary
         vocabulary=vocabulary,
         embedding=embedding,
         every_step=True,
+        learned_initial=learned_initial,
     ).double()
     bias = 0.7 if CELLS[cell].memory_gate else None
     initialise(made, "scaled:1.7", bias, 10, Generator().manual_seed(seed))
@@ -60,6 +69,22 @@ def test_numbers_enter_as_they_are(cell: str) -> None:
     x = torch.randn(7, 3, 2, dtype=torch.float64, generator=Generator().manual_seed(2))
     h, _ = inference.run(cell, weights_of(made), x.numpy())
     assert np.abs(h - made(x).traces[-1].h.numpy()).max() < 1e-12
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_learned_initial_state_is_what_it_begins_with(cell: str, layers: int) -> None:
+    made = network(cell, layers=layers, learned_initial=True)
+    assert made.initial is not None
+    for parameter in made.initial.parameters():
+        torch.nn.init.normal_(parameter, generator=Generator().manual_seed(3))
+    words = torch.randint(0, 6, (5, 3), generator=Generator().manual_seed(1))
+    weights = weights_of(made)
+    x = inference.entered(weights, words.numpy())
+    h, _ = inference.run(cell, weights, x)
+    assert np.abs(h - made(words).traces[-1].h.numpy()).max() < 1e-12
+    without = {name: value for name, value in weights.items() if not name.startswith("initial")}
+    assert np.abs(h - inference.run(cell, without, x)[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("cell", list(CELLS))
