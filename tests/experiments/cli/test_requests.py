@@ -208,7 +208,7 @@ def test_a_text_comes_from_the_line_or_from_a_file(tmp_path: Path, encoding: str
     ("content", "sentence"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"a\xff", "the file must be text in UTF-8, or in UTF-16 with its byte order mark, but byte 1 is 0xFF"),
+        (b"a\xff", "the file must be text in UTF-8, or in UTF-16 with its byte order mark, but byte 2 is 0xFF"),
         (b"ab" * 50_000, "text must have at most 20,000 characters, but the file has more"),
     ],
 )
