@@ -56,9 +56,9 @@ def profile_row(
     return row
 
 
-def answer_row(traces: Sequence[Trace], samples: Array | None = None) -> dict[str, Array]:
-    """``answer_grad`` from the traces of a backward pass of one answer's loss alone, a mean over the samples that are
-    asked there: ``samples`` [B], bool, None for all of the batch."""
+def answer_row(traces: Sequence[Trace], asked: int, samples: Array | None = None) -> dict[str, Array]:
+    """``answer_grad`` from the traces of a backward pass of one answer's loss alone, a mean over the ``asked`` samples
+    of the batch that are asked there. ``samples`` [B], bool, says which samples the band is over (None: all)."""
     if samples is not None:
         traces = [_Some(trace, samples) for trace in traces]
     T, B = traces[0].h.shape[:2]
@@ -66,7 +66,7 @@ def answer_row(traces: Sequence[Trace], samples: Array | None = None) -> dict[st
     if traces[0].c is not None:
         cells = [trace.grad_c for trace in traces if trace.grad_c is not None]
         np.hypot(norms, _norms(cells, np.empty_like(norms)), out=norms)
-    return {"answer_grad": B * _band(norms)}
+    return {"answer_grad": asked * _band(norms)}
 
 
 def _saturated(trace: Trace, cell: str) -> Array:

@@ -206,8 +206,8 @@ class Trainer:
         clipped = self.flat.clip(*self.spec.clip_rule)
         row: dict[str, Array | float] = {}
         if due or not math.isfinite(value) or not math.isfinite(clipped.norm_pre):
-            answering = self._answering(batch)
-            over = None if self._many else answering
+            alike = self.task.alike(batch)
+            over = None if self._many else alike
             row.update(
                 profile_step=step,
                 grad_sizes=sizes,
@@ -215,7 +215,8 @@ class Trainer:
             )
             if self._many:
                 back.of_last_answer()
-                row.update(answer_row(back.traces, answering))
+                asked = int((batch.targets[self._loss_step] != UNASKED).sum())
+                row.update(answer_row(back.traces, asked, alike))
         trouble = self._update(step, value, clipped, broken)
         self._norms.append(clipped.norm_pre)
         row.update(
@@ -250,17 +251,6 @@ class Trainer:
             "lengths": None if batch.lengths is None else torch.from_numpy(batch.lengths),
             "pictures": None if batch.pictures is None else self._tensor(batch.pictures),
         }
-
-    def _answering(self, batch: Batch) -> Array | None:
-        """Which samples [B] answer at the timestep whose gradient is shown, None for all: profiles are over these, so
-        that a lag means the same for each."""
-        if self._many:
-            asked: Array = batch.targets[self._loss_step] != UNASKED
-        elif batch.lengths is not None:
-            asked = batch.lengths == self._loss_step + 1
-        else:
-            return None
-        return None if asked.all() else asked
 
     def weights(self) -> dict[str, Array]:
         """A copy of the weights as they are, by the names of the network's state."""

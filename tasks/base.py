@@ -178,6 +178,20 @@ class Task(ABC):
             chance_success=self.chance_success,
         )
 
+    def alike(self, batch: Batch) -> Array | None:
+        """Which samples, bool ``[B]``, answer at the last of ``answer_steps`` what the task is about; None for all.
+
+        Gradient profiles are over these, so that a timestep's distance from the answer is the same for each.
+        """
+        last = self.answer_steps[-1]
+        if self.wiring == "many-to-many":
+            asked: Array = batch.targets[last] != UNASKED
+        elif batch.lengths is not None:
+            asked = batch.lengths == last + 1
+        else:
+            return None
+        return None if asked.all() else asked
+
     def labelled(self, rng: np.random.Generator, size: int) -> tuple[Array, Ints]:
         """Pictures float32 ``[B, 3, P, P]`` and, 0 or 1 int64 ``[B, K]``, which of K kinds of things each shows: what
         a network learns to see with.

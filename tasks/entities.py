@@ -173,6 +173,11 @@ class Entities(Task):
             words.book.write(page, [asides])
         return page
 
+    def alike(self, batch: Batch) -> Array:
+        """The samples whose first name stands where the answer is looked at."""
+        there: Array = batch.informative_steps[:, 0] == self.informative[0]
+        return there
+
     def decided(self, batch: Batch) -> tuple[Ints, Ints]:
         """The samples whose first name is ambiguous, and that name's timestep in each of them."""
         at = batch.informative_steps[:, 0] - self.gap
