@@ -63,44 +63,28 @@ def test_the_recorded_example_tells_the_story_and_tags_a_sentence(learn: Learn) 
     assert "heard" in app.session_state[SHOWN][SLUG]
 
 
-def _typed(learn: Learn, text: str):  # type: ignore[no-untyped-def]
-    app = predict(learn(SLUG), SLUG, 1)
-    app.text_input(key=f"learn-{SLUG}-sentence").set_value(text).run()
-    assert not app.exception, app.exception
-    return app
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("Jordan livs in Munich", "“livs” is not among the"),
-        ("", "must have at least one word"),
-        ("<script>alert(1)</script>", "is not among the"),
-        ("Jordan " * 41, "must have at most 40 words, but has 41"),
-        ("\x00‮🙂", "is not among the"),
-    ],
+UNREAD = (
+    ("Jordan livs in Munich", "“livs” is not among the"),
+    ("", "must have at least one word"),
+    ("<script>alert(1)</script>", "is not among the"),
+    ("Jordan " * 41, "must have at most 40 words, but has 41"),
+    ("\x00‮🙂", "is not among the"),
 )
-def test_what_it_cannot_read_is_told_in_a_sentence(learn: Learn, text: str, sentence: str) -> None:
-    app = _typed(learn, text)
-    assert sentence in " ".join(one.value.replace("\\", "") for one in app.warning)
 
 
-def test_another_sentence_and_another_answer_are_shown(learn: Learn) -> None:
-    app = _typed(learn, "Paris lies near Jordan")
-    said = words(app)
-    assert "Paris" in said
-    key = next(one.key for one in app.button_group if "answer" in str(one.key))
-    app.button_group(key=key).set_value(3).run()
-    assert not app.exception, app.exception
-    app.button_group(key=key).set_value(None).run()
-    assert not app.exception, app.exception
-
-
-def test_a_sentence_to_try_is_put_into_the_field(learn: Learn) -> None:
+def test_what_it_cannot_read_is_told_in_a_sentence_and_another_answer_can_be_asked(learn: Learn) -> None:
     app = predict(learn(SLUG), SLUG, 1)
+    for text, sentence in UNREAD:
+        app.text_input(key=f"learn-{SLUG}-sentence").set_value(text).run()
+        assert not app.exception, app.exception
+        assert sentence in " ".join(one.value.replace("\\", "") for one in app.warning)
     app.button_group(key=f"learn-{SLUG}-offered").set_value(stop.SENTENCES[3]).run()
     assert app.text_input(key=f"learn-{SLUG}-sentence").value == stop.SENTENCES[3]
     assert "lies" in words(app)
+    key = next(one.key for one in app.button_group if "answer" in str(one.key))
+    for chosen in (3, None):
+        app.button_group(key=key).set_value(chosen).run()
+        assert not app.exception, app.exception
 
 
 def test_weights_that_are_not_finite_are_told_and_break_nothing(monkeypatch: pytest.MonkeyPatch, learn: Learn) -> None:
