@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
+from functools import lru_cache
 
 MOST_CHARACTERS = 20_000
 MOST_DIFFERENT = 256
@@ -33,7 +34,9 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         if encoding == "utf-16":
             raise ValueError(f"{_WANTED}, but its UTF-16 breaks off or is damaged at byte {error.start + 1}") from None
-        raise ValueError(f"{_WANTED}, but byte {error.start + 1} is 0x{data[error.start]:02X}, which is neither") from None
+        raise ValueError(
+            f"{_WANTED}, but byte {error.start + 1} is 0x{data[error.start]:02X}, which is neither"
+        ) from None
 
 
 def checked(text: object) -> str:
@@ -45,6 +48,12 @@ def checked(text: object) -> str:
     """
     if not isinstance(text, str):
         raise ValueError(f"text must be text, but got {text!r:.60}")
+    return _plain(text)
+
+
+@lru_cache(maxsize=16)
+def _plain(text: str) -> str:
+    """A page checks the same text at every look, and many runs have the same."""
     plain = text.removeprefix("\ufeff").replace("\r\n", LINE).replace("\r", LINE)
     if len(plain) > MOST_CHARACTERS:
         raise ValueError(f"text must have at most {MOST_CHARACTERS:,} characters, but got {len(plain):,}")

@@ -80,3 +80,27 @@ def test_the_same_spec_gives_the_same_bits_again(fields: dict[str, Any]) -> None
     first, again = trained(spec)[1], trained(spec)[1]
     for name in set(first) - {"wall_s"}:
         assert first[name].tobytes() == again[name].tobytes(), name
+
+
+def test_what_sees_learns_before_the_first_step_and_says_so() -> None:
+    said: list[str] = []
+    memory = Memory()
+    assert train(spec_of({"task": "captions"}), memory, said.append).state == "finished"
+    assert said[0].startswith("training the CNN")
+    assert said[-1] == ""
+    assert "picture accuracy" in memory.info
+    assert "pictures.weight_0" in memory.weights[0]
+    assert (memory.weights[0]["pictures.weight_0"] == memory.weights[2]["pictures.weight_0"]).all()
+    assert np.abs(memory.weights[0]["pictures.weight_0"]).max() > 0
+    assert not any(name.startswith("pictures") for name in memory.update_ratios[2])
+
+
+@pytest.mark.parametrize(
+    "fields", OFFERED[:: max(1, len(OFFERED) // 6)], ids=lambda fields: "-".join(map(str, fields.values()))
+)
+def test_the_what_if_of_clipping_has_what_it_needs(fields: dict[str, Any]) -> None:
+    records = trained(spec_of(fields))[1]
+    assert np.isfinite(records["grad_sizes"][0]).all()
+    count, _, squares = records["grad_sizes"][0].sum(axis=0)
+    assert count > 0
+    np.testing.assert_allclose(np.sqrt(squares), records["grad_norm_pre"][0], rtol=1e-6)
