@@ -140,6 +140,7 @@ def _square(figure: go.Figure, look: Frame, cloud: Cloud, place: int, domain: tu
         y=1,
         xref="paper",
         yref="paper",
+        xanchor="center",
         yanchor="bottom",
         yshift=look.px(3),
     )

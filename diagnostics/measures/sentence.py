@@ -38,8 +38,12 @@ def sentence(evidence: Evidence | None) -> str:
 
 
 def name_word(word: str) -> str:
-    """Return how a sentence names the informative step: a word as it is, a symbol or a number in quotes."""
-    return word if len(word) > 1 and word.replace(" ", "").isalpha() else f"“{word}”"
+    """Return how a sentence names the informative step: a name as it is, any other word or symbol in quotes.
+
+    "nothing gets 0.4 of it" would say the opposite.
+    """
+    is_name = len(word) > 1 and word[0].isupper() and word.replace(" ", "").isalpha()
+    return word if is_name else f"“{word}”"
 
 
 def _nothing(evidence: Evidence | None) -> str:

@@ -22,6 +22,7 @@ from ui.learn import examples
 from ui.learn.panels import SHOWN
 from ui.learn.stop import Seen
 from ui.learn.stops import lengths as stop
+from ui.words import percent
 
 torch.set_num_threads(1)
 SLUG = "lengths"
@@ -191,7 +192,10 @@ def test_its_charts_say_so_too(learn: Learn) -> None:
     assert said.count("exactly 0 at all 12 positions of padding") == 3
     assert said.count("exactly 0 at all 11 positions of padding") == 3
     assert said.count("negative") >= 5, "all three on the sentence, two of them on the moved one"
-    assert "feed-forward: 100 % right, 47 % moved by one word" in drawn(app, "moved")
+    measured = percent(examples.seen(SLUG)[0].run.records["eval_success"][-1])
+    said = drawn(app, "moved")
+    assert f"feed-forward: 100 % right, {measured} moved by one word" in said, "as the run itself recorded it"
+    assert "GRU: 100 % right, 100 % moved by one word" in said
 
 
 def test_a_sentence_can_be_tried_and_what_is_not_known_is_said(learn: Learn) -> None:

@@ -40,8 +40,8 @@ LECTURE = "There is nothing to like in this movie"
 HELD_OUT = 512
 
 USUAL: Mapping[str, Any] = {"gap": 8, "front": 1, "cell": "gru"}
-_SMALL = {"hidden": 32, "embedding": 12, "batch": 128, "learning_rate": 1e-2, "eval_every": 50, "record_every": 20}
-_STEPS = {"feedforward": 250, "convolution": 150, "recurrent": 400}
+_SMALL = {"hidden": 32, "embedding": 12, "batch": 128, "learning_rate": 1e-2, "steps": 350}
+_SMALL |= {"eval_every": 50, "record_every": 20}
 
 
 def controls() -> Values:
@@ -76,9 +76,7 @@ def specs(values: Values) -> list[RunSpec]:
     """The three networks, in the order of ``MODELS``."""
     common = {"task": "sentiment", "gap": values["gap"], "length": overhead(values["gap"]) + values["front"], **_SMALL}
     return [
-        RunSpec.make(
-            **common, model=model, steps=_STEPS[model], **({"cell": values["cell"]} if model == "recurrent" else {})
-        )
+        RunSpec.make(**common, model=model, **({"cell": values["cell"]} if model == "recurrent" else {}))
         for model in MODELS
     ]
 
@@ -228,7 +226,7 @@ def _sentences(values: Values, typed: str) -> tuple[list[tuple[str, Array, int]]
         words, length = task.said(LECTURE)
     found = [("As it is said", words, length)]
     if values["front"] and length + values["front"] <= task.length:
-        front = " ".join([FRONT[0]] * values["front"])
+        front = " ".join((FRONT * values["front"])[: values["front"]])
         again = " ".join(task.vocabulary[token] for token in words[:length])
         found.append((f"The same,{_moved(values).removeprefix(',')}", *task.said(f"{front} {again}")))
     elif len(EXAMPLE.split()) <= task.length:
@@ -298,8 +296,8 @@ STOP = Stop(
         "more in front, *Yesterday there is nothing …*, so that what decides stands where it never stood in training."
     ),
     equation=(
-        r"a = W\,[x_1;\dots;x_T] \qquad f_t = \textstyle\sum_j W_j\,x_{t+j} \qquad h_t = f(h_{t-1}, x_t)"
-        r"\qquad \frac{\partial L}{\partial x_t} = 0 \;\; (t > n)"
+        r"\begin{aligned} a &= W\,[x_1;\dots;x_T] & f_t &= \textstyle\sum_j W_j\,x_{t+j} \\"
+        r"h_t &= f(h_{t-1}, x_t) & \tfrac{\partial L}{\partial x_t} &= 0 \;\; (t > n) \end{aligned}"
     ),
     letters=(
         r"$x_t$ word at position $t$, 0 behind the end; $n$ the sentence's own length, $T$ the longest. $W$ of the "
@@ -321,7 +319,7 @@ STOP = Stop(
         why,
     ),
     seen=seen,
-    figures=("learning",),
+    figures=("ribbon", "learning"),
     own=own,
     example_weights=True,
 )
