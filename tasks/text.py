@@ -5,11 +5,13 @@ drawn at random; its targets are the same characters one place on. So the last p
 character and the ``gap`` before it. Where the text is long enough, its last tenth is kept out of training and is what
 success is measured on; otherwise that is the text itself.
 
-What needs no memory is the newest character alone: a table of which character follows which, counted in the training
-part. That is this task's ``chance``; a network that beats it uses what came before.
+Knowing nothing is to say the commonest character always. What can be known without a memory is a table of which
+character follows which: ``pairs``. A network that beats the table uses what came before the newest character.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,8 +32,8 @@ class Text(Task):
     """The next character of a text. ``outputs``: one class per character of ``characters``.
 
     ``text`` is the checked text, ``training`` and ``measured`` the words [·] of its two parts, the same where nothing
-    is ``kept_out``. Raises ``ValueError`` as ``tasks.characters.checked`` does, and where a window and its target do
-    not fit into the text.
+    is ``kept_out``. ``pairs`` is the loss and the success of the table of what follows which character. Raises
+    ``ValueError`` as ``tasks.characters.checked`` does, and where a window and its target do not fit into the text.
     """
 
     def __init__(self, gap: int, length: int, wiring: Wiring, text: str = HELLO) -> None:
@@ -63,7 +65,8 @@ class Text(Task):
             loss_name=f"{CROSS_ENTROPY} per character",
             success_name=f"accuracy on {'the kept-out tenth' if self.kept_out else 'the text itself'}",
         )
-        self.chance_loss, self.chance_success = self._pairs()
+        self.chance_loss, self.chance_success = self._counted(np.zeros_like)
+        self.pairs = self._counted(np.positive)
 
     def encode(self, text: str) -> Ints:
         """The words [·] of a text over this one's characters. Raises ``ValueError`` naming a character it lacks."""
@@ -93,18 +96,20 @@ class Text(Task):
         last = batch.targets[-1, index] if self.wiring == "many-to-many" else batch.targets[index]
         return self.vocabulary[int(last)]
 
-    def _pairs(self) -> tuple[float, float]:
-        """Loss and success, over all windows of ``measured``, of the table of what follows which character.
+    def _counted(self, seen: Callable[[Ints], Ints]) -> tuple[float, float]:
+        """Loss and success, over all windows of ``measured``, of counting what follows on ``seen`` of the newest
+        character.
 
-        Counted in the very windows where nothing is kept out, so that no network without memory can do better;
+        Counted in the very windows where nothing is kept out, so that nobody who sees no more can do better;
         otherwise in the training part, each pair counted once more than it is there so that none is impossible.
         """
-        weight = self._coverage(len(self.measured))
-        asked = self._table(self.measured, weight)
-        table = self._table(self.training, np.ones(len(self.training) - 1)) + 1 if self.kept_out else asked
+        asked = self._table(self.measured, self._coverage(len(self.measured)), seen)
+        table = asked
+        if self.kept_out:
+            table = self._table(self.training, np.ones(len(self.training) - 1), seen) + 1
         p = table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300)
         there = asked > 0
-        loss = -float((asked[there] * np.log(p[there])).sum() / asked.sum())
+        loss = abs(float((asked[there] * np.log(p[there])).sum() / asked.sum()))
         right = asked[np.arange(len(asked)), table.argmax(axis=1)].sum() / asked.sum()
         return loss, float(right)
 
@@ -117,7 +122,7 @@ class Text(Task):
         first, last = np.maximum(0, places - self.length + 1), np.minimum(places, windows - 1)
         return np.asarray(last - first + 1, dtype=np.float64)
 
-    def _table(self, part: Ints, weight: Array) -> Array:
+    def _table(self, part: Ints, weight: Array, seen: Callable[[Ints], Ints]) -> Array:
         table = np.zeros((self.outputs, self.outputs))
-        np.add.at(table, (part[:-1], part[1:]), weight)
+        np.add.at(table, (seen(part[:-1]), part[1:]), weight)
         return table

@@ -38,11 +38,16 @@ def test_hello_is_the_lectures_example() -> None:
 
 def test_without_memory_three_of_hellos_four_targets_can_be_right() -> None:
     """l is followed by l and by o: whoever sees only the newest character is right in 3 of 4 at best."""
-    task = text()
-    assert task.chance_success == 0.75
-    assert task.chance_loss == pytest.approx(2 * math.log(2) / 4)
-    last = text(wiring="many-to-one")
-    assert (last.chance_loss, last.chance_success) == (0.0, 1.0)  # one window: its last character decides
+    loss, success = text().pairs
+    assert success == 0.75
+    assert loss == pytest.approx(2 * math.log(2) / 4)
+    assert text(wiring="many-to-one").pairs == (0.0, 1.0)  # one window: its last character decides
+
+
+def test_knowing_nothing_is_to_say_the_commonest_character() -> None:
+    task = text()  # the targets are e, l, l, o
+    assert task.chance_success == 0.5
+    assert task.chance_loss == pytest.approx(-(0.5 * math.log(0.5) + 0.5 * math.log(0.25)))
 
 
 @settings(deadline=None, max_examples=40)
@@ -67,7 +72,8 @@ def test_windows_are_pieces_of_the_text_and_their_targets_one_place_on(
 
 
 @pytest.mark.parametrize("wiring", ["many-to-many", "many-to-one"])
-def test_chance_is_the_best_of_all_tables_over_every_window(wiring: Wiring) -> None:
+@pytest.mark.parametrize("blind", [True, False])
+def test_what_counting_gives_is_the_best_of_all_tables_over_every_window(wiring: Wiring, blind: bool) -> None:
     task = text(5, wiring, WORDS)
     starts = range(len(WORDS) - task.length)
     whole = task.encode(WORDS)
@@ -75,13 +81,15 @@ def test_chance_is_the_best_of_all_tables_over_every_window(wiring: Wiring) -> N
     targets = np.stack([whole[s + 1 : s + task.length + 1] for s in starts], axis=1)
     if wiring == "many-to-one":
         inputs, targets = inputs[-1:], targets[-1:]
+    inputs = 0 * inputs if blind else inputs
     counts = np.zeros((task.outputs, task.outputs))
     np.add.at(counts, (inputs.ravel(), targets.ravel()), 1)
     p = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    assert task.chance_loss == pytest.approx(cross_entropy(p[inputs], targets), rel=1e-12)
-    assert task.chance_success == pytest.approx((p[inputs].argmax(-1) == targets).mean(), rel=1e-12)
+    loss, success = (task.chance_loss, task.chance_success) if blind else task.pairs
+    assert loss == pytest.approx(cross_entropy(p[inputs], targets), rel=1e-12)
+    assert success == pytest.approx((p[inputs].argmax(-1) == targets).mean(), rel=1e-12)
     other = 0.99 * p + 0.01 / task.outputs
-    assert cross_entropy(other[inputs], targets) > task.chance_loss
+    assert cross_entropy(other[inputs], targets) > loss
 
 
 def test_the_last_tenth_of_a_long_text_is_kept_out_of_training() -> None:
@@ -101,6 +109,7 @@ def test_the_last_tenth_of_a_long_text_is_kept_out_of_training() -> None:
     assert np.array_equal(same.inputs, task.held_out(3, 50).inputs)
     assert all("".join(task.characters[t] for t in window) in tail for window in same.inputs.T)
     assert math.isfinite(task.chance_loss)
+    assert math.isfinite(task.pairs[0])
     assert not text(10, of=WORDS * 20).kept_out  # 1,420 characters: a tenth of them says too little
 
 

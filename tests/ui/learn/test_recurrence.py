@@ -117,6 +117,8 @@ def test_an_absurd_address_is_said(learn: Learn) -> None:
 def test_the_lab_opens_with_hello_where_there_is_such_a_wiring() -> None:
     (spec,) = stop.lab({**stop.USUAL, "wiring": "many-to-many"}) or []
     assert (spec.task, spec.text, spec.wiring, spec.cell) == ("text", "hello", "many-to-many", "tanh")
+    (learned,) = stop.lab({**stop.USUAL, "initial": "learned"}) or []
+    assert (spec.initial, learned.initial, learned.wiring) == ("zero", "learned", "many-to-one")
     assert stop.lab({**stop.USUAL, "wiring": "one-to-many"}) is None
 
 

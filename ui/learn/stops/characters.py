@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from experiments.spec import Refusal, RunSpec
 from models import inference
 from models.cells import CELLS
 from tasks.characters import MOST_CHARACTERS, alphabet, checked, decode, named
-from tasks.text import HELLO
+from tasks.text import HELLO, Text, overhead
 from ui.learn import ask, columns, writing
 from ui.learn.panels import chart
 from ui.learn.rhyme import rhyme
@@ -143,8 +144,13 @@ def answer(values: Values, runs: Sequence[Run]) -> int:
 
 
 def _table(run: Run) -> tuple[float, float]:
-    """Loss and success of the table of pairs, as the task has worked them out."""
-    return (run.facts.chance_loss, run.facts.chance_success) if run.facts is not None else (math.nan, math.nan)
+    """Loss and success of the table of pairs on what the run was measured on."""
+    return _pairs(str(run.spec["text"]), int(run.spec["gap"]))
+
+
+@lru_cache(maxsize=8)
+def _pairs(text: str, gap: int) -> tuple[float, float]:
+    return Text(gap, overhead(gap), "many-to-many", text).pairs
 
 
 def _last_loss(run: Run) -> float:
@@ -171,7 +177,7 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
         + ("" if "kept-out" in where else " It is too short to keep a part out, so this is what was memorised."),
         f"The loss went down to {number(loss, 3)} nats per character, a perplexity of {number(_perplexity(loss), 3)}: "
         f"it is as unsure as among so many equally likely characters. The table of pairs gives {number(table, 3)} and "
-        f"{number(_perplexity(table), 3)}; the dotted lines below are that table.",
+        f"{number(_perplexity(table), 3)}; knowing nothing, below, is to say the commonest character always.",
     ]
     if loss > table:
         said.append(

@@ -273,8 +273,9 @@ def lab(values: Values) -> list[RunSpec] | None:
     """The nearest thing that can be trained: "hello", character by character, with as small a net."""
     if values["wiring"] not in ("many-to-many", "many-to-one"):
         return None
-    return [RunSpec.make(task="text", gap=3, cell="tanh", hidden=4, inputs="onehot", wiring=values["wiring"], steps=200,
-                         learning_rate=0.02)]  # fmt: skip
+    small = {"hidden": 4, "inputs": "onehot", "steps": 200, "learning_rate": 0.02}
+    gap = 3 if values["wiring"] == "many-to-many" else 2  # of one window alone, its one answer would be no question
+    return [RunSpec.make(task="text", gap=gap, wiring=values["wiring"], initial=values["initial"], **small)]
 
 
 assert set(WORDS) == set(WIRINGS)
