@@ -123,7 +123,7 @@ class Entities(Task):
             chance_loss=float(asked / (words.mean_words + gap)),
             chance_success=0.5,
             loss_name=f"{CROSS_ENTROPY}, mean over all words",
-            success_name="names that the future decides, tagged right",
+            success_name="ambiguous names right",
         )
 
     def _draw(self, rng: np.random.Generator, size: int) -> Batch:

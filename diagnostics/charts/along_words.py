@@ -139,7 +139,12 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if not prepared.lines:
         return waiting(look, prepared.origin, prepared.title, NOTHING)
     figure = new_figure(
-        look, prepared.origin, prepared.title, _PLOT_PX, [line.label for line in prepared.lines], above_px=52
+        look,
+        prepared.origin,
+        prepared.title,
+        _PLOT_PX,
+        [line.label for line in prepared.lines],
+        above_px=40 + 17 * (prepared.bridge > 0),
     )
     colours = [look.theme.lines[line.look % len(look.theme.lines)] for line in prepared.lines]
     for line, colour in zip(prepared.lines, colours, strict=True):
@@ -197,13 +202,12 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
     notes = [(prepared.answer, f"<b>{prepared.answer_label}</b>")]
     if prepared.needed is not None and prepared.needed != prepared.answer:
         notes.append((prepared.needed, "what decides" if not prepared.bridge else "what it says"))
-    near = len(notes) > 1 and abs(notes[0][0] - notes[1][0]) < len(prepared.words) / 3
     for row, (place, text) in enumerate(notes):
         figure.add_vline(x=place, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
         left = place > len(prepared.words) / 2
         figure.add_annotation(
             text=text, x=place, y=1, yref="paper", yanchor="bottom", xanchor="right" if left else "left",
-            xshift=look.px(5 if left else -5), yshift=look.px(2 + 17 * (row * near + (prepared.bridge > 0))),
+            xshift=look.px(5 if left else -5), yshift=look.px(2 + 17 * (row + (prepared.bridge > 0))),
         )  # fmt: skip
     if prepared.bridge:
         at = prepared.bridge - 0.5

@@ -198,7 +198,8 @@ def _asked(words: Sequence[str]) -> int:
     chosen = st.pills(
         "Whose answer is it that is heard?",
         list(range(len(words))),
-        format_func=lambda place: markdown(words[place]),
+        # Numbered, since options that read the same are one to the widget.
+        format_func=lambda place: f"{place + 1} {markdown(words[place])}",
         default=usual,
         # Another sentence has other words: what was chosen in the last one means nothing there.
         key=f"learn-{SLUG}-answer-{hash(tuple(words))}",
@@ -268,13 +269,13 @@ STOP = Stop(
         "lives in Jordan*: the same name twice, and at the first one nothing that was read so far says which it is. "
         "*Paris says …* is a person, *Paris lies …* a city. A bidirectional network runs a second recurrence from the "
         "end of the sentence to its beginning and answers from both states, as if two networks stood on top of each "
-        "other. Here one is trained beside the same network in one direction, on sentences whose past is drawn like a "
-        "coin: it says nothing of what is to come."
+        "other. Here one is trained beside the same network in one direction, on sentences in which a coin decides "
+        "between person and place: nothing that comes before says which."
     ),
     equation=(
-        r"\overrightarrow{h}_t = f(\overrightarrow{h}_{t-1}, x_t), \qquad "
-        r"\overleftarrow{h}_t = f(\overleftarrow{h}_{t+1}, x_t), \qquad "
-        r"y_t = W_{hy}\,[\overrightarrow{h}_t\,;\overleftarrow{h}_t]"
+        r"\begin{aligned} \overrightarrow{h}_t &= f(\overrightarrow{h}_{t-1}, x_t) \\ "
+        r"\overleftarrow{h}_t &= f(\overleftarrow{h}_{t+1}, x_t) \\ "
+        r"y_t &= W_{hy}\,[\overrightarrow{h}_t\,;\overleftarrow{h}_t] \end{aligned}"
     ),
     letters=(
         r"$x_t$ word at step $t$; $\overrightarrow{h}_t$ state of the recurrence that has read the words up to $t$; "

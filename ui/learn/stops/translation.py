@@ -242,7 +242,8 @@ def _asked(german: Sequence[str]) -> int:
     chosen = st.pills(
         "Whose gradient is followed?",
         list(range(len(german))),
-        format_func=lambda place: markdown(german[place]),
+        # Numbered, since options that read the same are one to the widget.
+        format_func=lambda place: f"{place + 1} {markdown(german[place])}",
         default=usual,
         # Another translation has other words: what was chosen in the last one means nothing there.
         key=f"learn-{SLUG}-answer-{'-'.join(german)}",
@@ -346,8 +347,8 @@ STOP = Stop(
         "articles. One sentence in eight is never trained on."
     ),
     equation=(
-        r"h_t = f(h_{t-1}, x_t), \quad t \le S; \qquad s_0 = h_S, \qquad s_u = g(s_{u-1}, y_{u-1}), \qquad "
-        r"p(y_u \mid y_{<u}, x) = \operatorname{softmax}(W s_u)"
+        r"\begin{aligned} h_t &= f(h_{t-1}, x_t), \quad t \le S \\ s_0 &= h_S, \quad s_u = g(s_{u-1}, y_{u-1}) \\ "
+        r"p(y_u \mid y_{<u}, x) &= \operatorname{softmax}(W s_u) \end{aligned}"
     ),
     letters=(
         r"$x_t$ English words, $S$ of them; $h_t$ the encoder's state; $s_u$ the decoder's, which begins with the "
