@@ -41,6 +41,7 @@ _TO_THE_TOP = "<script>document.querySelector('[data-testid=stMain]').scrollTo(0
 def show() -> None:
     """Draw the page."""
     said = _choose()
+    told = kept.outcomes()
     with st.sidebar:
         slug = _glance()
         look.projector_toggle()
@@ -60,6 +61,8 @@ def show() -> None:
     _experiment(stop)
     _onward(slug)
     uses(slug)
+    if kept.outcomes() != told:
+        st.rerun()  # for the list of stops, which was drawn before what came out was known
 
 
 # Which stop

@@ -23,7 +23,7 @@ def ask(stop: Stop, values: Values) -> int | None:
         st.markdown(f"**{said.question}** You predicted: **{said.options[mine[name]]}**")
         return mine[name]
     chosen = st.radio(
-        f"**Predict first.** {said.question}",
+        f"Predict first: {said.question}",
         range(len(said.options)),
         index=None,
         format_func=said.options.__getitem__,

@@ -64,6 +64,6 @@ def test_what_to_see_has_the_runs_own_numbers() -> None:
 def test_the_cliff_closes_the_path(learn: Learn) -> None:
     app = predict(learn(SLUG), SLUG, 0)
     assert any("As you predicted" in one.value for one in app.success)
-    assert any("the cliff" in one.label for one in app.expander)
+    assert "Why clipping: the cliff" in words(app)
     assert set(app.session_state["learn-charts"][SLUG]) == {"cliff", "cliff-above"}
     assert "diverged at step 3" in words(app)

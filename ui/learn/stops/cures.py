@@ -133,16 +133,14 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
         "is enormous: one step of plain descent is thrown far off. Clipped by norm, the step keeps its direction and "
         "not its length."
     )
-    with st.expander("Why clipping: the cliff", icon=":material/landslide:", key="learn-cures-cliff"):
-        with st.container(horizontal=True, key="side-by-side-cliff"):
-            with st.container():
-                chart(SLUG, "cliff-above", cliff.TITLE, how, "usual", above)
-            with st.container():
-                chart(SLUG, "cliff", cliff.SURFACE_TITLE, how, "usual", surface)
-        st.page_link(
-            CLIPPING, label="Move the start on the page Clipping", icon=":material/content_cut:",
-            query_params={"view": "cliff"},
-        )  # fmt: skip
+    st.markdown("**Why clipping: the cliff**")
+    with st.container(horizontal=True, key="side-by-side-cliff"):
+        with st.container():
+            chart(SLUG, "cliff-above", cliff.TITLE, how, "usual", above)
+        with st.container():
+            chart(SLUG, "cliff", cliff.SURFACE_TITLE, how, "usual", surface)
+    label = "Move the start on the page Clipping"
+    st.page_link(CLIPPING, label=label, icon=":material/content_cut:", query_params={"view": "cliff"})
 
 
 STOP = Stop(
