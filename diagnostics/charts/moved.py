@@ -84,7 +84,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
                 "pattern": {
                     "shape": shape,
                     "fgcolor": look.theme.paper,
-                    "solidity": 0.25,
+                    "solidity": 0.15,
                     "size": look.px(9),
                     "fillmode": "overlay",
                 },

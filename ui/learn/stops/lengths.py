@@ -191,7 +191,7 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
         padding.TITLE,
         "A row is a network, a column a position; bright cells are words that would change the answer most if they "
         "were a little different. Ringed ones decide; they may be darker than others, for where a network is sure of a "
-        "word, a little does not matter. A hatched 0 is **exactly** 0: at PAD the answers before and after are equal "
+        "word, a little does not matter. A hatched 0 is exactly 0: at PAD the answers before and after are equal "
         "to the last bit. Each row is in proportion to its own largest.",
         (version_of(seen), sorted(kept), sentence, tuple(values.items())),
         lambda theme, size: _padding(values, seen, kept, shown, theme, size),
@@ -201,7 +201,7 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
         "moved",
         moved.TITLE,
         "Plain bars: new sentences whose words stand where they stood in training. Hatched bars: the very same "
-        "sentences with more words in front. A network that has learned what *nothing to like* means, and not where "
+        "sentences with more words in front. A network that has learned what “nothing to like” means, and not where "
         "it stands, keeps its height.",
         (version_of(seen), sorted(kept), tuple(values.items())),
         lambda theme, size: _before_and_after(values, seen, kept, theme, size),
