@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.spec import SOFTMAXES
+from experiments.grammar import SOFTMAXES
 from experiments.timing import ANSWERS, HIDDEN, WORDS, tell
 from models import softmax
 

@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.measures import numbers
-from experiments.spec import CLIP_LEAST, CLIP_MOST, DEFAULT_GATE_BIAS, FIELDS, FieldInfo
+from experiments.grammar import CLIP_LEAST, CLIP_MOST
+from experiments.spec import DEFAULT_GATE_BIAS, FIELDS, FieldInfo
 from models.cells import CELLS
 from models.kinds import MODELS
 from tasks import TASKS, characters
