@@ -6,8 +6,10 @@ Letters: T timesteps, B batch, I input size, V words, C outputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
+from torch.autograd import Function
 
 from diagnostics.recurrence import Lengths
 from models.feedforward import once, stateless
@@ -49,21 +51,52 @@ class Bag(Model):
         if self.vocabulary:
             order = inputs.argsort(0)
             shown = shown.gather(0, order.unsqueeze(-1).expand_as(shown))
-        first, *others = shown.unbind(0)
-        total = first
-        for one in others:
-            total = total + one
+        total: Tensor = _InOrder.apply(shown)
         return Pass(self.answered(total), x, [trace])
 
     def answered(self, features: Tensor) -> Tensor:
         """As ``Model.answered``, a linear head's products added up in their order."""
         if self.own_loss is not None:
             return features
-        weight, bias = self.head.get_parameter("weight"), self.head.get_parameter("bias")
-        answers = bias.expand(len(features), -1)
-        for number, column in zip(features.unbind(1), weight.unbind(1), strict=True):
-            answers = answers + number[:, None] * column
+        answers: Tensor = _ByNumber.apply(features, *(self.head.get_parameter(name) for name in ("weight", "bias")))
         return answers
+
+
+class _InOrder(Function):
+    """Σ_t x_t over the first axis of [T,B,I], one after the other."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.steps = len(x)
+        total = x[0].clone()
+        for one in x[1:]:
+            total += one
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Any) -> Any:
+        return arriving[0].expand(ctx.steps, *arriving[0].shape)
+
+
+class _ByNumber(Function):
+    """W x + b for x [B,I], W [C,I] and b [C], the products added up one after the other.
+
+    Products and sums are separate operations: one that does both may round differently at the end of a batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        answers = bias.repeat(len(x), 1)
+        for number, column in zip(x.unbind(1), weight.unbind(1), strict=True):
+            answers += number[:, None] * column
+        return answers
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Any) -> Any:
+        (grad,) = arriving
+        x, weight = ctx.saved_tensors
+        return grad @ weight, grad.T @ x, grad.sum(0)
 
 
 MODEL = Bag

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -225,3 +226,15 @@ def test_while_nothing_is_kept_yet_the_charts_wait() -> None:
     assert "Waiting" in said
     assert "Waiting" in stop._before_and_after(stop.USUAL, [example], {}, "dark", "page")[1]
     assert figure.layout.height
+
+
+def test_what_a_diverged_run_kept_is_drawn_as_what_it_is() -> None:
+    some = examples.seen(SLUG)
+    broken = {i: {name: np.full_like(w, np.nan) for name, w in one.weights(None).items()} for i, one in enumerate(some)}
+    shown, _ = stop._sentences(stop.USUAL, stop.LECTURE)
+    figure, said = stop._padding(stop.USUAL, some, broken, shown, "light", "page")
+    assert "✕" in {text for trace in figure.data for text in trace.text}
+    assert "–" in said
+    assert "feed-forward: 0 % right" in stop._before_and_after(stop.USUAL, some, broken, "light", "page")[1]
+    lost = [replace(one.run, state="diverged", detail="diverged at step 3: the loss is nan") for one in some]
+    assert "**GRU** diverged: diverged at step 3" in " ".join(stop.seen(stop.USUAL, lost))

@@ -16,6 +16,7 @@ from tests.diagnostics.charts.samples import facts_of, powers, run_of
 from tests.experiments.recording import Memory
 from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
+from ui.learn import examples
 from ui.learn.panels import SHOWN
 from ui.learn.stops import order as stop
 
@@ -125,3 +126,12 @@ def test_the_recorded_example_tells_the_story(learn: Learn) -> None:
     assert "“Bear falls into market territory" in beside
     assert "bag of words: 256 of 256 pairs equal bit for bit, 50 % right" in every
     assert "GRU: 0 of 256 pairs equal bit for bit, 100 % right" in every
+
+
+def test_what_a_diverged_run_kept_is_drawn_as_what_it_is() -> None:
+    some = examples.seen(SLUG)
+    broken = {i: {name: np.full_like(w, np.nan) for name, w in one.weights(None).items()} for i, one in enumerate(some)}
+    assert "trading" in stop._side_by_side(stop.USUAL, some, broken, "light", "page")[1]
+    assert "GRU: " in stop._every_pair(stop.USUAL, some, broken, "light", "page")[1]
+    for draw in (stop._side_by_side, stop._every_pair):
+        assert "Waiting" in draw(stop.USUAL, some, {}, "dark", "page")[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,7 +161,7 @@ def _task(gap: int, front: int) -> Sentiment:
     return Sentiment(gap, overhead(gap) + front, "many-to-one")
 
 
-@cache
+@lru_cache(maxsize=8)
 def _both(gap: int, front: int, seed: int) -> tuple[Any, Any]:
     """Held-out sentences as in training, and the same ones moved."""
     plain, task = _task(gap, 0), _task(gap, front)

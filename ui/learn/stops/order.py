@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +116,7 @@ def _task(gap: int) -> Order:
     return Order(gap, overhead(gap), "many-to-one")
 
 
-@cache
+@lru_cache(maxsize=8)
 def _pairs(gap: int, seed: int) -> tuple[Batch, Batch]:
     """The held-out sentences that are about trading, and the pair of each."""
     task = _task(gap)
