@@ -3,7 +3,7 @@
 Three times 3 × 3 convolution, ReLU and 2 × 2 maximum, so that 32 × 32 pixels become 4 × 4 places of M maps. On top the
 classifier has the maximum of each map over the places and one linear layer, which says of each kind of thing whether
 the picture shows it; that last layer serves nothing but this training and is chopped off. The features v of a picture
-are the maps at all places, F = 16 · M numbers, scaled to a mean square of 1.
+are the maps at all places, F = 16 · M numbers, scaled to the size ``SIZE``.
 
 The convolutions are **fixed** once they can classify (transfer learning): buffers, kept with the weights like the
 parameters of a run, but not trained with them. ``models.sight`` has the same in NumPy.
@@ -33,6 +33,9 @@ STEPS, BATCH, LEARNING_RATE = 400, 48, 8e-3
 TESTED = 600
 """New pictures that the classifier's accuracy is measured on."""
 TRAINING = "training the CNN to classify what the pictures show, which takes some seconds"
+
+SIZE = 0.5
+"""The root mean square of v: as many numbers of size 1 would drown the word beside them and saturate the state."""
 
 _REMEMBERED = 4
 _learnt: dict[tuple[Any, ...], tuple[dict[str, Tensor], float]] = {}
@@ -114,7 +117,7 @@ class Pictures(nn.Module):
             for (weight, bias), (learnt_weight, learnt_bias) in zip(self._layers(), layers, strict=True):
                 weight.copy_(learnt_weight)
                 bias.copy_(learnt_bias)
-            self.get_buffer("scale").fill_(1 / math.sqrt(float(found.square().mean()) + 1e-12))
+            self.get_buffer("scale").fill_(SIZE / math.sqrt(float(found.square().mean()) + 1e-12))
         return float((named == shown).all(1).mean())
 
 

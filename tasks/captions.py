@@ -34,6 +34,8 @@ VOCABULARY = (
     *scenes.SHAPES,
     *("left", "right", "of", "above", "below"),
 )
+_NO_WORD = -2
+"""What a network says whose scores are no numbers: right nowhere, and not ``UNASKED`` either."""
 ALONE = 0.25
 """The share of scenes that have one thing."""
 
@@ -167,7 +169,7 @@ class Captions(Task):
         """Share of captions of which every word is right; see the class."""
         self._check_shape(outputs, batch)
         said = outputs.argmax(axis=-1)
-        said[np.isnan(outputs).any(axis=-1)] = UNASKED - 1
+        said[np.isnan(outputs).any(axis=-1)] = _NO_WORD
         right = (said == batch.targets) | (said == turned(batch.targets)) | (batch.targets == UNASKED)
         return float(right.all(axis=0).mean())
 
@@ -230,8 +232,8 @@ class Captions(Task):
 
 
 def turned(targets: Array) -> Array:
-    """The next words [T,B] of the other true caption, where it begins with the same words; else ``UNASKED − 1``."""
-    found = np.full_like(targets, UNASKED - 1)
+    """The next words [T,B] of the other true caption, while it began with the same words; else ``UNASKED``."""
+    found = np.full_like(targets, UNASKED)
     known = captions()
     for index, column in enumerate(targets.T):
         said = known[tuple(int(token) for token in column if token != UNASKED)]
