@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from diagnostics.inspection import save
+from diagnostics.records import Array
 from diagnostics.store import ENDED, Store, read_run_file, read_run_weights
 from diagnostics.store.packing import checked
 from diagnostics.store.run_file import RunFile
@@ -100,11 +101,17 @@ def _keep(run_file: Path, target: Path, *, weights: bool) -> None:
     file.put(facts=run.facts.__dict__, info=dict(run.versions))
     file.append(checked(columns))
     if weights:
-        file.keep(int(run.spec["steps"]), read_run_weights(run_file))
+        file.keep(int(run.spec["steps"]), {k: rounded(w) for k, w in read_run_weights(run_file).items()})
     file.put(end={"state": run.state, "detail": run.detail, "chunks": file.seq, "weights": file.kept})
     file.close()
     # The date is left out, so that the same numbers are the same file.
     target.write_bytes(gzip.compress(small.read_bytes(), 9, mtime=0))
+
+
+def rounded(weights: Array) -> Array:
+    """Weights to eight binary digits, as bfloat16 has them: they pack to less than half the size."""
+    mantissa, exponent = np.frexp(weights)
+    return np.ldexp(np.round(mantissa * 256) / 256, exponent).astype(np.float32)
 
 
 if __name__ == "__main__":

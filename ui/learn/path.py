@@ -16,6 +16,7 @@ PATH: Mapping[str, str] = {
     "truncation": "Truncated backpropagation through time",
     "directions": "Both directions",
     "translation": "Translation",
+    "captions": "Image captioning",
     "ngram": "RNN against n-gram",
     "softmax": "The softmax over V",
     "cures": "Vanishing, exploding, and the two cures",
