@@ -91,17 +91,18 @@ def backward(net: Net, found: Unrolled, t: int, T: int) -> str:
     i = t - 1
     later = found.back[t] if t < T else np.zeros_like(found.direct[i])
     wy = rf"W_{{hy}}^\top \tfrac{{\partial L}}{{\partial y_{{{t}}}}}"
-    sums, parts = wy, f"= {row(found.direct[i])}"
+    arriving = [rf"\tfrac{{\partial L}}{{\partial h_{{{t}}}}} &= {wy}", f"&= {row(found.direct[i])}"]
     if t < T:
-        sums += rf" + W_{{hh}}^\top \delta_{{{t + 1}}}"
-        parts += rf" + {row(later)} = \mathbf{{{row(found.grad_h[t])}}}"
+        arriving[0] += rf" + W_{{hh}}^\top \delta_{{{t + 1}}}"
+        arriving[1] += f" + {row(later)}"
+        arriving.append(rf"&= \mathbf{{{row(found.grad_h[t])}}}")
     slope = 1 - found.h[t] ** 2
     return _aligned(
         [
-            rf"\tfrac{{\partial L}}{{\partial h_{{{t}}}}} &= {sums}",
-            f"&{parts}",
+            *arriving,
             rf"\delta_{{{t}}} &= (1 - h_{{{t}}}^2) \odot \tfrac{{\partial L}}{{\partial h_{{{t}}}}}",
-            rf"&= {row(slope)} \odot {row(found.grad_h[t])} = {row(found.grad_a[i])}",
+            rf"&= {row(slope)} \odot {row(found.grad_h[t])}",
+            rf"&= \mathbf{{{row(found.grad_a[i])}}}",
             rf"\text{{back to }} h_{{{t - 1}}}:\quad W_{{hh}}^\top \delta_{{{t}}} &= {row(found.back[i])}",
             rf"\text{{into }} W_{{hh}}:\quad \delta_{{{t}}} h_{{{t - 1}}}^\top &= {matrix(found.grad_w_hh[i])}",
         ]

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from diagnostics.charts import unrolled
-from diagnostics.measures.unrolled import WIRINGS, Net, Unrolled, Wiring, asked, descend, fed, unroll
+from diagnostics.measures.unrolled import PARTS, WIRINGS, Net, Unrolled, Wiring, asked, descend, fed, unroll
 from diagnostics.records import Array
 from experiments.spec import RunSpec
 from ui.learn import arithmetic, ask, typed
@@ -255,10 +255,12 @@ def _typed(values: Values) -> tuple[Net, Array, Array]:
                 ["x₁", "x₂", "d"],
             )  # fmt: skip
     st.button("Back to the numbers at first", key=f"learn-{SLUG}-reset", icon=":material/undo:", on_click=_again)
-    made = Net(w_hh, w_xh, rest[:, :1].T, rest[:, 1])
-    if any(not np.array_equal(getattr(made, part), getattr(net_of(values), part)) for part in ("w_hh", "w_xh", "w_hy")):
+    made, x, wanted = Net(w_hh, w_xh, rest[:, :1].T, rest[:, 1]), both[:, :2], both[:, 2:]
+    first = net_of(values)
+    pairs = [(x, _X), (wanted, _WANTED), *((getattr(made, part), getattr(first, part)) for part in PARTS)]
+    if not all(np.array_equal(now, then) for now, then in pairs):
         st.caption("These are your own numbers; the sentences at the top are of those at first.")
-    return made, both[:, :2], both[:, 2:]
+    return made, x, wanted
 
 
 def _again() -> None:
