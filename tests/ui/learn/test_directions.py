@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from diagnostics.records import Run
+from tasks.entities import vocabulary
+from tasks.typed import typed
 from tests.diagnostics.charts.samples import facts_of, powers, run_of
 from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
@@ -13,6 +15,7 @@ from ui.learn.panels import SHOWN
 from ui.learn.stops import directions as stop
 
 SLUG = "directions"
+FIELD = f"learn-{SLUG}-sentence-4"
 
 
 def test_the_specs_are_the_same_network_in_two_directions_and_in_one() -> None:
@@ -27,6 +30,15 @@ def test_an_absurd_address_is_said(learn: Learn) -> None:
     said = " ".join(one.value for one in app.warning).replace("\\", "")
     for name in ("gap", "cell"):
         assert f"In the address, {name} must be one of" in said
+
+
+def test_the_sentence_of_each_gap_has_what_decides_just_there() -> None:
+    assert set(stop.AT_GAP) == set(stop.GAPS)
+    for gap, text in stop.AT_GAP.items():
+        said = text.replace(",", " ,").replace(".", " .").split()
+        assert said.index("lives") - said.index("Jordan") == gap
+    for text in (*stop.AT_GAP.values(), *stop.SENTENCES):
+        typed(text, vocabulary(), stop.MOST_WORDS)
 
 
 def runs(two: float, one: float) -> list[Run]:
@@ -57,7 +69,7 @@ def test_the_recorded_example_tells_the_story_and_tags_a_sentence(learn: Learn) 
     app = predict(learn(SLUG), SLUG, 1)
     said = words(app)
     assert "As you predicted" in said
-    assert "Jordan, indeed, lives in Jordan" in app.text_input(key=f"learn-{SLUG}-sentence").value
+    assert "Jordan, indeed, lives in Jordan" in app.text_input(key=FIELD).value
     assert said.count("<strong>person</strong>") >= 1
     assert said.count("<strong>location</strong>") >= 2
     assert "heard" in app.session_state[SHOWN][SLUG]
@@ -75,11 +87,11 @@ UNREAD = (
 def test_what_it_cannot_read_is_told_in_a_sentence_and_another_answer_can_be_asked(learn: Learn) -> None:
     app = predict(learn(SLUG), SLUG, 1)
     for text, sentence in UNREAD:
-        app.text_input(key=f"learn-{SLUG}-sentence").set_value(text).run()
+        app.text_input(key=FIELD).set_value(text).run()
         assert not app.exception, app.exception
         assert sentence in " ".join(one.value.replace("\\", "") for one in app.warning)
-    app.button_group(key=f"learn-{SLUG}-offered").set_value(stop.SENTENCES[3]).run()
-    assert app.text_input(key=f"learn-{SLUG}-sentence").value == stop.SENTENCES[3]
+    app.button_group(key=f"learn-{SLUG}-offered-4").set_value(stop.SENTENCES[1]).run()
+    assert app.text_input(key=FIELD).value == stop.SENTENCES[1]
     assert "lies" in words(app)
     key = next(one.key for one in app.button_group if "answer" in str(one.key))
     for chosen in (3, None):

@@ -40,9 +40,13 @@ _SMALL = {"hidden": 24, "embedding": 16, "batch": 32, "steps": 300, "learning_ra
 LEARNED = 0.9
 MOST_WORDS = 40
 MOST_CHARACTERS = 300
+AT_GAP = {
+    1: "Jordan lives in Jordan.",
+    4: "They know that Jordan, indeed, lives in Jordan.",
+    8: "They know that Jordan, dear to the young baker, lives in Jordan.",
+}
+"""A sentence like those that the networks were trained on."""
 SENTENCES = (
-    "They know that Jordan, indeed, lives in Jordan.",
-    "Jordan lives in Jordan.",
     "Paris says hello.",
     "Paris lies near Jordan.",
     "David Clark lives in Munich DE.",
@@ -143,7 +147,7 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
     if not weights:
         st.caption("A sentence can be tagged here as soon as a network has kept its weights.")
         return
-    text = _sentence()
+    text = _sentence(values["gap"])
     vocabulary = tasks.build("entities", values["gap"]).vocabulary
     try:
         tokens = typed(text, vocabulary, MOST_WORDS)
@@ -160,10 +164,10 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
     _gradients(words, tokens, at, tagged)
 
 
-def _sentence() -> str:
-    """What is in the field; pressing one of the sentences to try puts it there."""
-    field, offered = ask.key(SLUG, "sentence"), ask.key(SLUG, "offered")
-    st.session_state.setdefault(field, SENTENCES[0])
+def _sentence(gap: int) -> str:
+    """What is in the field, one for each gap; pressing one of the sentences to try puts it there."""
+    field, offered = ask.key(SLUG, f"sentence-{gap}"), ask.key(SLUG, f"offered-{gap}")
+    st.session_state.setdefault(field, AT_GAP[gap])
 
     def take() -> None:
         if (chosen := st.session_state[offered]) is not None:
@@ -175,7 +179,8 @@ def _sentence() -> str:
         max_chars=MOST_CHARACTERS,
         persist_state="session",
     )
-    st.pills("Or try", SENTENCES, format_func=markdown, key=offered, on_change=take, label_visibility="collapsed")
+    choices = tuple(dict.fromkeys((AT_GAP[gap], *AT_GAP.values(), *SENTENCES)))
+    st.pills("Or try", choices, format_func=markdown, key=offered, on_change=take, label_visibility="collapsed")
     return str(text or "")
 
 
