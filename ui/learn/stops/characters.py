@@ -174,7 +174,13 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
     where = run.facts.success_name.removeprefix("accuracy on ") if run.facts is not None else "the text"
     said = [
         f"Success is measured on **{where}**."
-        + ("" if "kept-out" in where else " It is too short to keep a part out, so this is what was memorised."),
+        + (
+            " It is too short to keep a part out, so this is what was memorised."
+            if "kept-out" not in where
+            else " It repeats most of what came before it, as the whole rhyme does."
+            if run.spec["text"] == rhyme()
+            else ""
+        ),
         f"The loss went down to {number(loss, 3)} nats per character, a perplexity of {number(_perplexity(loss), 3)}: "
         f"it is as unsure as among so many equally likely characters. The table of pairs gives {number(table, 3)} and "
         f"{number(_perplexity(table), 3)}; knowing nothing, below, is to say the commonest character always.",
@@ -277,7 +283,7 @@ STOP = Stop(
         "The targets are the text itself, one place on: nobody has to label anything. In “hello” the last two "
         "targets both come after an “l”, yet one is “l” and the other “o”. Once trained, it can **write**: "
         "draw a character from its probabilities, read it, draw the next. The temperature says how boldly. Try the "
-        "word, a rhyme in which every verse repeats those before, or a text of your own, which stays on this machine."
+        "word, a rhyme in which every verse repeats those before, or a text of your own, which is kept with its run alone."
     ),
     equation=(
         r"\begin{gathered} h_t = f(W_{hh}\,h_{t-1} + W_{xh}\,e_{x_t}) \\ "
