@@ -177,7 +177,7 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
         + (
             " It is too short to keep a part out, so this is what was memorised."
             if "kept-out" not in where
-            else " It repeats most of what came before it, as the whole rhyme does."
+            else " Every line of it stands before it, too: a rhyme that repeats itself has nothing new to keep out."
             if run.spec["text"] == rhyme()
             else ""
         ),
@@ -283,7 +283,8 @@ STOP = Stop(
         "The targets are the text itself, one place on: nobody has to label anything. In “hello” the last two "
         "targets both come after an “l”, yet one is “l” and the other “o”. Once trained, it can **write**: "
         "draw a character from its probabilities, read it, draw the next. The temperature says how boldly. Try the "
-        "word, a rhyme in which every verse repeats those before, or a text of your own, which is kept with its run alone."
+        "word, a rhyme in which every verse repeats those before, or a text of your own, which is kept with its run "
+        "alone."
     ),
     equation=(
         r"\begin{gathered} h_t = f(W_{hh}\,h_{t-1} + W_{xh}\,e_{x_t}) \\ "
