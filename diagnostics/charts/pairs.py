@@ -17,6 +17,8 @@ from diagnostics.records import Array
 TITLE = "Every pair of held-out sentences"
 WAITING = "Waiting for the first weights to be kept…"
 _PLOT_PX, _BETWEEN, _ROOM = 330, 0.08, 0.04
+_BESIDE = 3
+"""How many squares are wide enough for their words on one line."""
 
 
 class Pairs(NamedTuple):
@@ -82,17 +84,20 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     look = frame(theme, size)
     if not prepared.clouds:
         return waiting(look, prepared.origin, TITLE, WAITING)
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=34)
     count = len(prepared.clouds)
+    between = "<br>" if count > _BESIDE else " "
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=50 if count > _BESIDE else 34)
     width = (1 - _BETWEEN * (count - 1)) / count
     for place, cloud in enumerate(prepared.clouds):
         left = place * (width + _BETWEEN)
-        _square(figure, look, cloud, place, (left, left + width), prepared.answer)
+        _square(figure, look, cloud, place, (left, left + width), prepared.answer, between)
     figure.update_layout(showlegend=False)
     return figure
 
 
-def _square(figure: go.Figure, look: Frame, cloud: Cloud, place: int, domain: tuple[float, float], answer: str) -> None:
+def _square(
+    figure: go.Figure, look: Frame, cloud: Cloud, place: int, domain: tuple[float, float], answer: str, between: str
+) -> None:
     own = "" if place == 0 else str(place + 1)
     ends = [-_ROOM, 1 + _ROOM]
     axis = {"range": ends, "tickformat": ".0%", "tickvals": [0, 0.5, 1]}
@@ -102,7 +107,7 @@ def _square(figure: go.Figure, look: Frame, cloud: Cloud, place: int, domain: tu
                 **axis,
                 "domain": list(domain),
                 "anchor": f"y{own}",
-                "title": {"text": f"for sentences about {answer}"},
+                "title": {"text": f"for sentences{between}about {answer}"},
             },
             f"yaxis{own}": {
                 **axis,
@@ -134,8 +139,9 @@ def _square(figure: go.Figure, look: Frame, cloud: Cloud, place: int, domain: tu
         customdata=np.stack([cloud.of_it, cloud.of_the_other], axis=1),
         hovertemplate=f"%{{customdata[0]:.4f}} and %{{customdata[1]:.4f}}<extra>{cloud.label}</extra>",
     )
+    equal = f"{cloud.same} of {len(cloud.of_it)} pairs equal,"
     figure.add_annotation(
-        text=f"<b>{cloud.label}</b><br>{cloud.same} of {len(cloud.of_it)} pairs equal · {percent(cloud.right)} right",
+        text=f"<b>{cloud.label}</b><br>{equal}{between}{percent(cloud.right)} right",
         x=sum(domain) / 2,
         y=1,
         xref="paper",
@@ -145,7 +151,7 @@ def _square(figure: go.Figure, look: Frame, cloud: Cloud, place: int, domain: tu
         yshift=look.px(3),
     )
     figure.add_annotation(
-        text="both right",
+        text=f"both{between}right",
         x=ends[1] - 0.02,
         y=0.48,
         xanchor="right",

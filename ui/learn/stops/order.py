@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 SLUG = "order"
 TITLES = {"bag": "bag of words", "feedforward": "feed-forward", "convolution": "convolution"}
 BESIDE = {"gru": "GRU", "tanh": "tanh", "lstm": "LSTM", "convolution": "convolution", "feedforward": "feed-forward"}
+HOW = {
+    "recurrent": "reads the words one after the other",
+    "convolution": "sees which words are neighbours",
+    "feedforward": "knows which word stands where",
+}
 GAPS = (4, 8, 16)
 HELD_OUT = 512
 
@@ -102,7 +107,8 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
                 f"first, and its loss never falls below {least:.3f}; ln 2 = 0.693 is what guessing gives."
             )
         elif share > 0.75:
-            found.append(f"**{_title(run)}** reads the words one after the other: {percent(share)} right.")
+            how = HOW[str(run.spec["model"])]
+            found.append(f"**{_title(run)}** {how}: {percent(share)} right.")
         else:
             found.append(f"**{_title(run)}** could tell them apart, but has not learned to: {percent(share)} right.")
     return found
