@@ -78,26 +78,20 @@ def data_exports(names: Mapping[str, str], source: Source, scope: str, seeds: bo
     )
 
 
-def comparison_exports(title: str, source: Source, bundle: Callable[[], bytes] | None, scope: str) -> None:
+def comparison_exports(title: str, report: Callable[[], bytes], bundle: Callable[[], bytes] | None, scope: str) -> None:
     """The whole comparison: a report to read, and a bundle to keep, to import elsewhere, and to run again."""
-    from diagnostics.export.report import report_html
-
     name = filename(title)
     with st.container(horizontal=True, gap="small"):
-        button(
-            "Report",
-            lambda: report_html(source(), title=title).encode(),
-            f"{name}.html",
-            "text/html",
-            f"report-{scope}",
-        )
+        button("Report", report, f"{name}.html", "text/html", f"report-{scope}")
         if bundle is not None:
             button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
     st.caption(
-        "The report is one page that works offline. The bundle holds it with every figure, table, spec and run file; "
-        "it can be imported under Runs."
-        if bundle is not None
-        else "The report is one page that works offline. A bundle can be made once every run has ended."
+        "The report is one page that works offline; what Inspect has found in these runs is in it. "
+        + (
+            "The bundle holds it with every figure, table, spec and run file; it can be imported under Runs."
+            if bundle is not None
+            else "A bundle can be made once every run has ended."
+        )
     )
 
 

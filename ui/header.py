@@ -9,6 +9,7 @@ import streamlit as st
 from diagnostics.records import Run
 from diagnostics.store import ENDED, RunRow
 from experiments.cost import duration
+from experiments.inspection.kept import kept
 from experiments.seeds import SEEDS_AT_MOST, more_seeds
 from experiments.spec import Refusal, predict
 from ui import exports, places
@@ -94,10 +95,15 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     def source() -> tuple[Run, ...]:
         return together([store.read(run_id) for run_id in ids])
 
+    def report() -> bytes:
+        from diagnostics.export.report import report_html
+
+        return report_html(source(), title=name, inspections=kept(store, ids)).encode()
+
     def bundle() -> bytes:
         from diagnostics.export.bundle import bundle_bytes
 
-        return bundle_bytes(store, ids, title=name)
+        return bundle_bytes(store, ids, title=name, inspections=kept(store, ids))
 
     ended = all(row.state in ENDED for row in rows)
     st.markdown("**A figure**")
@@ -105,4 +111,4 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     st.markdown("**Data** (CSV)")
     exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")
-    exports.comparison_exports(name, source, bundle if ended else None, scope)
+    exports.comparison_exports(name, report, bundle if ended else None, scope)

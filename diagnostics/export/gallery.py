@@ -26,6 +26,7 @@ class Drawing:
     key: str
     figure_key: str
     title: str
+    """What figure it is, and of which run where it is of one alone."""
     name: str
     """What a screen reader says."""
     how_to_read: str

@@ -27,6 +27,7 @@ examples:
   python -m experiments show RUN
   python -m experiments inspect RUN --step 0 --sections theory lyapunov
   python -m experiments export RUN RUN --to comparison.zip
+  python -m experiments export COMPARISON --inspect --to report.html
   python -m experiments run --spec spec.json
 
 Runs live in the folder that --store or the variable GRADREACH_STORE names, else in ./runs.
@@ -168,12 +169,24 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "csv writes a folder with the tables of each run; png, svg, pdf and html write one figure, or a folder with\n"
-        "all of them where --figure is left out. png, svg and pdf need a Chrome or Chromium."
+        "all of them where --figure is left out. png, svg and pdf need a Chrome or Chromium.\n"
+        "What Inspect has found in the runs, or --inspect, is drawn too: in reports, in those of bundles, as figures."
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="the ids of runs or of comparisons")
     parser.add_argument("--to", metavar="PATH", help="the file or folder to write; left out, a name of its own here")
     parser.add_argument("--format", choices=FORMATS, default=None, help="left out, as the ending of --to says")
     parser.add_argument("--figure", metavar="KEY", help="only this figure; an unknown one lists them")
+    parser.add_argument(
+        "--inspect",
+        action="store_true",
+        help="first look inside every run, where that has not been done, so that its figures are there too",
+    )
+    parser.add_argument(
+        "--step",
+        type=int,
+        metavar="N",
+        help="with --inspect: at the training step nearest to N that each run kept; left out, at its last",
+    )
     parser.add_argument(
         "--each-run",
         action="store_true",

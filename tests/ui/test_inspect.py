@@ -312,3 +312,15 @@ def test_parts_can_be_left_out(visit: Visit, store: Store) -> None:
     assert "Choose at least one part" in words(app)
     assert app.button(key="inspect").disabled
     assert set(app.multiselect(key="inspect-parts").options) == {name.replace("_", " ") for name in SECTIONS}
+
+
+def test_the_report_of_the_lab_holds_what_was_found(
+    open_app: Open, store: Store, told: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr("ui.exports.comparison_exports", lambda title, report, bundle, scope: made.append(report))
+    answered(store, told[1][0])
+    open_app(comparison=told[0])
+    text = made[-1]().decode()
+    assert "tanh, after 40 updates" in text
+    assert 'data-figure="theory-step-40"' in text
