@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from diagnostics.export.gallery import Drawing
 from diagnostics.export.inside import Looked, after, looked
 from diagnostics.export.page import escape, plot
-from diagnostics.inspection import Inspection
+from diagnostics.inspection import Inspection, which_gradient
 from diagnostics.records import Run
 
 INSPECTIONS_AT_MOST = 12
@@ -60,6 +60,7 @@ def _about(one: Looked) -> Iterator[str]:
     probes = sorted({(inspection.samples, inspection.timesteps) for _, inspection in one.named})
     probe = " or ".join(f"{B} held-out sample{'s' * (B > 1)} of {T} timesteps" for B, T in probes)
     said = [f"Through {probe}, in float64; nothing is clipped. Of states and gates, the first sample."]
+    said += filter(None, [which_gradient(one.named)])
     if one.missing:
         said.append(f"Not computed: {', '.join(name.replace('_', ' ') for name in one.missing)}.")
     yield f'<p class="quiet">{escape(" ".join(said))}</p>'

@@ -72,12 +72,12 @@ def place(store: Store, run_id: str, step: int = 40) -> Place:
     return Place.of(store, run_id, step, Asked())
 
 
-def answered(store: Store, run_id: str, cell: str = "tanh", step: int = 40, **shape: int) -> None:
+def answered(store: Store, run_id: str, cell: str = "tanh", step: int = 40, truncate: int = 0, **shape: int) -> None:
     """Leave the result that the process would leave."""
     where = place(store, run_id, step)
     where.folder.mkdir(parents=True, exist_ok=True)
     one = inspection_of(cell, **{"T": 12, "B": 4, **shape})
-    save(replace(one, run_id=run_id, step=step), where.own_result)
+    save(replace(one, run_id=run_id, step=step, truncate=truncate), where.own_result)
 
 
 def shown(app: AppTest) -> int:
@@ -208,6 +208,15 @@ def test_runs_stand_side_by_side_each_at_its_nearest_step(visit: Visit, store: S
     app = visit(run=first, **{"with": other, "view": "theory"})
     assert shown(app) == 3  # one figure of both, and the eigenvalues of each
     assert "beside lstm after 40" in words(app).replace("\\", "")
+
+
+def test_of_truncated_runs_it_is_said_which_gradient_is_shown(visit: Visit, store: Store) -> None:
+    first, other = kept(store, "tanh", "lstm")
+    answered(store, first)
+    answered(store, other, "lstm", truncate=5)
+    assert "full gradient" not in words(visit(run=first, view="theory"))
+    said = words(visit(run=first, **{"with": other, "view": "theory"})).replace("\\", "")
+    assert "Shown of lstm is the full gradient, through all timesteps, while training used chunks of 5" in said
 
 
 def test_layers_and_samples_are_chosen_where_there_are_several(visit: Visit, store: Store) -> None:

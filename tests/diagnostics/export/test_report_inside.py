@@ -89,15 +89,28 @@ def test_more_runs_than_figures_can_tell_apart_come_in_lots(run_maker: Callable[
 def test_what_would_make_the_page_large_is_left_out_and_named(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     inspections = [of("r-2", "lstm", step, T=60, H=40) for step in (0, 40)]
     monkeypatch.setattr(report_inside, "BYTES_AT_MOST", 150_000)
-    text = report_html(runs, inspections=inspections)
-    words = " ".join(Elements(text).words)
+    inside = report_inside.Inside(runs, inspections)
+    words = " ".join(Elements("".join(inside.html)).words)
     assert "Left out, so that this page stays small: " in words
     assert "“States and gates, unit by unit — LSTM, after 40 updates”" in words
-    assert "theory-step-40" in text
-    inside = report_inside.Inside(runs, inspections)
+    assert "theory-step-40" in inside.light
     assert sum(map(len, [*inside.light.values(), *inside.dark.values()])) <= 150_000
     monkeypatch.setattr(report_inside, "INSPECTIONS_AT_MOST", 1)
-    assert "all of LSTM before any update" in " ".join(Elements(report_html(runs, inspections=inspections)).words)
+    inside = report_inside.Inside(runs, inspections)
+    assert "all of LSTM before any update" in " ".join(Elements("".join(inside.html)).words)
+    assert not [key for key in inside.light if "step-0" in key]
+
+
+def test_of_truncated_runs_page_and_figures_say_which_gradient_is_shown(runs: list[Run]) -> None:
+    cut = replace(of("r-2", "lstm"), truncate=5)
+    page = Elements(report_html(runs, inspections=[of("r-1", "tanh"), cut]))
+    words = " ".join(page.words)
+    assert "Shown of LSTM is the full gradient, through all timesteps, while training used chunks of 5: " in words
+    drawn = {drawing.key: drawing for group in looked(runs, [cut]) for drawing in group.drawings()}
+    said = "full gradient; training used chunks of 5"
+    assert said in drawn["theory-step-40"].figure.layout.meta["caption"]
+    assert said in drawn["theory-step-40"].name
+    assert said not in drawn["states-r-2-step-40"].figure.layout.meta["caption"]
 
 
 def test_what_clipping_would_have_done_is_there_by_norm_and_where_it_was_recorded_by_value(runs: list[Run]) -> None:
