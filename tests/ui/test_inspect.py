@@ -286,12 +286,30 @@ def test_the_lab_and_the_runs_page_lead_here(open_app: Open, store: Store, told:
     app.button(key="open-in-inspect").click().run()
     assert not app.exception
     assert app.selectbox(key="inspect-run").value == told[1][0]
+    assert app.multiselect(key="inspect-with").value == told[1][1:]
     app.switch_page("ui/pages/runs.py")
     app.query_params["runs"] = ",".join(told[1][1:3])
     app.run()
     app.button(key="open-in-inspect").click().run()
     chosen = {app.selectbox(key="inspect-run").value, *app.multiselect(key="inspect-with").value}
     assert chosen == set(told[1][1:3])
+
+
+def test_of_many_runs_the_lab_opens_as_many_as_the_page_shows_and_of_each_cell_before_more_seeds(
+    open_app: Open, store: Store
+) -> None:
+    specs = [
+        RunSpec.make(cell=cell, gap=8, steps=40, seed=seed).to_json()
+        for cell in ["tanh", "gru"]
+        for seed in range(4)
+    ]
+    comparison, ids = store.create(specs, [f"run {n}" for n in range(8)], "seeds")
+    app = open_app(comparison=comparison)
+    assert "6 of these 8 runs" in app.button(key="open-in-inspect").help
+    app.button(key="open-in-inspect").click().run()
+    assert not app.exception
+    assert app.selectbox(key="inspect-run").value == ids[0]
+    assert app.multiselect(key="inspect-with").value == [ids[4], ids[1], ids[5], ids[2], ids[6]]
 
 
 def test_how_a_network_begins_follows_every_control(visit: Visit) -> None:
