@@ -25,7 +25,7 @@ from diagnostics.records import Run
 from diagnostics.store import RunRow, Store
 from experiments.bundle import import_bundle
 from experiments.cli.looking import look_into
-from experiments.cli.words import find, open_store, plain, print_json
+from experiments.cli.words import find_all, open_store, plain, print_json
 from experiments.inspection.kept import kept
 from experiments.spec import Refusal
 
@@ -36,7 +36,7 @@ _Write = Callable[[BinaryIO], object]
 def export_command(asked: argparse.Namespace) -> int:
     """Write runs to a file or a folder."""
     store = open_store(asked)
-    rows = _rows(store, asked.runs)
+    rows = find_all(store, asked.runs)
     form = asked.format or _ENDINGS.get(Path(asked.to or "").suffix.lower(), "bundle")
     if asked.figure and form not in ("html", *IMAGES):
         raise Refusal(f"--figure must be asked for with --format html, {', '.join(IMAGES)}, but got {form}.")
@@ -75,17 +75,6 @@ def import_command(asked: argparse.Namespace) -> int:
         for run_id in result.imported.values():
             print(run_id)
     return 0
-
-
-def _rows(store: Store, names: Sequence[str]) -> list[RunRow]:
-    """The runs of these ids; the id of a comparison stands for its runs."""
-    found: list[RunRow] = []
-    for name in names:
-        # The newest is listed first; a comparison reads in the order in which it was asked for.
-        found += store.runs(comparison=name)[::-1] if name.startswith("c-") else [find(store, name)]
-        if not found:
-            raise Refusal(f"RUN must be the id of a stored run or comparison, but got {name[:80]!r}.")
-    return list({row.id: row for row in found}.values())
 
 
 def _files(

@@ -12,6 +12,9 @@ from experiments.inspection import process
 from experiments.inspection.compute import inspect
 from experiments.inspection.files import Place, requests, write_text
 from experiments.inspection.kept import kept
+from experiments.spec import RunSpec
+from experiments.train import Trainer
+from tests.diagnostics.charts.samples import story
 from tests.experiments.cli.conftest import Said
 
 
@@ -83,24 +86,25 @@ def test_what_makes_no_sense_or_goes_wrong_is_a_sentence(
 
 
 def test_a_run_that_kept_nothing_is_passed_over_with_its_reason(
-    here: None, say: Callable[..., Said], ids: list[str], folder: Path, tmp_path: Path
+    here: None, say: Callable[..., Said], tmp_path: Path
 ) -> None:
-    store = Store.open(folder)
-    _, (bare,) = store.create([dict(store.row(ids[0]).spec)], ["bare"])
-    with store.writer(bare) as writer:
-        run = store.read(ids[0])
-        assert run.facts is not None
-        writer.begin(run.facts, {"versions": {}})
-        writer.append(dict(run.records))
-        writer.finish("finished")
-    try:
-        said = say("export", ids[0], bare, "--inspect", "--to", str(tmp_path / "report.html"))
-        assert said.status == 0
-        assert f"run {bare} has kept no weights to look into" in said.err
-        said = say("export", bare, "--inspect", "--to", str(tmp_path / "other.html"))
-        assert said.status == 2
-        assert "has kept no weights to look into" in said.err
-        assert not (tmp_path / "other.html").exists()
-    finally:
-        store.delete([bare])
-        store.purge([bare])
+    store = Store.open(tmp_path / "mine")
+    spec = RunSpec.make(task="france", gap=5, cell="tanh", hidden=4, embedding=4, steps=6, device="cpu")
+    run = story(count=2)[0]
+    _, (whole, bare) = store.create([spec.to_json()] * 2, ["whole", "bare"])
+    for run_id in (whole, bare):
+        with store.writer(run_id) as writer:
+            assert run.facts is not None
+            writer.begin(run.facts, {"versions": {}})
+            if run_id == whole:
+                writer.keep(0, Trainer(spec).weights())
+            writer.append(dict(run.records))
+            writer.finish("finished")
+    said = say("export", whole, bare, "--inspect", "--to", str(tmp_path / "report.html"), store=store)
+    assert said.status == 0
+    assert f"run {bare} has kept no weights to look into" in said.err
+    assert "whole, before any update" in (tmp_path / "report.html").read_text()
+    said = say("export", bare, "--inspect", "--to", str(tmp_path / "other.html"), store=store)
+    assert said.status == 2
+    assert "has kept no weights to look into" in said.err
+    assert not (tmp_path / "other.html").exists()
