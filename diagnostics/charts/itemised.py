@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.back_lines import BackLine, Mark, labels_and_styles, lines_figure
 from diagnostics.charts.blocks import block_edges
-from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire, words_above
 from diagnostics.charts.inspected import Named, check_layer, lacking, origin_of, token_ticks
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import ThemeName
@@ -27,7 +27,6 @@ NEEDS = ("answer_steps", "itemised")
 LAG_NEEDS = ("answer_steps", "lag_profile")
 MOST_COLUMNS = 500
 _ROW_PX, _LEAST_PX, _MOST_PX = 9, 110, 460
-_WORDS = 46
 _LETTER_PX = 6
 ONE = "This task gives one answer, so that its matrix is one row: the state gradient itself."
 
@@ -116,7 +115,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         ),
     )
     shown = _special(figure, look, prepared, rows)
-    ticks = token_ticks(prepared.inspection, 0, _WORDS)
+    ticks = token_ticks(prepared.inspection, 0, look.plot_words)
     longest = max((len(token) for token in prepared.inspection.tokens[0]), default=0)
     one = len(prepared.answers) == 1
     figure.update_xaxes(title_text="timestep of the state", showgrid=False, **ticks)
@@ -130,12 +129,13 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if shown:
         figure.update_layout(legend={"y": look.px(52) / figure.layout.height})
     if one:
+        words, beyond = words_above(look, ONE)
         figure.add_annotation(
-            text=ONE, x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom",
+            text=words, x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", align="left",
             font={"color": look.theme.muted},
         )  # fmt: skip
-        figure.layout.margin.t += look.px(18)
-        figure.layout.height += look.px(18)
+        figure.layout.margin.t += look.px(18 + beyond)
+        figure.layout.height += look.px(18 + beyond)
     return figure
 
 
@@ -240,5 +240,5 @@ def draw_lags(prepared: ByLag, *, theme: ThemeName = "light", size: SizeName = "
         y_title="state gradient (l2)",
         hover="%{x} steps before the answer<br>%{y:.2e} (l2, pre-clip)",
     )
-    figure.update_xaxes(title_text="steps back from the answer  (time runs to the right; the answer is at 0)")
+    figure.update_xaxes(title_text="steps back from the answer  (time runs to the right, the answer at 0)")
     return figure
