@@ -192,7 +192,8 @@ def _start(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
 def draw_surface(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the ground in three dimensions, with both descents on it as far as it reaches."""
     look = frame(theme, size)
-    figure = new_figure(look, prepared.origin, SURFACE_TITLE, _SURFACE_PX, _NAMES[:2])
+    # A scene is as wide as it is high and half as much again, and larger text makes no figure wider.
+    figure = new_figure(look, prepared.origin, SURFACE_TITLE, _SURFACE_PX / look.size.scale, _NAMES[:2])
     figure.add_surface(
         x=wire(prepared.w),
         y=wire(prepared.b),
@@ -216,20 +217,25 @@ def draw_surface(prepared: Prepared, *, theme: ThemeName = "light", size: SizeNa
             name=name,
             hovertemplate=f"w %{{x:.3f}}<br>b %{{y:.3f}}<br>loss %{{z:.4f}}<extra>{name}</extra>",
         )
+    text_px = round(look.size.small / look.size.scale**0.5)
     axis = {
         "gridcolor": look.theme.grid,
         "color": look.theme.muted,
         "showbackground": False,
-        "tickfont": {"size": look.size.small},
+        "tickfont": {"size": text_px},
+        "nticks": 5,
     }
+    title = {"font": {"size": text_px}}
     figure.update_layout(
         scene={
-            "xaxis": {**axis, "title": {"text": "w"}, "range": [prepared.w[0], prepared.w[-1]]},
-            "yaxis": {**axis, "title": {"text": "b"}, "range": [prepared.b[0], prepared.b[-1]]},
-            "zaxis": {**axis, "title": {"text": "loss"}, "range": [0, 0.5]},
+            "xaxis": {**axis, "title": {**title, "text": "w"}, "range": [prepared.w[0], prepared.w[-1]]},
+            "yaxis": {**axis, "title": {**title, "text": "b"}, "range": [prepared.b[0], prepared.b[-1]]},
+            "zaxis": {**axis, "title": {**title, "text": "loss"}, "range": [0, 0.5]},
             "aspectratio": {"x": 1.4, "y": 1.4, "z": 0.75},
-            "camera": {"eye": {"x": 1.35, "y": 1.3, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.12}},
-        }
+            "camera": {"eye": {"x": 1.65, "y": 1.6, "z": 0.88}, "center": {"x": 0, "y": 0, "z": -0.2}},
+        },
+        # No axis stands beside the plotting area: all of its width is the scene's.
+        margin={"l": 0, "r": 0},
     )
     return figure
 
