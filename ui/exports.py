@@ -22,27 +22,37 @@ Source = Callable[[], Sequence["Run"]]
 MIME = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf", "html": "text/html", "csv": "text/csv"}
 
 
-def figure_exports(names: Mapping[str, str], source: Source, chosen: Mapping[str, int | None], scope: str) -> None:
+def figure_exports(
+    names: Mapping[str, str],
+    source: Source,
+    chosen: Mapping[str, int | None],
+    scope: str,
+    seeds: Mapping[tuple[str, ...], str] | None = None,
+) -> None:
     """A figure as an image from the server or as a page that works offline.
 
-    ``names`` maps the runs' ids to their names; ``chosen`` holds what the page shows, looked up on the click: the
+    ``names`` maps the runs' ids to their names, ``seeds`` those of runs that differ only in their seed to the name that
+    they have together; ``chosen`` holds what the page shows, looked up on the click: the
     training step of the slider under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one.
     """
     from diagnostics.charts.gallery import FIGURES
 
     info = st.selectbox("Figure", list(FIGURES.values()), format_func=lambda i: i.title, key=f"export-figure-{scope}")
-    run_id = None
+    which: tuple[str, ...] = ()
+    choices: dict[tuple[str, ...], str] = {}
     if info.per_run:
-        run_id = st.selectbox("Run", list(names), format_func=lambda i: names[i], key=f"export-run-{scope}")
+        choices |= seeds or {}
+        choices |= {(run_id,): name for run_id, name in names.items()}
+        which = st.selectbox("Run", list(choices), format_func=choices.__getitem__, key=f"export-run-{scope}")
     theme, size = look.theme(), look.size()
 
     def make() -> go.Figure:
         from ui.figures import drawing
 
-        runs = [run for run in source() if run_id in (None, run.id)]
+        runs = [run for run in source() if not which or run.id in which]
         return drawing(info, runs, chosen.get("at_step"), theme, size, bool(chosen.get("over_seeds")))[0]
 
-    name = filename("-".join(["gradreach", info.key, *([names[run_id]] if run_id else [])]))
+    name = filename("-".join(["gradreach", info.key, *([choices[which]] if which else [])]))
     figure_files(name, make, info.title, info.how_to_read, scope)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from diagnostics.measures.seeds import SEPARATOR, shared_name
 from diagnostics.records import Run
 from diagnostics.store import ENDED, RunRow
 from experiments.cost import duration
@@ -102,6 +103,18 @@ def _but_seed(row: RunRow) -> str:
     return repr({**row.spec, "seed": None})
 
 
+def _seeds_of(rows: Sequence[RunRow], names: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """The runs that differ only in their seed, by their ids, with the name that they have together."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(_but_seed(row), []).append(row.id)
+    return {
+        tuple(ids): SEPARATOR.join(filter(None, [shared_name([names[run_id] for run_id in ids]), f"{len(ids)} seeds"]))
+        for ids in found.values()
+        if len(ids) > 1
+    }
+
+
 def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     """Everything that can be taken away of these runs."""
     store = places.store()
@@ -124,7 +137,7 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
 
     ended = all(row.state in ENDED for row in rows)
     st.markdown("**A figure**")
-    exports.figure_exports(names, source, st.session_state.setdefault(CHOSEN, {}), scope)
+    exports.figure_exports(names, source, st.session_state.setdefault(CHOSEN, {}), scope, _seeds_of(rows, names))
     st.markdown("**Data** (CSV)")
     exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.export.figures import figure_json
-from diagnostics.measures.seeds import any_seeds
+from diagnostics.measures.seeds import any_seeds, groups, singles
 from diagnostics.records import Run
 
 HEIGHT_PX = 480
@@ -46,7 +46,7 @@ class Drawing:
 def drawings(
     runs: Sequence[Run], theme: Literal["light", "dark"] = "light", *, over_seeds: bool | None = None
 ) -> list[Drawing]:
-    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run.
+    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run, or its seeds.
 
     A run without a gradient profile has no figure of its own; where no run has recorded a step there is none at all.
     ``over_seeds`` draws runs that differ only in their seed as one; left out, where there are such runs.
@@ -60,9 +60,11 @@ def drawings(
             if info.applies(runs):
                 drawn.append(_drawing(key, key, info.title, runs, theme, {"over_seeds": together}))
             continue
-        for run in filter(profiled, runs):
-            own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
-            drawn.append(_drawing(key, own, f"{info.title} — {run.name or run.id}", [run], theme, {}))
+        shown = list(filter(profiled, runs))
+        for group in groups(shown) if together else singles(shown):
+            first = group.runs[0]
+            own = f"{key}-{re.sub('[^a-z0-9-]', '-', first.id.lower())}"
+            drawn.append(_drawing(key, own, f"{info.title} — {group.name or first.id}", group.runs, theme, {}))
     return drawn
 
 
