@@ -109,6 +109,7 @@ def lines_figure(
             x=mark.distance,
             y=1,
             yref="paper",
+            xanchor="left" if _at_the_axis(mark, longest) else "center",
             yanchor="bottom",
             yshift=row * look.px(_ROW_PX),
         )
@@ -134,13 +135,19 @@ def _curve(figure: go.Figure, look: Frame, line: BackLine, hover: str) -> None:
     )
 
 
+def _at_the_axis(mark: Mark, longest: int) -> bool:
+    """Whether words in the middle above the mark would reach over the ticks at the left."""
+    return mark.distance > 0.88 * longest
+
+
 def _rows(marks: Sequence[Mark], longest: int) -> list[int]:
     """Return a row per mark: words that would touch stand above one another."""
     taken: list[float] = []
     rows = []
     for mark in marks:
         half = 0.008 * (len(mark.word) + 10) * max(longest, 1)
-        row = next((i for i, end in enumerate(taken) if mark.distance - half > end), len(taken))
+        near = mark.distance - (2 * half if _at_the_axis(mark, longest) else half)
+        row = next((i for i, end in enumerate(taken) if near > end), len(taken))
         taken[row:] = [mark.distance + half, *taken[row + 1 :]]
         rows.append(row)
     return rows

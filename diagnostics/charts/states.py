@@ -177,7 +177,7 @@ def _draw_shares(figure: go.Figure, look: Frame, prepared: Prepared, axis: str, 
         for share, ink in zip(prepared.shares, inks, strict=False)
     ]
     if not np.isnan(prepared.never_on):
-        words.append(f"{percent(prepared.never_on)} of the units are 0 throughout")
+        words.append(f"{percent(prepared.never_on)} are never above 0")
     figure.update_layout(
         {
             f"yaxis{axis[1:]}": {

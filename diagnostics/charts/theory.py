@@ -189,7 +189,8 @@ def _truth(panel: Panel) -> str:
     if at == 0 or kinds(measured) != VALUE or not panel.lines:
         return ""
     off = [(abs(float(line.log10[at]) - math.log10(measured)), line.name) for line in panel.lines]
-    told = ", ".join(f"{name.rpartition(' ')[0]} × {_power(decades)}" for decades, name in sorted(off))
+    # A factor does not part from its sign at the end of a line.
+    told = ", ".join(f"{name.rpartition(' ')[0]} ×\N{NO-BREAK SPACE}{_power(decades)}" for decades, name in sorted(off))
     return f"{steps(at).capitalize()} back the measured ratio is {number(float(measured))}. Off by: {told}."
 
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from diagnostics.charts import cliff, eigenvalues, itemised, lyapunov, parameters, states, theory, timescales
+from diagnostics.charts.back_lines import BackLine, Mark, labels_and_styles, lines_figure
 from diagnostics.charts.frame import NARROW_PX, SIZES, Origin, frame, legend_rows, new_figure
 from diagnostics.charts.labels import plain, text_width
 from tests.diagnostics.charts.inspections import inspection_of
@@ -115,3 +116,17 @@ def test_the_scene_of_the_cliff_is_wider_than_high(size: Any) -> None:
     layout = drawn("cliff surface", size).layout
     high = layout.height - layout.margin.t - layout.margin.b
     assert (NARROW_PX - layout.margin.l - layout.margin.r) / high > 1.25
+
+
+def test_a_word_at_the_far_end_stands_beside_the_axis_and_not_over_its_ticks() -> None:
+    ends = [Mark("near", 1), Mark("far", 29)]
+    line = BackLine("a", labels_and_styles([("a", FOUND)])[0][1], np.geomspace(1, 1e-6, 30))
+    figure = lines_figure(frame("light", "projector"), Origin("x", (), "", {}), "t", [line], ends, y_title="", hover="")
+    assert [note.xanchor for note in figure.layout.annotations] == ["center", "left"]
+
+
+def test_a_factor_does_not_part_from_its_sign() -> None:
+    figure = theory.draw(theory.prepare([("tanh", inspection_of("tanh", T=30))]), size="projector")
+    lines = [line for note in figure.layout.annotations for line in note.text.split("<br>")]
+    assert any("Off by" in line for line in lines)
+    assert not any(line.endswith("×") for line in lines)
