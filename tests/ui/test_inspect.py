@@ -299,9 +299,7 @@ def test_of_many_runs_the_lab_opens_as_many_as_the_page_shows_and_of_each_cell_b
     open_app: Open, store: Store
 ) -> None:
     specs = [
-        RunSpec.make(cell=cell, gap=8, steps=40, seed=seed).to_json()
-        for cell in ["tanh", "gru"]
-        for seed in range(4)
+        RunSpec.make(cell=cell, gap=8, steps=40, seed=seed).to_json() for cell in ["tanh", "gru"] for seed in range(4)
     ]
     comparison, ids = store.create(specs, [f"run {n}" for n in range(8)], "seeds")
     app = open_app(comparison=comparison)
