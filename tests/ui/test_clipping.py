@@ -43,6 +43,9 @@ def test_without_runs_it_shows_the_example_and_the_way_to_the_lab(clipping) -> N
     assert "No runs are stored yet" in said
     assert "steps clipped" in said
     assert not app.warning
+    said = words(clipping(rule="value"))
+    assert "cosine, raw and cut" in said
+    assert "not known" not in said
 
 
 def test_the_newest_comparison_is_chosen_and_the_slider_answers(clipping, told: Told) -> None:
