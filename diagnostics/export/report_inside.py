@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from diagnostics.charts.inspection_gallery import INSPECTION_FIGURES
 from diagnostics.export.gallery import Drawing
 from diagnostics.export.inside import Looked, after, looked
 from diagnostics.export.page import escape, plot
@@ -67,9 +68,11 @@ def _about(one: Looked) -> Iterator[str]:
 
 
 def _figure(drawing: Drawing) -> str:
-    """A figure under a heading that says whose and when, as the figure of one run does not."""
+    """A figure under a heading that says whose and when, which the figure of one run does not; its title it does."""
+    title = INSPECTION_FIGURES[drawing.figure_key].title
+    whose = drawing.title.removeprefix(title).lstrip(" —,")
     return (
-        f'<figure class="card"><h4>{escape(drawing.title)}</h4>'
+        f'<figure class="card"><h4><span class="unseen">{escape(title)}: </span>{escape(whose)}</h4>'
         f"{plot(drawing.key, drawing.name, drawing.height_px)}"
         f'<figcaption class="quiet"><strong>How to read this.</strong> {escape(drawing.how_to_read)}</figcaption>'
         "</figure>"

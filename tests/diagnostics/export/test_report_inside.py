@@ -51,7 +51,8 @@ def test_every_figure_that_can_be_drawn_is_there_with_whose_when_and_how_to_read
     for key in (*BESIDE, *ALONE):
         assert INSPECTION_FIGURES[key].title in words
         assert INSPECTION_FIGURES[key].how_to_read in words
-    assert f"{INSPECTION_FIGURES['states'].title} — LSTM, after 40 updates" in words
+    assert f"{INSPECTION_FIGURES['states'].title}:  LSTM, after 40 updates" in words
+    assert f"{INSPECTION_FIGURES['theory'].title}:  after 40 updates" in words
     assert not any(tag == "b" for tag, _ in page.tags)
 
 
