@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.frame import Frame, Origin, new_figure, wire
+from diagnostics.charts.frame import Frame, Origin, add_level, new_figure, wire
 from diagnostics.charts.inspected import Named, informative_word
 from diagnostics.charts.labels import safe, short
 from diagnostics.charts.palette import Style, styles_by_cell
@@ -114,7 +114,7 @@ def lines_figure(
             yshift=row * look.px(_ROW_PX),
         )
     if reference:
-        _level(figure, look, *reference)
+        add_level(figure, look, *reference, margin_px=64)
     return figure
 
 
@@ -151,18 +151,3 @@ def _rows(marks: Sequence[Mark], longest: int) -> list[int]:
         taken[row:] = [mark.distance + half, *taken[row + 1 :]]
         rows.append(row)
     return rows
-
-
-def _level(figure: go.Figure, look: Frame, value: float, name: str) -> None:
-    figure.add_hline(y=value, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"})
-    figure.add_annotation(
-        text=name,
-        x=1.006,
-        xref="paper",
-        xanchor="left",
-        y=math.log10(value),
-        yref="y",
-        yanchor="middle",
-        font={"color": look.theme.muted},
-    )
-    figure.layout.margin.r = look.px(64)

@@ -240,6 +240,33 @@ def waiting(look: Frame, origin: Origin, title: str, sentence: str) -> go.Figure
     return figure
 
 
+def add_level(figure: go.Figure, look: Frame, value: float, name: str, margin_px: float) -> None:
+    """Draw a level over a log y axis, with its name beside it in a right margin of ``margin_px`` at page size."""
+    ink = look.theme.muted
+    # Not add_hline, which asks every axis of the figure and takes as long as several curves.
+    figure.add_shape(
+        type="line",
+        x0=0,
+        x1=1,
+        xref="x domain",
+        y0=value,
+        y1=value,
+        yref="y",
+        line={"color": ink, "width": look.size.thin, "dash": "dash"},
+    )
+    figure.add_annotation(
+        text=name,
+        x=1.006,
+        xref="paper",
+        xanchor="left",
+        y=math.log10(value),
+        yref="y",
+        yanchor="middle",
+        font={"color": ink},
+    )
+    figure.layout.margin.r = look.px(margin_px)
+
+
 def words_above(look: Frame, text: str) -> tuple[str, int]:
     """Break a sentence that stands above the plotting area; returns it, and the room at page size that it takes beyond
     a line."""
