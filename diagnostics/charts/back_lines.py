@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.frame import Frame, Origin, add_level, new_figure, wire
+from diagnostics.charts.frame import Frame, Origin, SizeName, add_level, frame, new_figure, waiting, wire
 from diagnostics.charts.inspected import Named, informative_word
 from diagnostics.charts.labels import safe, short
-from diagnostics.charts.palette import Style, styles_by_cell
+from diagnostics.charts.palette import Style, ThemeName, styles_by_cell
 from diagnostics.charts.rails import add_rails, rails_of
 from diagnostics.charts.series import VALUE, kinds
 from diagnostics.charts.ticks import log_ticks
@@ -22,6 +22,7 @@ from diagnostics.records import Array
 _PLOT_PX = 320
 _ROW_PX = 17
 MOST_LINES = 8
+STEPS_BACK = "steps back from the loss  (time runs to the right; the loss is at 0)"
 
 
 class BackLine(NamedTuple):
@@ -37,6 +38,16 @@ class Mark(NamedTuple):
 
     word: str
     distance: int
+
+
+class BackLines(NamedTuple):
+    """What a figure of such lines draws."""
+
+    origin: Origin
+    lines: tuple[BackLine, ...]
+    marks: tuple[Mark, ...]
+    nothing: str
+    """Why there is no line, where there is none."""
 
 
 def by_lag(one: Inspection, values: Array) -> Array:
@@ -72,28 +83,31 @@ def decades_of(lines: Sequence[BackLine], *more: float) -> tuple[int, int]:
     return low, max(high, low + 1)
 
 
-def lines_figure(
-    look: Frame,
-    origin: Origin,
+def draw_back(
+    prepared: BackLines,
     title: str,
-    lines: Sequence[BackLine],
-    marks: Sequence[Mark],
     *,
+    theme: ThemeName,
+    size: SizeName,
     y_title: str,
     hover: str,
+    x_title: str = STEPS_BACK,
     reference: tuple[float, str] | None = None,
 ) -> go.Figure:
     """Draw them with time running to the right. ``hover`` is Plotly's, for ``%{x}`` and ``%{y}``; ``reference`` is a
     level that has a name."""
+    look, lines = frame(theme, size), prepared.lines
+    if not lines:
+        return waiting(look, prepared.origin, title, prepared.nothing)
     decades = decades_of(lines, *([reference[0]] if reference else []))
     longest = max(len(line.values) for line in lines) - 1
-    rows = _rows(marks, longest)
+    rows = _rows(prepared.marks, longest)
     above = 30 + _ROW_PX * max(rows, default=0)
-    figure = new_figure(look, origin, title, _PLOT_PX, [line.label for line in lines], above_px=above)
+    figure = new_figure(look, prepared.origin, title, _PLOT_PX, [line.label for line in lines], above_px=above)
     for line in lines:
         _curve(figure, look, line, hover)
     figure.update_xaxes(
-        title_text="steps back from the loss  (time runs to the right; the loss is at 0)",
+        title_text=x_title,
         range=[1.03 * longest + 0.5, -0.03 * longest - 0.5],
     )
     figure.update_yaxes(title_text=y_title, type="log", range=list(decades), **log_ticks(decades))
@@ -102,7 +116,7 @@ def lines_figure(
         for line in lines
     ]
     add_rails(figure, look, rails, hover="%{x} steps back")
-    for mark, row in zip(marks, rows, strict=True):
+    for mark, row in zip(prepared.marks, rows, strict=True):
         figure.add_vline(x=mark.distance, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
         figure.add_annotation(
             text=f"<b>{mark.word}</b>, {mark.distance} back",

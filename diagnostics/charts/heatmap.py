@@ -12,7 +12,7 @@ from diagnostics.charts.blocks import block_edges, block_median, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
-from diagnostics.charts.rails import MARKS
+from diagnostics.charts.rails import mark_cells
 from diagnostics.charts.scale import colour_axis
 from diagnostics.charts.series import (
     INFINITE,
@@ -237,20 +237,8 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -
             hovertemplate=f"timestep %{{x}}<br>training step %{{y:.0f}}<br>{MEANINGS[kind]}<extra></extra>",
         )
         rows, columns = np.nonzero(_sparse(cells))
-        figure.add_scatter(
-            x=wire(prepared.timesteps[columns]),
-            y=wire(steps[rows]),
-            mode="markers",
-            marker={
-                "symbol": MARKS[kind],
-                "size": 0.8 * look.size.marker,
-                "color": look.theme.text,
-                "line": {"width": look.size.thin, "color": look.theme.text},
-            },
-            name=f"{MEANINGS[kind]} ({percent(float(np.mean(cells)))} of the cells)",
-            showlegend=True,
-            hoverinfo="skip",
-        )
+        name = f"{MEANINGS[kind]} ({percent(float(np.mean(cells)))} of the cells)"
+        mark_cells(figure, look, prepared.timesteps[columns], steps[rows], kind, name)
     return True
 
 

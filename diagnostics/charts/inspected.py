@@ -77,6 +77,13 @@ def lacking(inspection: Inspection, names: Sequence[str]) -> str:
     return f"This inspection holds no {listed}: ask for it, and this figure can be drawn."
 
 
+def nothing_in(inspections: Sequence[Named], needs: Sequence[str]) -> str:
+    """Say why a figure of several inspections has nothing to draw; empty where it has."""
+    if not inspections:
+        return "No run is inspected: choose one, and a training step."
+    return next((words for _, one in inspections if (words := lacking(one, needs))), "")
+
+
 def informative_word(inspection: Inspection, sample: int = 0) -> tuple[str, int] | None:
     """Return the word that a sample's answer depends on and its timestep, the earliest where there are several."""
     places = inspection.informative_steps[sample]

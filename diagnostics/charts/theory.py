@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.frame import LINE_PX, Frame, Origin, SizeName, frame, new_figure, waiting, words_above
-from diagnostics.charts.inspected import Named, check_layer, informative_word, lacking, origin_of
+from diagnostics.charts.inspected import Named, check_layer, informative_word, nothing_in, origin_of
 from diagnostics.charts.labels import safe, short, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.panels import add_place, add_rail
@@ -52,7 +52,7 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
         raise ValueError(f"inspections must be at most {MOST_PANELS} to be told apart, but got {len(inspections)}")
     for _, one in inspections:
         check_layer(one, layer)
-    lack = next((words for _, one in inspections if (words := lacking(one, NEEDS))), "")
+    lack = nothing_in(inspections, NEEDS)
     panels = () if lack else tuple(_panel(name, one, layer) for name, one in inspections)
     origin = origin_of(
         "theory",
@@ -64,7 +64,7 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
         reduction="median over the samples",
         clip="pre-clip",
     )
-    return Prepared(origin, panels, _decades(panels), lack or "No run is inspected: choose one, and a training step.")
+    return Prepared(origin, panels, _decades(panels), lack)
 
 
 def _panel(name: str, one: Inspection, layer: int) -> Panel:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from diagnostics.charts import cliff, eigenvalues, itemised, lyapunov, parameters, states, theory, timescales
-from diagnostics.charts.back_lines import BackLine, Mark, labels_and_styles, lines_figure
+from diagnostics.charts.back_lines import BackLine, BackLines, Mark, draw_back, labels_and_styles
 from diagnostics.charts.frame import NARROW_PX, SIZES, Origin, frame, legend_rows, new_figure
 from diagnostics.charts.labels import plain, text_width
 from tests.diagnostics.charts.inspections import inspection_of
@@ -119,9 +119,10 @@ def test_the_scene_of_the_cliff_is_wider_than_high(size: Any) -> None:
 
 
 def test_a_word_at_the_far_end_stands_beside_the_axis_and_not_over_its_ticks() -> None:
-    ends = [Mark("near", 1), Mark("far", 29)]
+    ends = Mark("near", 1), Mark("far", 29)
     line = BackLine("a", labels_and_styles([("a", FOUND)])[0][1], np.geomspace(1, 1e-6, 30))
-    figure = lines_figure(frame("light", "projector"), Origin("x", (), "", {}), "t", [line], ends, y_title="", hover="")
+    prepared = BackLines(Origin("x", (), "", {}), (line,), ends, "")
+    figure = draw_back(prepared, "t", theme="light", size="projector", y_title="", hover="")
     assert [note.xanchor for note in figure.layout.annotations] == ["center", "left"]
 
 
