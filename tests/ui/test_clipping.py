@@ -111,6 +111,17 @@ def test_training_with_a_threshold_leads_to_the_lab_with_both(clipping, told: To
     assert settings.axes["cell"] == ("tanh", "relu")
 
 
+def test_more_runs_than_can_be_shown_are_said_and_each_is_chosen_once(clipping, store: Store, told: Told) -> None:
+    app = clipping(runs=",".join([told[1][0]] * 30))
+    assert app.session_state["clipping-runs"] == [told[1][0]]
+    assert not app.warning
+    specs = [RunSpec.make(cell="tanh", seed=seed).to_json() for seed in range(13)]
+    _, many = store.create(specs, [f"run {seed}" for seed in range(13)], "many")
+    app = clipping(runs=",".join(many))
+    assert app.session_state["clipping-runs"] == many[:12]
+    assert "at most 12 runs, but got 13; the first 12 are shown" in app.warning[0].value
+
+
 def test_the_cliff_is_computed_from_the_address(clipping) -> None:
     app = clipping(view="cliff", w="4", b="-1", threshold="0.005")
     said = words(app).replace("\\", "")

@@ -251,6 +251,7 @@ def test_a_running_run_can_be_looked_into_and_a_diverged_one_says_where(visit: V
         ({"run": "r-0000000"}, "There is no run 'r-0000000' here"),
         ({"run": "../../etc/passwd"}, "There is no run"),
         ({"with": "'; DROP TABLE run; --"}, "There is no run"),
+        ({"with": ",".join(f"r-{i}" for i in range(1200))}, "with must name at most 5 runs, but got 1200; the first 5"),
         ({"step": "-1"}, "step must be a whole number"),
         ({"step": "9" * 400}, "step must be a whole number"),
         ({"samples": "65"}, "samples must be a whole number from 1 to 64"),
