@@ -209,14 +209,15 @@ def _suggestions(runs: Sequence[Run]) -> None:
         with st.expander(markdown(run.name), expanded=place == 0, key=f"suggestions-{run.id}"):
             st.markdown(markdown(found.sentence))
             for one in found.suggestions:
-                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    st.button(
-                        f"{number(one.threshold)} · {one.percentile} %",
-                        key=f"suggest-{run.id}-{one.percentile}",
-                        help=f"The {one.percentile}th percentile of the run's norms; press to look at it.",
-                        on_click=_choose(one.threshold),
-                    )
-                    st.markdown(markdown(one.reason))
+                button, reason = st.columns([1, 3], vertical_alignment="center", gap="small")
+                button.button(
+                    f"{number(one.threshold)} · {one.percentile} %",
+                    key=f"suggest-{run.id}-{one.percentile}",
+                    help=f"The {one.percentile}th percentile of the run's norms; press to look at it.",
+                    on_click=_choose(one.threshold),
+                    width="stretch",
+                )
+                reason.markdown(markdown(one.reason))
 
 
 def _choose(threshold: float) -> Callable[[], None]:
