@@ -16,7 +16,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,8 @@ class Inspection:
     ``step`` counts the updates made before; ``kind`` is "rnn", "gru" or "lstm", ``nonlinearity`` a simple cell's (""
     for gated ones). ``tokens`` has one readable string per timestep of each sample, ``informative_steps`` the timesteps
     that hold what each sample's answer depends on. ``loss_step`` is the timestep of the (last) answer. ``arrays`` holds
-    quantities of ``QUANTITIES`` by name; ``inspection["h"]`` and ``"h" in inspection`` reach them too.
+    quantities of ``QUANTITIES`` by name; ``inspection["h"]`` and ``"h" in inspection`` reach them too. ``truncate`` is
+    the chunk length that training cut backpropagation into, 0 where it did not; all gradients here are the full ones.
 
     Raises ``ValueError`` on construction where an array is unknown or does not fit its axes, naming it.
     """
@@ -199,6 +200,7 @@ class Inspection:
     informative_steps: tuple[tuple[int, ...], ...]
     loss_step: int
     arrays: Mapping[str, Array]
+    truncate: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in GATES:
@@ -212,6 +214,8 @@ class Inspection:
             )
         if not 0 <= self.loss_step < self.timesteps:
             raise ValueError(f"loss_step must be a timestep below {self.timesteps}, but got {self.loss_step}")
+        if not 0 <= self.truncate < self.timesteps:
+            raise ValueError(f"truncate must be 0 or a chunk length below {self.timesteps}, but got {self.truncate}")
         _check(self.arrays, {"L": self.layers, "T": self.timesteps, "B": self.samples, "G": len(self.gate_names)})
 
     @property
@@ -245,6 +249,19 @@ class Inspection:
         return iter(self.arrays)
 
 
+def which_gradient(named: Sequence[tuple[str, Inspection]]) -> str:
+    """Say which gradient is shown of networks, each with its name, that were trained on a truncated one; else ""."""
+    cut = {name: one for name, one in named if one.truncate}
+    if not cut:
+        return ""
+    lengths = " or ".join(str(length) for length in sorted({one.truncate for one in cut.values()}))
+    whose = f" of {', '.join(cut)}" if len(cut) < len(named) else ""
+    return (
+        f"Shown{whose} is the full gradient, through all timesteps, while training used chunks of {lengths}: "
+        "what comes from further back than a chunk never reached the weights."
+    )
+
+
 def _check(arrays: Mapping[str, Array], sizes: dict[str, int]) -> None:
     for name, values in arrays.items():
         if name not in QUANTITIES:
@@ -273,11 +290,12 @@ _ABOUT: Mapping[str, type] = {
     "tokens": list,
     "informative_steps": list,
     "loss_step": int,
+    "truncate": int,
 }
 """The fields besides the arrays, by the JSON type that each has in a file."""
 
-FORMAT = 1
-"""Raised whenever a quantity is added or changes, so that what was kept before is computed anew."""
+FORMAT = 2
+"""Raised whenever a quantity or a field is added or changes, so that what was kept before is computed anew."""
 LARGEST_FILE = 512 * 2**20
 """No inspection unpacks to more, in bytes; a damaged length is refused before it is allocated."""
 

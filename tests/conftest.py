@@ -1,5 +1,5 @@
-"""What tests of several rooms share: one real browser a session, since two drivers do not live in one process; and the
-path of the recurrences that a test is about."""
+"""What tests of several rooms share: a store for whoever names none; one real browser a session, since two drivers do
+not live in one process; and the path of the recurrences that a test is about."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The store of whoever names none is a folder of this session and never ./runs; nothing may be started for it."""
+    store = tmp_path_factory.mktemp("nobody") / "store"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADREACH_STORE", str(store))
+        yield
+    started = sorted(path.name for path in store.glob("logs/*"))
+    assert not started, f"a test started processes for a store that it did not name, and did not end them: {started}"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What the page and the command line are made of comes up without torch: training happens in the workers."""
 
 import ast
+import os
 import pkgutil
 import subprocess
 import sys
@@ -28,16 +29,23 @@ def modules_of(room: str) -> list[str]:
 
 
 @pytest.mark.parametrize("room", [*ROOMS, "the clients"])
-def test_no_torch_comes_with(room: str) -> None:
+def test_no_torch_comes_with(room: str, tmp_path: Path) -> None:
     modules = list(CLIENTS) if room == "the clients" else modules_of(room)
+    # To import a page is to draw it: on a store of its own, and without the worker that it would warm up.
+    nobody = "from experiments.queue import Queue\nQueue.ensure_workers = lambda self, warm=0: None\n" * (room == "ui")
     code = (
-        "import importlib, sys\n"
+        f"{nobody}import importlib, sys\n"
         f"for name in {modules!r}:\n"
         "    importlib.import_module(name)\n"
         "    assert 'torch' not in sys.modules, f'{name} brings torch'\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    store = tmp_path / "store"
+    environment = {**os.environ, "GRADREACH_STORE": str(store)}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert store.exists() == (room == "ui")
+    assert not [*store.glob("logs/*")]  # there is a log for every process that was started
 
 
 @pytest.mark.parametrize("room", ["diagnostics.store", "diagnostics.measures.verdict", "diagnostics.recurrence"])

@@ -22,27 +22,37 @@ Source = Callable[[], Sequence["Run"]]
 MIME = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf", "html": "text/html", "csv": "text/csv"}
 
 
-def figure_exports(names: Mapping[str, str], source: Source, chosen: Mapping[str, int | None], scope: str) -> None:
+def figure_exports(
+    names: Mapping[str, str],
+    source: Source,
+    chosen: Mapping[str, int | None],
+    scope: str,
+    seeds: Mapping[tuple[str, ...], str] | None = None,
+) -> None:
     """A figure as an image from the server or as a page that works offline.
 
-    ``names`` maps the runs' ids to their names; ``chosen`` holds what the page shows, looked up on the click: the
+    ``names`` maps the runs' ids to their names, ``seeds`` those of runs that differ only in their seed to the name that
+    they have together; ``chosen`` holds what the page shows, looked up on the click: the
     training step of the slider under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one.
     """
     from diagnostics.charts.gallery import FIGURES
 
     info = st.selectbox("Figure", list(FIGURES.values()), format_func=lambda i: i.title, key=f"export-figure-{scope}")
-    run_id = None
+    which: tuple[str, ...] = ()
+    choices: dict[tuple[str, ...], str] = {}
     if info.per_run:
-        run_id = st.selectbox("Run", list(names), format_func=lambda i: names[i], key=f"export-run-{scope}")
+        choices |= seeds or {}
+        choices |= {(run_id,): name for run_id, name in names.items()}
+        which = st.selectbox("Run", list(choices), format_func=choices.__getitem__, key=f"export-run-{scope}")
     theme, size = look.theme(), look.size()
 
     def make() -> go.Figure:
         from ui.figures import drawing
 
-        runs = [run for run in source() if run_id in (None, run.id)]
+        runs = [run for run in source() if not which or run.id in which]
         return drawing(info, runs, chosen.get("at_step"), theme, size, bool(chosen.get("over_seeds")))[0]
 
-    name = filename("-".join(["gradreach", info.key, *([names[run_id]] if run_id else [])]))
+    name = filename("-".join(["gradreach", info.key, *([choices[which]] if which else [])]))
     figure_files(name, make, info.title, info.how_to_read, scope)
 
 
@@ -79,29 +89,30 @@ def data_exports(names: Mapping[str, str], source: Source, scope: str, seeds: bo
 
 
 def comparison_exports(
-    title: str, report: Callable[[], str], bundle: Callable[[], bytes] | None, scope: str, kept: bool = True
+    title: str,
+    report: Callable[[], bytes],
+    bundle: Callable[[], bytes] | None,
+    scope: str,
+    *,
+    stored: bool = True,
+    inspected: bool = True,
 ) -> None:
     """The whole: a report to read, and a bundle to keep, to import elsewhere, and to run again.
 
-    ``bundle`` is None for as long as runs grow, or, with ``kept`` False, where no runs are stored at all.
+    ``bundle`` is None for as long as runs grow, or where none are ``stored`` at all; ``inspected`` says whether the
+    report holds what Inspect has found.
     """
     name = filename(title)
     with st.container(horizontal=True, gap="small"):
-        button(
-            "Report",
-            lambda: report().encode(),
-            f"{name}.html",
-            "text/html",
-            f"report-{scope}",
-        )
+        button("Report", report, f"{name}.html", "text/html", f"report-{scope}")
         if bundle is not None:
             button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
-    st.caption(
-        "The report is one page that works offline. The bundle holds it with every figure, table, spec and run file; "
-        "it can be imported under Runs."
-        if bundle is not None
-        else "The report is one page that works offline." + " A bundle can be made once every run has ended." * kept
-    )
+    said = ["The report is one page that works offline" + "; what Inspect has found in these runs is in it" * inspected]
+    if bundle is not None:
+        said.append("The bundle holds it with every figure, table, spec and run file; it can be imported under Runs")
+    elif stored:
+        said.append("A bundle can be made once every run has ended")
+    st.caption(" ".join(f"{sentence}." for sentence in said))
 
 
 def button(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:

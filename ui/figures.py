@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from diagnostics.charts.gallery import FIGURES, Figure
+from diagnostics.measures.seeds import groups
 from ui import look
 from ui.live_figure import encode, live_figure
 from ui.words import filename
@@ -33,19 +34,19 @@ def drawing(
 ) -> tuple[go.Figure, str]:
     """One figure and what it shows in words; ``at_step`` is None for the newest, and only some figures ask for it.
 
-    ``over_seeds`` draws runs that differ only in their seed as one, in every figure that is not of one run;
-    ``more`` is what this figure alone is asked.
+    ``over_seeds`` draws runs that differ only in their seed as one, in every figure that is not of one run, or of its
+    seeds, anyway; ``more`` is what this figure alone is asked.
     """
     how: dict[str, Any] = {**(more or {}), **({"at_step": at_step} if info.follows_step else {})}
     if not info.per_run:
         how["over_seeds"] = over_seeds
-    prepared = info.prepare([runs[0]] if info.per_run else runs, **how)
+    prepared = info.prepare(runs, **how)
     return info.draw(prepared, theme=theme, size=size), info.accessible_name(prepared)
 
 
 def named(info: Figure, runs: Sequence[Run]) -> str:
     """What a file of the figure is called, without its ending."""
-    return filename("-".join(["gradreach", info.key, *(run.name for run in runs if info.per_run)]))
+    return filename("-".join(["gradreach", info.key, *(group.name for group in groups(runs) if info.per_run)]))
 
 
 def show(

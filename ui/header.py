@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
+from diagnostics.measures.seeds import SEPARATOR, shared_name
 from diagnostics.records import Run
 from diagnostics.store import ENDED, RunRow
 from experiments.cost import duration
+from experiments.inspection.kept import kept
 from experiments.seeds import SEEDS_AT_MOST, more_seeds
 from experiments.spec import Refusal, predict
 from ui import exports, places
 from ui.controls import SETTINGS, fill
-from ui.inspect.asked import look_at
+from ui.inspect.asked import OTHERS_AT_MOST, look_at
 from ui.live import CHOSEN
 from ui.naming import labels, title, together, understood
 from ui.running import start
@@ -42,12 +45,28 @@ def comparison_header(rows: Sequence[RunRow]) -> None:
             _seeds_panel(rows)
         with st.popover("Export", icon=":material/download:"):
             export_panel(rows, rows[0].comparison)
-        if st.button("Inspect", icon=":material/search:", key="open-in-inspect", help="Why does the gradient die?"):
-            st.switch_page(INSPECT, query_params=look_at([rows[0].id]))
+        if st.button("Inspect", icon=":material/search:", key="open-in-inspect", help=_inspect_help(len(rows))):
+            st.switch_page(INSPECT, query_params=look_at(_side_by_side(rows)))
         if st.button("Open in Runs", icon=":material/list_alt:", key="open-in-runs"):
             ids = [row.id for row in rows]
             st.session_state[CHOSEN_RUNS] = st.session_state[FIRST_RUNS] = ids
             st.switch_page(RUNS, query_params={CHOSEN_RUNS: ",".join(ids)})
+
+
+def _inspect_help(runs: int) -> str:
+    most = OTHERS_AT_MOST + 1
+    which = "" if runs == 1 else " These runs side by side." if runs <= most else f" {most} of these {runs} runs."
+    return f"Why does the gradient die?{which}"
+
+
+def _side_by_side(rows: Sequence[RunRow]) -> list[str]:
+    """The runs in the order in which they are worth a place beside each other: seeds of one after what else differs."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for row in rows:
+        turns.append(seen[_but_seed(row)])
+        seen[_but_seed(row)] += 1
+    return [row.id for _, row in sorted(zip(turns, rows, strict=True), key=lambda one: one[0])]
 
 
 def _seeds_panel(rows: Sequence[RunRow]) -> None:
@@ -84,7 +103,19 @@ def _but_seed(row: RunRow) -> str:
     return repr({**row.spec, "seed": None})
 
 
-def export_panel(rows: Sequence[RunRow], scope: str, report: Callable[[], str] | None = None) -> None:
+def _seeds_of(rows: Sequence[RunRow], names: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """The runs that differ only in their seed, by their ids, with the name that they have together."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(_but_seed(row), []).append(row.id)
+    return {
+        tuple(ids): SEPARATOR.join(filter(None, [shared_name([names[run_id] for run_id in ids]), f"{len(ids)} seeds"]))
+        for ids in found.values()
+        if len(ids) > 1
+    }
+
+
+def export_panel(rows: Sequence[RunRow], scope: str, report: Callable[[], bytes] | None = None) -> None:
     """Everything that can be taken away of these runs; ``report`` makes another one than that of a comparison."""
     store = places.store()
     ids = [row.id for row in rows]
@@ -94,20 +125,20 @@ def export_panel(rows: Sequence[RunRow], scope: str, report: Callable[[], str] |
     def source() -> tuple[Run, ...]:
         return together([store.read(run_id) for run_id in ids])
 
-    def usual() -> str:
+    def usual() -> bytes:
         from diagnostics.export.report import report_html
 
-        return report_html(source(), title=name)
+        return report_html(source(), title=name, inspections=kept(store, ids)).encode()
 
     def bundle() -> bytes:
         from diagnostics.export.bundle import bundle_bytes
 
-        return bundle_bytes(store, ids, title=name)
+        return bundle_bytes(store, ids, title=name, inspections=kept(store, ids))
 
     ended = all(row.state in ENDED for row in rows)
     st.markdown("**A figure**")
-    exports.figure_exports(names, source, st.session_state.setdefault(CHOSEN, {}), scope)
+    exports.figure_exports(names, source, st.session_state.setdefault(CHOSEN, {}), scope, _seeds_of(rows, names))
     st.markdown("**Data** (CSV)")
     exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")
-    exports.comparison_exports(name, report or usual, bundle if ended else None, scope)
+    exports.comparison_exports(name, report or usual, bundle if ended else None, scope, inspected=report is None)

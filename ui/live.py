@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from diagnostics.measures.seeds import any_seeds, groups
+from diagnostics.measures.seeds import any_seeds, groups, singles
 from diagnostics.store import StoreError
 from ui import figures, look, places
 from ui.reading import Reading, read
@@ -122,16 +122,16 @@ def _seeds_control(reading: Reading, scope: str) -> bool:
 
 
 def _heatmaps(reading: Reading, scope: str, together: bool) -> None:
-    """A heatmap per run; over seeds of the first run of each group alone, since a heatmap has no room for a range."""
+    """A heatmap per run; over seeds one per group, of their median."""
     versions = dict(reading.version)
     shown = [run for run in reading.runs if not unstarted(run)]
     if together:
-        shown = [group.runs[0] for group in groups(shown)]
-        st.caption("Through training, of the first seed of each; “Each run” above shows all.")
+        st.caption("Through training, each the median over its seeds; “Each run” above shows every seed.")
     with st.container(horizontal=True, key="side-by-side-heatmaps"):
-        for run in shown:
+        for group in groups(shown) if together else singles(shown):
+            version = tuple(versions[run.id] for run in group.runs)
             with st.container():
-                figures.show("heatmap", [run], versions[run.id], f"{scope}-{run.id}")
+                figures.show("heatmap", group.runs, version, f"{scope}-{group.runs[0].id}")
 
 
 def stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:

@@ -67,14 +67,15 @@ function build(parent) {
   word.textContent = "Drawing …";
   const tools = document.createElement("div");
   tools.className = "live-figure-tools";
-  const state = { plot, word, frame, wanted: null, drawn: false, held: false, late: false, width: 0 };
+  const state = { plot, word, frame, wanted: null, drawn: false, held: false, late: false, away: false, width: 0 };
   state.buttons = [button(state, "png", "as a PNG image"), button(state, "svg", "as an SVG image")];
   tools.append(...state.buttons);
   frame.append(word, plot, tools);
   parent.append(frame);
   state.observer = new ResizeObserver(() => {
     const width = Math.round(frame.clientWidth);
-    if (state.drawn && width && width !== state.width) {
+    if (state.away && frame.isConnected) draw(state);
+    else if (state.drawn && width && width !== state.width) {
       state.width = width;
       window.Plotly.Plots.resize(plot);
     }
@@ -134,7 +135,9 @@ async function draw(state) {
   state.plot.style.minHeight = `${wanted.figure.layout.height ?? 360}px`;
   try {
     const Plotly = await plotly(wanted.library);
-    if (state.wanted !== wanted || !state.frame.isConnected) return; // a newer one came while the library loaded
+    if (state.wanted !== wanted) return; // a newer one came while the library loaded
+    state.away = !state.frame.isConnected;
+    if (state.away) return; // not on the page yet, or for a moment: its observer hears of it when it is
     state.late = state.held;
     if (state.late) return;
     const layout = { uirevision: "kept", ...wanted.figure.layout, autosize: true };
@@ -170,6 +173,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       state.observer.disconnect();
       for (const event of ["pointerup", "pointercancel"]) window.removeEventListener(event, state.letGo, { capture: true });
       if (state.drawn) window.Plotly.purge(state.plot);
+      state.frame.remove(); // the place may be used again, and would then have an empty figure above the new one
       parentElement.liveFigure = undefined;
     });
 }

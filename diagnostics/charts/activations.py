@@ -28,11 +28,6 @@ class Map(NamedTuple):
     signed: bool
 
 
-def signed(value: float) -> str:
-    """Return a number as people read it, with a minus sign where it has one."""
-    return f"−{number(-value)}" if value < 0 else number(value)
-
-
 def draw_map(
     figure: go.Figure,
     look: Frame,
@@ -107,7 +102,7 @@ def _bar(look: Frame, one: Map, domain: tuple[float, float]) -> dict[str, object
         "len": domain[1] - domain[0],
         "ypad": 0,
         "tickvals": ticks,
-        "ticktext": [signed(tick) for tick in ticks],
+        "ticktext": [number(tick) for tick in ticks],
         "tickfont": {"size": look.size.small, "color": look.theme.muted},
         "outlinewidth": 0,
     }

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.frame import Frame, Origin, new_figure, wire
+from diagnostics.charts.frame import Frame, Origin, SizeName, add_level, frame, new_figure, waiting, wire
 from diagnostics.charts.inspected import Named, informative_word
 from diagnostics.charts.labels import safe, short
-from diagnostics.charts.palette import Style, styles_by_cell
+from diagnostics.charts.palette import Style, ThemeName, styles_by_cell
 from diagnostics.charts.rails import add_rails, rails_of
 from diagnostics.charts.series import VALUE, kinds
 from diagnostics.charts.ticks import log_ticks
@@ -22,6 +22,7 @@ from diagnostics.records import Array
 _PLOT_PX = 320
 _ROW_PX = 17
 MOST_LINES = 8
+STEPS_BACK = "steps back from the loss  (time runs to the right; the loss is at 0)"
 
 
 class BackLine(NamedTuple):
@@ -37,6 +38,16 @@ class Mark(NamedTuple):
 
     word: str
     distance: int
+
+
+class BackLines(NamedTuple):
+    """What a figure of such lines draws."""
+
+    origin: Origin
+    lines: tuple[BackLine, ...]
+    marks: tuple[Mark, ...]
+    nothing: str
+    """Why there is no line, where there is none."""
 
 
 def by_lag(one: Inspection, values: Array) -> Array:
@@ -72,28 +83,31 @@ def decades_of(lines: Sequence[BackLine], *more: float) -> tuple[int, int]:
     return low, max(high, low + 1)
 
 
-def lines_figure(
-    look: Frame,
-    origin: Origin,
+def draw_back(
+    prepared: BackLines,
     title: str,
-    lines: Sequence[BackLine],
-    marks: Sequence[Mark],
     *,
+    theme: ThemeName,
+    size: SizeName,
     y_title: str,
     hover: str,
+    x_title: str = STEPS_BACK,
     reference: tuple[float, str] | None = None,
 ) -> go.Figure:
     """Draw them with time running to the right. ``hover`` is Plotly's, for ``%{x}`` and ``%{y}``; ``reference`` is a
     level that has a name."""
+    look, lines = frame(theme, size), prepared.lines
+    if not lines:
+        return waiting(look, prepared.origin, title, prepared.nothing)
     decades = decades_of(lines, *([reference[0]] if reference else []))
     longest = max(len(line.values) for line in lines) - 1
-    rows = _rows(marks, longest)
+    rows = _rows(prepared.marks, longest)
     above = 30 + _ROW_PX * max(rows, default=0)
-    figure = new_figure(look, origin, title, _PLOT_PX, [line.label for line in lines], above_px=above)
+    figure = new_figure(look, prepared.origin, title, _PLOT_PX, [line.label for line in lines], above_px=above)
     for line in lines:
         _curve(figure, look, line, hover)
     figure.update_xaxes(
-        title_text="steps back from the loss  (time runs to the right; the loss is at 0)",
+        title_text=x_title,
         range=[1.03 * longest + 0.5, -0.03 * longest - 0.5],
     )
     figure.update_yaxes(title_text=y_title, type="log", range=list(decades), **log_ticks(decades))
@@ -102,18 +116,19 @@ def lines_figure(
         for line in lines
     ]
     add_rails(figure, look, rails, hover="%{x} steps back")
-    for mark, row in zip(marks, rows, strict=True):
+    for mark, row in zip(prepared.marks, rows, strict=True):
         figure.add_vline(x=mark.distance, line={"color": look.theme.mark, "width": look.size.thin, "dash": "dot"})
         figure.add_annotation(
             text=f"<b>{mark.word}</b>, {mark.distance} back",
             x=mark.distance,
             y=1,
             yref="paper",
+            xanchor="left" if _at_the_axis(mark, longest) else "center",
             yanchor="bottom",
             yshift=row * look.px(_ROW_PX),
         )
     if reference:
-        _level(figure, look, *reference)
+        add_level(figure, look, *reference, margin_px=64)
     return figure
 
 
@@ -134,28 +149,19 @@ def _curve(figure: go.Figure, look: Frame, line: BackLine, hover: str) -> None:
     )
 
 
+def _at_the_axis(mark: Mark, longest: int) -> bool:
+    """Whether words in the middle above the mark would reach over the ticks at the left."""
+    return mark.distance > 0.88 * longest
+
+
 def _rows(marks: Sequence[Mark], longest: int) -> list[int]:
     """Return a row per mark: words that would touch stand above one another."""
     taken: list[float] = []
     rows = []
     for mark in marks:
         half = 0.008 * (len(mark.word) + 10) * max(longest, 1)
-        row = next((i for i, end in enumerate(taken) if mark.distance - half > end), len(taken))
+        near = mark.distance - (2 * half if _at_the_axis(mark, longest) else half)
+        row = next((i for i, end in enumerate(taken) if near > end), len(taken))
         taken[row:] = [mark.distance + half, *taken[row + 1 :]]
         rows.append(row)
     return rows
-
-
-def _level(figure: go.Figure, look: Frame, value: float, name: str) -> None:
-    figure.add_hline(y=value, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"})
-    figure.add_annotation(
-        text=name,
-        x=1.006,
-        xref="paper",
-        xanchor="left",
-        y=math.log10(value),
-        yref="y",
-        yanchor="middle",
-        font={"color": look.theme.muted},
-    )
-    figure.layout.margin.r = look.px(64)

@@ -5,6 +5,7 @@ Source: Pascanu, Mikolov and Bengio 2013, figure 6; figure 10.17 in Goodfellow, 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,11 +68,19 @@ def prepare(w: float, b: float, *, step_size: float, threshold: float, T: int, u
         Origin("cliff", (), caption, facts),
         ws,
         bs,
-        loss(ws[None, :], bs[:, None], T),
+        _ground((ws[0], ws[-1]), (bs[0], bs[-1]), T),
         raw,
         clipped,
         np.stack([line, wall(line)], axis=-1),
     )
+
+
+@lru_cache(maxsize=8)
+def _ground(w: tuple[float, float], b: tuple[float, float], T: int) -> Array:
+    """The loss over what is shown: the same wherever one starts in it."""
+    found = loss(np.linspace(*w, _POINTS)[None, :], np.linspace(*b, _POINTS)[:, None], T)
+    found.flags.writeable = False
+    return found
 
 
 def _span(usual: tuple[float, float], start: float) -> Array:
@@ -192,7 +201,8 @@ def _start(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
 def draw_surface(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the ground in three dimensions, with both descents on it as far as it reaches."""
     look = frame(theme, size)
-    figure = new_figure(look, prepared.origin, SURFACE_TITLE, _SURFACE_PX, _NAMES[:2])
+    # A scene is as wide as it is high and half as much again, and larger text makes no figure wider.
+    figure = new_figure(look, prepared.origin, SURFACE_TITLE, _SURFACE_PX / look.size.scale, _NAMES[:2])
     figure.add_surface(
         x=wire(prepared.w),
         y=wire(prepared.b),
@@ -216,21 +226,24 @@ def draw_surface(prepared: Prepared, *, theme: ThemeName = "light", size: SizeNa
             name=name,
             hovertemplate=f"w %{{x:.3f}}<br>b %{{y:.3f}}<br>loss %{{z:.4f}}<extra>{name}</extra>",
         )
+    text_px = round(look.size.small / look.size.scale**0.5)
     axis = {
         "gridcolor": look.theme.grid,
         "color": look.theme.muted,
         "showbackground": False,
-        "tickfont": {"size": look.size.small},
+        "tickfont": {"size": text_px},
+        "nticks": 5,
     }
-    figure.update_layout(
-        scene={
-            "xaxis": {**axis, "title": {"text": "w"}, "range": [prepared.w[0], prepared.w[-1]]},
-            "yaxis": {**axis, "title": {"text": "b"}, "range": [prepared.b[0], prepared.b[-1]]},
-            "zaxis": {**axis, "title": {"text": "loss"}, "range": [0, 0.5]},
-            "aspectratio": {"x": 1.4, "y": 1.4, "z": 0.75},
-            "camera": {"eye": {"x": 1.35, "y": 1.3, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.12}},
-        }
-    )
+    title = {"font": {"size": text_px}}
+    figure.layout.scene = {
+        "xaxis": {**axis, "title": {**title, "text": "w"}, "range": [prepared.w[0], prepared.w[-1]]},
+        "yaxis": {**axis, "title": {**title, "text": "b"}, "range": [prepared.b[0], prepared.b[-1]]},
+        "zaxis": {**axis, "title": {**title, "text": "loss"}, "range": [0, 0.5]},
+        "aspectratio": {"x": 1.4, "y": 1.4, "z": 0.75},
+        "camera": {"eye": {"x": 1.65, "y": 1.6, "z": 0.88}, "center": {"x": 0, "y": 0, "z": -0.2}},
+    }
+    # No axis stands beside the plotting area: all of its width is the scene's.
+    figure.layout.margin.l = figure.layout.margin.r = 0
     return figure
 
 

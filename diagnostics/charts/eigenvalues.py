@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
 from diagnostics.charts.inspected import check_layer, lacking, origin_of
-from diagnostics.charts.labels import spoken
+from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.inspection import GATE_TITLES, Inspection
 from diagnostics.measures.numbers import number
@@ -19,7 +19,10 @@ from diagnostics.records import Array
 TITLE = "Eigenvalues of the recurrent weights"
 NEEDS = ("eigenvalues",)
 _COLUMNS = 2
-_PLANE_PX, _SPACE_PX, _ALONE_PX = 270, 92, 400
+_PLANE_PX, _ALONE_PX = 270, 400
+_WORDS_PX, _SPACE_PX = 58, 108
+_HUGE = 1000
+"""From this reach on, an axis has three ticks: more of so long numbers would not stand beside one another."""
 
 
 class Plane(NamedTuple):
@@ -95,18 +98,20 @@ def describe(prepared: Prepared) -> str:
     """Say what the figure shows, for those who cannot see it."""
     if prepared.nothing:
         return spoken([TITLE, prepared.nothing])
-    return spoken([TITLE, prepared.origin.caption, *(_plain(f"{p.name}: {_words(p)}") for p in prepared.planes)])
-
-
-def _plain(text: str) -> str:
-    return text.replace("<sub>", "").replace("</sub>", "")
+    return spoken(
+        [
+            TITLE,
+            prepared.origin.caption,
+            *(plain(f"{p.name}: {_words(p)}".replace("<br>", " ")) for p in prepared.planes),
+        ]
+    )
 
 
 def _words(plane: Plane) -> str:
     if plane.missing:
         return "the weights hold numbers that are not finite"
     outside = f"{plane.outside} of {len(plane.real)} outside the circle"
-    return f"spectral radius {number(plane.radius, 3)}, {outside}"
+    return f"spectral radius {number(plane.radius, 3)},<br>{outside}"
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -117,9 +122,10 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     n = len(prepared.planes)
     columns = min(n, _COLUMNS)
     rows = -(-n // columns)
-    one_px = _ALONE_PX if n == 1 else _PLANE_PX
+    # A plane is square, and larger text makes no figure wider.
+    one_px = (_ALONE_PX if n == 1 else _PLANE_PX) / look.size.scale**0.5
     plot_px = rows * one_px + (rows - 1) * _SPACE_PX
-    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=42)
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=_WORDS_PX)
     for i, plane in enumerate(prepared.planes):
         row, column = divmod(i, columns)
         top = 1 - row * (one_px + _SPACE_PX) / plot_px
@@ -129,6 +135,15 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         below = i + columns >= n
         _draw_plane(figure, look, plane, str(i + 1) if i else "", places, prepared.reach, column == 0, below)
     return figure
+
+
+def _ticks(reach: float) -> dict[str, object]:
+    """Return the ticks of both axes; what is huge is written as people write it, and stands level."""
+    if reach < _HUGE:
+        return {"nticks": 6, "tickangle": 0}
+    end = 10.0 ** math.floor(math.log10(reach))
+    end *= math.floor(reach / end)
+    return {"tickvals": [-end, 0, end], "ticktext": [number(-end), "0", number(end)], "tickangle": 0}
 
 
 def _draw_plane(
@@ -142,7 +157,7 @@ def _draw_plane(
     below: bool,
 ) -> None:
     across, up = places
-    ticks = {"range": [-reach, reach], "nticks": 6, "zeroline": True, "zerolinecolor": look.theme.grid}
+    ticks = {"range": [-reach, reach], "zeroline": True, "zerolinecolor": look.theme.grid, **_ticks(reach)}
     figure.update_layout(
         {
             f"xaxis{axis}": {

@@ -5,6 +5,7 @@ Every figure carries a whole template of its own, so that no default of the surr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +22,12 @@ SizeName = Literal["page", "projector"]
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 FONT = "Inter, 'Source Sans Pro', 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-NARROW_PX = 660
-"""The narrowest width that texts are broken and legends given room for."""
+NARROW_PX = 640
+"""The narrowest width that texts are broken and legends given room for, at any size of text: that of a figure beside
+the controls in a window of 1024."""
+_LEFT_PX, _RIGHT_PX = 74, 24
+LINE_PX = 17
+"""What a line of small text above the plotting area takes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,17 @@ class Frame:
     @property
     def line_characters(self) -> float:
         """How many average characters of small text fit on a line of the narrowest figure."""
-        return (self.px(NARROW_PX) - self.px(40)) / (0.5 * self.size.small)
+        return (NARROW_PX - self.px(30)) / (0.5 * self.size.small)
+
+    @property
+    def plot_characters(self) -> float:
+        """How many of them fit on a line above its plotting area."""
+        return (NARROW_PX - self.px(_LEFT_PX + _RIGHT_PX)) / (0.5 * self.size.small)
+
+    @property
+    def plot_words(self) -> int:
+        """How many words, each written upwards, stand beside one another along its plotting area."""
+        return (NARROW_PX - self.px(134)) // self.px(11)
 
 
 def frame(theme: ThemeName, size: SizeName) -> Frame:
@@ -110,9 +125,15 @@ def new_figure(
     return go.Figure(
         layout={
             "template": template(look),
-            "title": {"text": title, "subtitle": {"text": caption}},
+            "title": {"text": title, "subtitle": {"text": caption}, "font": {"size": _title_px(look, title)}},
             "height": top + look.px(above_px) + look.px(plot_px) + bottom,
-            "margin": {"t": top + look.px(above_px), "b": bottom, "l": look.px(74), "r": look.px(24), "pad": 0},
+            "margin": {
+                "t": top + look.px(above_px),
+                "b": bottom,
+                "l": look.px(_LEFT_PX),
+                "r": look.px(_RIGHT_PX),
+                "pad": 0,
+            },
             "meta": origin.meta(),
             "uirevision": origin.revision(),
             "autosize": True,
@@ -128,12 +149,18 @@ def new_figure(
     )
 
 
+def _title_px(look: Frame, title: str) -> int:
+    """Return the size of a title: smaller than the usual where it would not fit into the narrowest figure."""
+    fitting = math.floor((NARROW_PX - look.px(30)) / (0.54 * text_width(title)))
+    return max(min(look.size.title, fitting), look.size.small)
+
+
 def legend_rows(look: Frame, entries: Sequence[str]) -> int:
     """Return how many rows the legend takes in the narrowest figure."""
     if not entries:
         return 0
     widest = max(text_width(entry) for entry in entries) * 0.54 * look.size.text + look.px(46)
-    per_row = max(1, int(look.px(NARROW_PX - 20) // widest))
+    per_row = max(1, int((NARROW_PX - look.px(20)) // widest))
     return -(-len(entries) // per_row)
 
 
@@ -211,6 +238,40 @@ def waiting(look: Frame, origin: Origin, title: str, sentence: str) -> go.Figure
     )
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     return figure
+
+
+def add_level(figure: go.Figure, look: Frame, value: float, name: str, margin_px: float) -> None:
+    """Draw a level over a log y axis, with its name beside it in a right margin of ``margin_px`` at page size."""
+    ink = look.theme.muted
+    # Not add_hline, which asks every axis of the figure and takes as long as several curves.
+    figure.add_shape(
+        type="line",
+        x0=0,
+        x1=1,
+        xref="x domain",
+        y0=value,
+        y1=value,
+        yref="y",
+        line={"color": ink, "width": look.size.thin, "dash": "dash"},
+    )
+    figure.add_annotation(
+        text=name,
+        x=1.006,
+        xref="paper",
+        xanchor="left",
+        y=math.log10(value),
+        yref="y",
+        yanchor="middle",
+        font={"color": ink},
+    )
+    figure.layout.margin.r = look.px(margin_px)
+
+
+def words_above(look: Frame, text: str) -> tuple[str, int]:
+    """Break a sentence that stands above the plotting area; returns it, and the room at page size that it takes beyond
+    a line."""
+    broken = wrap(text, look.plot_characters)
+    return broken, LINE_PX * broken.count("<br>")
 
 
 def wire(values: Array) -> Array:

@@ -21,8 +21,9 @@ __all__ = ["FIGURES", "INSPECTION_FIGURES", "Figure", "InspectionFigure", "acces
 class Figure:
     """One figure: ``draw(prepare(runs))`` is a plotly Figure.
 
-    ``per_run`` figures take exactly one run; the others take ``over_seeds``, which draws runs that differ only in their
-    seed as one. Where ``follows_step`` holds, ``prepare`` takes ``at_step``, the training step that the slider chose.
+    ``per_run`` figures take one run, or runs that differ only in their seed, of which they show the median; the others
+    take any, and ``over_seeds``, which draws runs that differ only in their seed as one. Where ``follows_step`` holds,
+    ``prepare`` takes ``at_step``, the training step that the slider chose.
     ``draw`` takes ``theme`` and ``size``.
     """
 

@@ -1,4 +1,4 @@
-"""The state gradient of one run at every timestep and every recorded training step, as a heatmap."""
+"""The state gradient of a run, or of runs over their seeds, at every timestep and every recorded training step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diagnostics.charts.blocks import block_edges, block_median, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken
 from diagnostics.charts.palette import ThemeName
-from diagnostics.charts.rails import MARKS
+from diagnostics.charts.rails import mark_cells
 from diagnostics.charts.scale import colour_axis
 from diagnostics.charts.series import (
     INFINITE,
@@ -28,7 +28,8 @@ from diagnostics.charts.series import (
     subject,
 )
 from diagnostics.measures.numbers import percent
-from diagnostics.measures.profile import bands_by_lag
+from diagnostics.measures.profile import bands_by_lag, middle
+from diagnostics.measures.seeds import groups, on_one_grid
 from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run
 
@@ -39,7 +40,7 @@ _TITLE = "Every timestep, through training"
 
 
 class Prepared(NamedTuple):
-    """One run's gradients, reduced to at most 400 training steps × 600 timesteps."""
+    """The gradients of a run or of a group's seeds, reduced to at most 400 training steps × 600 timesteps."""
 
     origin: Origin
     title: str
@@ -59,34 +60,39 @@ class Prepared(NamedTuple):
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
-    """Arrange the profiles of exactly one run; raise ``ValueError`` for any other number of runs."""
-    if len(runs) != 1:
-        raise ValueError(f"runs must be exactly one run for a heatmap, but got {len(runs)}")
-    run = runs[0]
-    title = f"{_TITLE}: {run_labels(runs)[0]}"
-    facts = run.facts
-    if facts is None or not run.records.rows("profile"):
+    """Arrange the profiles of one run, or of runs that differ only in their seed; raise ``ValueError`` for others.
+
+    Over seeds each cell is the median over them at a training step that all have recorded, or that the others have not
+    come to any more. As in the other figures, a seed without a finite positive gradient at the loss counts for nothing
+    then, and what is nan in one that counts is nan.
+    """
+    bundles = groups(runs)
+    if len(bundles) != 1:
+        raise ValueError(f"runs must be one run, or differ only in their seed, for a heatmap, but got {len(runs)}")
+    face = bundles[0].face
+    title = f"{_TITLE}: {run_labels([face])[0]}"
+    facts = face.facts
+    told = [run for run in runs if run.facts and facts and run.facts.loss_step == facts.loss_step]
+    told = [run for run in told if run.records.rows("profile")]
+    if facts is None or not told:
         origin = Origin("heatmap", ids(runs), "State gradient by training step and timestep", {})
         none = np.empty(0)
         return Prepared(origin, title, np.empty((0, 0)), none, none, (1, 1), 0, (), "", absent(runs, _WHAT))
-    back = bands_by_lag(run.records, facts.loss_step).median
-    after = bands_by_lag(run.records, facts.loss_step, ahead=True).median
-    median = np.concatenate([back[:, ::-1], after[:, 1:]], axis=1)
-    # An exact zero is one whatever it is compared with; elsewhere nothing can be divided by a zero at the loss.
-    ratio = np.where(median == 0, 0.0, ratios(median, back[:, :1]))
+    recorded, ratio = _over_seeds([(run.records["profile_step"], *_of_run(run, facts.loss_step)) for run in told])
     rows, columns = block_edges(len(ratio), MOST_ROWS), block_edges(ratio.shape[1], MOST_COLUMNS)
     block = (block_size(len(ratio), MOST_ROWS), block_size(ratio.shape[1], MOST_COLUMNS))
-    recorded = run.records["profile_step"]
+    over = _seeds_in_words(runs, told)
     origin = Origin(
         "heatmap",
         ids(runs),
-        _caption(subject(runs), recorded, block),
+        _caption(subject(runs), recorded, block, over),
         {
             "training_steps": [int(recorded[0]), int(recorded[-1])],
             "profiles": len(recorded),
             "unit": "ratio of l2 norms",
-            "reduction": f"median over the batch{_reduced(block, ', then median of blocks of ')}",
+            "reduction": f"median over the batch{over}{_reduced(block, ', then median of blocks of ')}",
             "clip": "pre-clip",
+            "over_seeds": len(runs) > 1,
         },
     )
     return Prepared(
@@ -103,12 +109,50 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     )
 
 
-def _caption(gradient: str, recorded: Array, block: tuple[int, int]) -> str:
+def _of_run(run: Run, loss_step: int) -> tuple[Array, Array]:
+    """The gradient ÷ that at the loss ``[P, T]`` of a run's profiles, and which of them have one to divide by."""
+    back = bands_by_lag(run.records, loss_step).median
+    after = bands_by_lag(run.records, loss_step, ahead=True).median
+    median, at_loss = np.concatenate([back[:, ::-1], after[:, 1:]], axis=1), back[:, 0]
+    # An exact zero is one whatever it is compared with; elsewhere nothing can be divided by a zero at the loss.
+    ratio = np.where(median == 0, 0.0, ratios(median, back[:, :1]))
+    return ratio, np.isfinite(at_loss) & (at_loss > 0)
+
+
+def _over_seeds(seeds: Sequence[tuple[Array, Array, Array]]) -> tuple[Array, Array]:
+    """The training steps ``[P]`` and the median map ``[P, T]`` over seeds of (steps, ratio, usable)."""
+    if len(seeds) == 1:
+        return seeds[0][0], seeds[0][1]
+    grid, laid = on_one_grid([steps for steps, *_ in seeds], [np.arange(len(steps)) for steps, *_ in seeds])
+    there = [np.isfinite(place) for place in laid]
+    places = [np.where(one, place, 0).astype(int) for one, place in zip(there, laid, strict=True)]
+    maps = np.stack([ratio[place] for (_, ratio, _), place in zip(seeds, places, strict=True)])
+    counts = np.stack([one & use[place] for (*_, use), one, place in zip(seeds, there, places, strict=True)])
+    # Where no seed can be compared, the first that is there shows what became of it.
+    alone = ~counts.any(axis=0)
+    counts[np.stack(there).argmax(axis=0)[alone], np.flatnonzero(alone)] = True
+    found = np.empty(maps.shape[1:])
+    patterns, which = np.unique(counts, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        rows = np.flatnonzero(which.ravel() == number)
+        found[rows] = middle(maps[pattern][:, rows])
+    return grid, found
+
+
+def _seeds_in_words(runs: Sequence[Run], told: Sequence[Run]) -> str:
+    if len(runs) == 1:
+        return ""
+    of = f"{len(runs)} seeds" if len(told) == len(runs) else f"{len(told)} of {len(runs)} seeds"
+    ends = {int(run.records["profile_step"][-1]) for run in told}
+    return f", then over {of}" + (f", of which the first ends at step {min(ends)}" if len(ends) > 1 else "")
+
+
+def _caption(gradient: str, recorded: Array, block: tuple[int, int], over: str) -> str:
     recorded_at = f"{len(recorded)} profiles, training steps {recorded[0]} to {recorded[-1]}"
     if len(recorded) == 1:
         recorded_at = f"1 profile, training step {recorded[0]}"
     return (
-        f"{gradient} ÷ its value at the loss of the same training step · median over the batch · pre-clip · "
+        f"{gradient} ÷ its value at the loss of the same training step · median over the batch{over} · pre-clip · "
         f"{recorded_at}{_reduced(block, ' · each cell the median of ')}"
     )
 
@@ -199,20 +243,8 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, steps: Array) -
             hovertemplate=f"timestep %{{x}}<br>training step %{{y:.0f}}<br>{MEANINGS[kind]}<extra></extra>",
         )
         rows, columns = np.nonzero(_sparse(cells))
-        figure.add_scatter(
-            x=wire(prepared.timesteps[columns]),
-            y=wire(steps[rows]),
-            mode="markers",
-            marker={
-                "symbol": MARKS[kind],
-                "size": 0.8 * look.size.marker,
-                "color": look.theme.text,
-                "line": {"width": look.size.thin, "color": look.theme.text},
-            },
-            name=f"{MEANINGS[kind]} ({percent(float(np.mean(cells)))} of the cells)",
-            showlegend=True,
-            hoverinfo="skip",
-        )
+        name = f"{MEANINGS[kind]} ({percent(float(np.mean(cells)))} of the cells)"
+        mark_cells(figure, look, prepared.timesteps[columns], steps[rows], kind, name)
     return True
 
 

@@ -26,13 +26,17 @@ def origin_of(
 ) -> Origin:
     """Return the provenance of a figure: ``caption`` says quantity, unit and reduction; what was looked at is added.
 
-    ``facts`` should have ``unit``, ``reduction`` and ``clip``. ``layer`` is left out where there is but one,
+    ``facts`` should have ``unit``, ``reduction`` and ``clip``. Of what is "pre-clip", a gradient of the probe's, it is
+    said where training used a truncated one in its stead. ``layer`` is left out where there is but one,
     and the number of samples where the numbers are not ``of_probe`` but of the weights alone.
     """
     parts = [caption]
     if layer is not None and any(one.layers > 1 for one in inspections):
         parts.append(f"layer {layer + 1} of {max(one.layers for one in inspections)}")
     parts += _seen(inspections, of_probe)
+    chunks = sorted({one.truncate for one in inspections if one.truncate})
+    if chunks and of_probe and facts.get("clip") == "pre-clip":
+        parts.append(f"full gradient; training used chunks of {' or '.join(map(str, chunks))}")
     looked = {one.run_id: one.step for one in inspections}
     shown: dict[str, Json] = {"training_steps": looked, "samples": [one.samples for one in inspections], **facts}
     if layer is not None:
@@ -71,6 +75,13 @@ def lacking(inspection: Inspection, names: Sequence[str]) -> str:
         return ""
     listed = " and ".join(f"“{name.replace('_', ' ')}”" for name in sections)
     return f"This inspection holds no {listed}: ask for it, and this figure can be drawn."
+
+
+def nothing_in(inspections: Sequence[Named], needs: Sequence[str]) -> str:
+    """Say why a figure of several inspections has nothing to draw; empty where it has."""
+    if not inspections:
+        return "No run is inspected: choose one, and a training step."
+    return next((words for _, one in inspections if (words := lacking(one, needs))), "")
 
 
 def informative_word(inspection: Inspection, sample: int = 0) -> tuple[str, int] | None:

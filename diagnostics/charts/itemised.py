@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.back_lines import BackLine, Mark, labels_and_styles, lines_figure
+from diagnostics.charts.back_lines import BackLine, BackLines, draw_back, labels_and_styles
 from diagnostics.charts.blocks import block_edges
-from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire
-from diagnostics.charts.inspected import Named, check_layer, lacking, origin_of, token_ticks
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire, words_above
+from diagnostics.charts.inspected import Named, check_layer, lacking, nothing_in, origin_of, token_ticks
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import ThemeName
-from diagnostics.charts.rails import MARKS
+from diagnostics.charts.rails import mark_cells
 from diagnostics.charts.scale import colour_axis
 from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, kinds, log10, ratios
 from diagnostics.inspection import Inspection
@@ -27,7 +27,6 @@ NEEDS = ("answer_steps", "itemised")
 LAG_NEEDS = ("answer_steps", "lag_profile")
 MOST_COLUMNS = 500
 _ROW_PX, _LEAST_PX, _MOST_PX = 9, 110, 460
-_WORDS = 46
 _LETTER_PX = 6
 ONE = "This task gives one answer, so that its matrix is one row: the state gradient itself."
 
@@ -116,7 +115,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         ),
     )
     shown = _special(figure, look, prepared, rows)
-    ticks = token_ticks(prepared.inspection, 0, _WORDS)
+    ticks = token_ticks(prepared.inspection, 0, look.plot_words)
     longest = max((len(token) for token in prepared.inspection.tokens[0]), default=0)
     one = len(prepared.answers) == 1
     figure.update_xaxes(title_text="timestep of the state", showgrid=False, **ticks)
@@ -130,12 +129,13 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if shown:
         figure.update_layout(legend={"y": look.px(52) / figure.layout.height})
     if one:
+        words, beyond = words_above(look, ONE)
         figure.add_annotation(
-            text=ONE, x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom",
+            text=words, x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", align="left",
             font={"color": look.theme.muted},
         )  # fmt: skip
-        figure.layout.margin.t += look.px(18)
-        figure.layout.height += look.px(18)
+        figure.layout.margin.t += look.px(18 + beyond)
+        figure.layout.height += look.px(18 + beyond)
     return figure
 
 
@@ -156,32 +156,12 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, rows: Array) ->
             continue
         any_there = True
         kept = np.linspace(0, len(at_row) - 1, min(len(at_row), 300)).round().astype(int)
-        figure.add_scatter(
-            x=wire(prepared.timesteps[at_column[kept]]),
-            y=wire(rows[at_row[kept]]),
-            mode="markers",
-            marker={
-                "symbol": MARKS[kind],
-                "size": 0.7 * look.size.marker,
-                "color": look.theme.text,
-                "line": {"width": look.size.thin, "color": look.theme.text},
-            },
-            name=f"{MEANINGS[kind]} ({len(at_row)} of {int(prepared.heard.sum())} cells)",
-            showlegend=True,
-            hoverinfo="skip",
-        )
+        name = f"{MEANINGS[kind]} ({len(at_row)} of {int(prepared.heard.sum())} cells)"
+        mark_cells(figure, look, prepared.timesteps[at_column[kept]], rows[at_row[kept]], kind, name)
     return any_there
 
 
-class ByLag(NamedTuple):
-    """A line for each inspection."""
-
-    origin: Origin
-    lines: tuple[BackLine, ...]
-    nothing: str
-
-
-def prepare_lags(inspections: Sequence[Named], layer: int = 0) -> ByLag:
+def prepare_lags(inspections: Sequence[Named], layer: int = 0) -> BackLines:
     """Take the mean over all (answer, timestep) pairs by how far they lie apart, of each (name, inspection).
 
     Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
@@ -189,9 +169,7 @@ def prepare_lags(inspections: Sequence[Named], layer: int = 0) -> ByLag:
     looks = labels_and_styles(inspections)
     for _, one in inspections:
         check_layer(one, layer)
-    lack = next((words for _, one in inspections if (words := lacking(one, LAG_NEEDS))), "")
-    if not inspections:
-        lack = "No run is inspected: choose one, and a training step."
+    lack = nothing_in(inspections, LAG_NEEDS)
     lines = () if lack else tuple(
         BackLine(label, style, one["lag_profile"][layer][: int(one["answer_steps"][-1]) + 1])
         for (_, one), (label, style) in zip(inspections, looks, strict=True)
@@ -206,10 +184,10 @@ def prepare_lags(inspections: Sequence[Named], layer: int = 0) -> ByLag:
         reduction="median over the samples, then mean over the pairs of one lag",
         clip="pre-clip",
     )
-    return ByLag(origin, lines, lack)
+    return BackLines(origin, lines, (), lack)
 
 
-def describe_lags(prepared: ByLag) -> str:
+def describe_lags(prepared: BackLines) -> str:
     """Say what the figure shows, for those who cannot see it."""
     return spoken([LAGS, plain(prepared.origin.caption), *(_said(line) for line in prepared.lines)])
 
@@ -225,20 +203,14 @@ def _said(line: BackLine) -> str:
     )
 
 
-def draw_lags(prepared: ByLag, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+def draw_lags(prepared: BackLines, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the means with time running to the right, the answer at 0."""
-    look = frame(theme, size)
-    if not prepared.lines:
-        return waiting(look, prepared.origin, LAGS, prepared.nothing)
-    marks: tuple[Mark, ...] = ()
-    figure = lines_figure(
-        look,
-        prepared.origin,
+    return draw_back(
+        prepared,
         LAGS,
-        prepared.lines,
-        marks,
+        theme=theme,
+        size=size,
         y_title="state gradient (l2)",
         hover="%{x} steps before the answer<br>%{y:.2e} (l2, pre-clip)",
+        x_title="steps back from the answer  (time runs to the right, the answer at 0)",
     )
-    figure.update_xaxes(title_text="steps back from the answer  (time runs to the right; the answer is at 0)")
-    return figure

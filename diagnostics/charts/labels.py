@@ -73,12 +73,12 @@ def text_width(text: str) -> float:
 
 
 def wrap(text: str, width: float) -> str:
-    """Break plain text into lines of at most ``width`` average characters, joined by ``<br>``."""
+    """Break text into lines of at most ``width`` average characters, joined by ``<br>``; markup takes no room."""
     lines: list[str] = []
     current = ""
     for word in text.split(" "):
         longer = f"{current} {word}" if current else word
-        if current and text_width(longer) > width:
+        if current and text_width(plain(longer)) > width:
             lines.append(current)
             current = word
         else:
@@ -87,8 +87,8 @@ def wrap(text: str, width: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a figure's own words without the markup of indices and powers."""
-    for markup in ("<sub>", "</sub>", "</sup>"):
+    """Return a figure's own words without the markup of indices, powers and names."""
+    for markup in ("<sub>", "</sub>", "</sup>", "<b>", "</b>"):
         text = text.replace(markup, "")
     return text.replace("<sup>", "^")
 

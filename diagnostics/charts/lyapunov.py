@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, words_above
 from diagnostics.charts.inspected import check_layer, lacking, origin_of
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
@@ -68,8 +68,7 @@ def _leading(prepared: Prepared) -> str:
     if not math.isfinite(first):
         return "λ₁ is not a number" if math.isnan(first) else "Every direction is lost within the steps used"
     doubt = f" ± {number(2 * error)}" if math.isfinite(error) else ""
-    sign = "−" if first < 0 else ""
-    return f"λ₁ = {sign}{number(abs(first), 3)}{doubt}: × {rate(math.exp(first))} a step"
+    return f"λ₁ = {number(first, 3)}{doubt}: × {rate(math.exp(first))} a step"
 
 
 def _counted(prepared: Prepared) -> str:
@@ -85,7 +84,8 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     look = frame(theme, size)
     if prepared.nothing:
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=34)
+    above, more = words_above(look, f"<b>{_leading(prepared)}</b> · {_counted(prepared)}")
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=34 + more)
     rank = np.arange(1, len(prepared.exponents) + 1)
     finite = np.isfinite(prepared.exponents)
     colour = look.theme.lines[0]
@@ -109,12 +109,12 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         ),
         name="exponents",
     )
-    _axes(figure, look, prepared, rank, finite)
+    _axes(figure, look, prepared, rank, finite, above)
     _rails(figure, look, prepared, rank)
     return figure
 
 
-def _axes(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array, finite: Array) -> None:
+def _axes(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array, finite: Array, above: str) -> None:
     shown = prepared.exponents[finite]
     errors = np.nan_to_num(2 * prepared.error[finite])
     low = min(0.0, float((shown - errors).min())) if shown.size else -1.0
@@ -139,7 +139,8 @@ def _axes(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array, finit
         font={"color": look.theme.muted},
     )
     figure.add_annotation(
-        text=f"<b>{_leading(prepared)}</b> · {_counted(prepared)}",
+        text=above,
+        align="left",
         x=0,
         xref="x domain",
         xanchor="left",

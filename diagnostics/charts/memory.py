@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.back_lines import labels_and_styles
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire
-from diagnostics.charts.inspected import Named, lacking, origin_of
+from diagnostics.charts.inspected import Named, nothing_in, origin_of
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import Style, ThemeName
 from diagnostics.measures.numbers import number, steps
@@ -44,9 +44,7 @@ class Prepared(NamedTuple):
 def prepare(inspections: Sequence[Named]) -> Prepared:
     """Take the measured peaks of each (name, inspection); raise ``ValueError`` where they are too many."""
     looks = labels_and_styles(inspections)
-    lack = next((words for _, one in inspections if (words := lacking(one, NEEDS))), "")
-    if not inspections:
-        lack = "No run is inspected: choose one, and a training step."
+    lack = nothing_in(inspections, NEEDS)
     lines = () if lack else tuple(
         Line(
             label, style, one["memory_steps"], _MEGA * one["memory_full"], _MEGA * one["memory_truncated"],

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.back_lines import BackLine, Mark, by_lag, labels_and_styles, lines_figure, marks_of
-from diagnostics.charts.frame import Origin, SizeName, frame, waiting
-from diagnostics.charts.inspected import Named, check_layer, lacking, origin_of
+from diagnostics.charts.back_lines import BackLine, BackLines, by_lag, draw_back, labels_and_styles, marks_of
+from diagnostics.charts.frame import SizeName
+from diagnostics.charts.inspected import Named, check_layer, nothing_in, origin_of
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.series import VALUE, kinds
@@ -21,16 +20,7 @@ NEEDS = ("noise",)
 CHANCE = 1.0
 
 
-class Prepared(NamedTuple):
-    """A line for each inspection."""
-
-    origin: Origin
-    lines: tuple[BackLine, ...]
-    marks: tuple[Mark, ...]
-    nothing: str
-
-
-def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
+def prepare(inspections: Sequence[Named], layer: int = 0) -> BackLines:
     """Take the signal to noise of each (name, inspection) by steps back from the loss.
 
     Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
@@ -38,9 +28,7 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
     looks = labels_and_styles(inspections)
     for _, one in inspections:
         check_layer(one, layer)
-    lack = next((words for _, one in inspections if (words := lacking(one, NEEDS))), "")
-    if not inspections:
-        lack = "No run is inspected: choose one, and a training step."
+    lack = nothing_in(inspections, NEEDS)
     single = [name for name, one in inspections if one.samples < 2]
     if single and not lack:
         lack = "Noise is the difference between samples, and this inspection has only one: ask for two or more."
@@ -58,10 +46,10 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
         reduction="mean and covariance over the samples",
         clip="pre-clip",
     )
-    return Prepared(origin, lines, marks_of(inspections), lack)
+    return BackLines(origin, lines, marks_of(inspections), lack)
 
 
-def describe(prepared: Prepared) -> str:
+def describe(prepared: BackLines) -> str:
     """Say what the figure shows, for those who cannot see it."""
     return spoken([TITLE.rstrip("?"), plain(prepared.origin.caption), *(_said(line) for line in prepared.lines)])
 
@@ -78,17 +66,13 @@ def _said(line: BackLine) -> str:
     )
 
 
-def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+def draw(prepared: BackLines, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the ratios with time running to the right, and the level that chance gives."""
-    look = frame(theme, size)
-    if not prepared.lines:
-        return waiting(look, prepared.origin, TITLE, prepared.nothing)
-    return lines_figure(
-        look,
-        prepared.origin,
+    return draw_back(
+        prepared,
         TITLE,
-        prepared.lines,
-        prepared.marks,
+        theme=theme,
+        size=size,
         y_title="signal ÷ noise",
         hover="%{x} steps back<br>signal ÷ noise %{y:.3g}",
         reference=(CHANCE, "1: chance"),

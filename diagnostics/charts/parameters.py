@@ -23,7 +23,7 @@ NEEDS = (
     "parameter_names", "parameter_norm", "parameter_grad_norm", "grad_histogram", "bin_edges_log10",
     "grad_nan", "grad_inf", "grad_zero",
 )  # fmt: skip
-_ROW_PX, _HEAD_PX = 30, 40
+_ROW_PX, _HEAD_PX, _BETWEEN_PX = 30, 40, 112
 _SPLIT = 0.46
 _COLUMNS = ("gradient<br>norm", "tensor<br>norm", "update<br>ratio", "exactly<br>0", "infinite", "nan")
 _SCALES = {
@@ -124,34 +124,38 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if not prepared.rows:
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
     height = _ROW_PX * len(prepared.rows)
-    figure = new_figure(look, prepared.origin, TITLE, height, above_px=_HEAD_PX)
+    # Large text has no room for strips and figures beside one another: the figures go below.
+    below = look.size.scale > 1
+    plot_px = 2 * height + _BETWEEN_PX if below else height
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=4 if below else _HEAD_PX)
     _strips(figure, look, prepared)
     _figures(figure, look, prepared)
-    places = np.arange(len(prepared.rows))
+    rows = {
+        "tickvals": list(range(len(prepared.rows))),
+        "ticktext": [row.name for row in prepared.rows],
+        "range": [len(prepared.rows) - 0.5, -0.5],
+        "showgrid": False,
+        "ticks": "",
+        "fixedrange": True,
+    }
     figure.update_layout(
         {
             "xaxis": {
-                "domain": [0, _SPLIT],
+                "domain": [0, 1 if below else _SPLIT],
                 "title": {"text": "size of an entry, |g|"},
                 "showgrid": False,
                 "range": [float(prepared.edges[0]), float(prepared.edges[-1])],
                 **_ticks(prepared.edges),
             },
-            "yaxis": {
-                "tickvals": places.tolist(),
-                "ticktext": [row.name for row in prepared.rows],
-                "range": [len(prepared.rows) - 0.5, -0.5],
-                "showgrid": False,
-                "ticks": "",
-                "fixedrange": True,
-            },
+            "yaxis": {**rows, "domain": [1 - height / plot_px, 1]},
             "xaxis2": {
-                "domain": [_SPLIT + 0.02, 1],
+                "domain": [0 if below else _SPLIT + 0.02, 1],
                 "range": [-0.5, len(_COLUMNS) - 0.5],
                 "visible": False,
                 "fixedrange": True,
-                "anchor": "y",
+                "anchor": "y2",
             },
+            "yaxis2": {**rows, "domain": [0, height / plot_px], "showticklabels": below, "showline": below},
         }
     )
     return figure
@@ -192,7 +196,7 @@ def _figures(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
     warning = look.theme.lines[1]
     for column, head in enumerate(_COLUMNS):
         figure.add_annotation(
-            text=head, x=column, xref="x2", y=1, yref="paper", yanchor="bottom", yshift=look.px(3),
+            text=head, x=column, xref="x2", y=1, yref="y2 domain", yanchor="bottom", yshift=look.px(3),
             font={"color": look.theme.muted, "size": look.size.small},
         )  # fmt: skip
         texts, colours, hovers = [], [], []
@@ -212,7 +216,7 @@ def _figures(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
             x=np.full(len(texts), column, dtype=np.float32),
             y=wire(np.arange(len(texts))),
             xaxis="x2",
-            yaxis="y",
+            yaxis="y2",
             mode="text",
             text=texts,
             textfont={"color": colours, "size": look.size.small},

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.bands import stretches
-from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
+from diagnostics.charts.frame import Frame, Origin, SizeName, add_level, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
@@ -180,15 +180,15 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         _curve(figure, look, line, prepared.normalised)
     longest = max(len(line.median) for line in prepared.lines) - 1
     rails = [(line.label, look.theme.lines[line.style.colour], line.rails) for line in prepared.lines]
-    figure.update_xaxes(
-        title_text=_ACROSS[any(line.ahead for line in prepared.lines)],
-        range=[longest + 0.03 * longest + 0.5, -0.03 * longest - 0.5],
-    )
+    ahead = any(line.ahead for line in prepared.lines)
+    figure.layout.xaxis = {
+        "title": {"text": _ACROSS[ahead]},
+        "range": [longest + 0.03 * longest + 0.5, -0.03 * longest - 0.5],
+    }
     what = "gradient ÷ gradient at the loss" if prepared.normalised else "state gradient (l2)"
-    figure.update_yaxes(title_text=what, type="log", range=list(prepared.decades), **log_ticks(prepared.decades))
-    add_rails(
-        figure, look, rails, hover=f"%{{x}} steps {'ahead' if any(line.ahead for line in prepared.lines) else 'back'}"
-    )
+    ticks = log_ticks(prepared.decades)
+    figure.layout.yaxis = {"title": {"text": what}, "type": "log", "range": list(prepared.decades), **ticks}
+    add_rails(figure, look, rails, hover=f"%{{x}} steps {'ahead' if ahead else 'back'}")
     _marks(figure, look, prepared, places)
     return figure
 
@@ -275,15 +275,4 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared, places: Sequence[
             text=text, x=distance, y=1, yref="paper", yanchor="bottom", xanchor="center", yshift=row * look.px(_ROW_PX)
         )
     if prepared.normalised:
-        figure.add_hline(y=REACH_THRESHOLD, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dash"})
-        figure.add_annotation(
-            text="1 %",
-            x=1.006,
-            xref="paper",
-            xanchor="left",
-            y=np.log10(REACH_THRESHOLD),
-            yref="y",
-            yanchor="middle",
-            font={"color": look.theme.muted},
-        )
-        figure.layout.margin.r = look.px(44)
+        add_level(figure, look, REACH_THRESHOLD, "1 %", margin_px=44)

@@ -104,6 +104,24 @@ def rail_axis(domain: tuple[float, float], words: str, anchor: str) -> dict[str,
     }
 
 
+def mark_cells(figure: go.Figure, look: Frame, x: Array, y: Array, kind: int, name: str) -> None:
+    """Mark the cells of a map that have no place in its colours, with ``name`` in the legend."""
+    figure.add_scatter(
+        x=wire(x),
+        y=wire(y),
+        mode="markers",
+        marker={
+            "symbol": MARKS[kind],
+            "size": 0.75 * look.size.marker,
+            "color": look.theme.text,
+            "line": {"width": look.size.thin, "color": look.theme.text},
+        },
+        name=name,
+        showlegend=True,
+        hoverinfo="skip",
+    )
+
+
 def add_ground(figure: go.Figure, look: Frame, domain: tuple[float, float], xref: str) -> None:
     """Shade the ground of a rail over the whole width of ``xref``."""
     figure.add_shape(

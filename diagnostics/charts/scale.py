@@ -12,7 +12,8 @@ def colour_axis(look: Frame) -> dict[str, object]:
     ticks = list(range(CAPPED_LOW, CAPPED_HIGH + 1))
     labels = [power_of_ten(tick) for tick in ticks]
     labels[0], labels[-1] = f"≤ {labels[0]}", f"≥ {labels[-1]}"
-    labels[ticks.index(0)] = "1 (as at the loss)"
+    # Larger text has less room between two powers of ten.
+    labels[ticks.index(0)] = "1 (as at the loss)" if look.size.scale == 1 else "1 (loss)"
     return {
         "colorscale": gradient_scale(),
         "cmin": CAPPED_LOW,
@@ -28,6 +29,7 @@ def colour_axis(look: Frame) -> dict[str, object]:
             "ypad": look.px(8),
             "tickvals": ticks,
             "ticktext": labels,
+            "tickangle": 0,
             "tickfont": {"size": look.size.small, "color": look.theme.text},
             "ticks": "outside",
             "outlinewidth": 0,

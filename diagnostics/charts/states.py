@@ -7,21 +7,20 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.activations import Map, draw_map, signed
+from diagnostics.charts.activations import Map, draw_map
 from diagnostics.charts.blocks import block_edges, block_median, block_size
-from diagnostics.charts.frame import NARROW_PX, Frame, Origin, SizeName, frame, new_figure, waiting, wire
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire
 from diagnostics.charts.inspected import check_layer, check_sample, lacking, origin_of, token_ticks
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.inspection import GATE_TITLES, Inspection
-from diagnostics.measures.numbers import percent
+from diagnostics.measures.numbers import number, percent
 from diagnostics.records import Array
 
 TITLE = "States and gates, unit by unit"
 NEEDS = ("h", "saturated")
 MOST_UNITS, MOST_COLUMNS = 256, 400
 _MAP_PX, _SHARES_PX, _SPACE_PX = 132, 96, 26
-_WORD_PX = 11
 """The least room for a word that stands upright along the axis, at page size, and nearly its height."""
 _SIGMOID = "rzifo"
 _NEAR, _MOST_MARKS = 0.12, 5
@@ -140,7 +139,7 @@ def _range(one: Map) -> str:
     if not finite.size:
         return "no finite value"
     low, high = float(finite.min()), float(finite.max())
-    return f"from {signed(low)} to {signed(high)}"
+    return f"from {number(low)} to {number(high)}"
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -178,7 +177,7 @@ def _draw_shares(figure: go.Figure, look: Frame, prepared: Prepared, axis: str, 
         for share, ink in zip(prepared.shares, inks, strict=False)
     ]
     if not np.isnan(prepared.never_on):
-        words.append(f"{percent(prepared.never_on)} of the units are 0 throughout")
+        words.append(f"{percent(prepared.never_on)} are never above 0")
     figure.update_layout(
         {
             f"yaxis{axis[1:]}": {
@@ -193,6 +192,7 @@ def _draw_shares(figure: go.Figure, look: Frame, prepared: Prepared, axis: str, 
     )
     figure.add_annotation(
         text=" · ".join(words),
+        align="left",
         x=0,
         xref="x domain",
         xanchor="left",
@@ -206,8 +206,7 @@ def _draw_shares(figure: go.Figure, look: Frame, prepared: Prepared, axis: str, 
 def _time_axis(figure: go.Figure, look: Frame, prepared: Prepared, lowest: str) -> None:
     """Put the words, or timesteps and the words that matter, along the bottom, and a line through every map."""
     one, sample = prepared.inspection, prepared.sample
-    most = int((NARROW_PX - 150) / _WORD_PX)
-    ticks = token_ticks(one, sample, most)
+    ticks = token_ticks(one, sample, look.plot_words)
     words = ticks["tickangle"] != 0
     figure.update_xaxes(
         title_text="" if words else "timestep",

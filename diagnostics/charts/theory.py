@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
-from diagnostics.charts.inspected import Named, check_layer, informative_word, lacking, origin_of
-from diagnostics.charts.labels import safe, short, spoken, wrap
+from diagnostics.charts.frame import LINE_PX, Frame, Origin, SizeName, frame, new_figure, waiting, words_above
+from diagnostics.charts.inspected import Named, check_layer, informative_word, nothing_in, origin_of
+from diagnostics.charts.labels import safe, short, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.panels import add_place, add_rail
 from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds, ratios
@@ -26,7 +26,7 @@ TITLE = "What theory says, and what the gradient does"
 NEEDS = ("state_grad",)
 MOST_PANELS = 6
 _ALONE_PX, _PANEL_PX = 400, 250
-_SPACE_PX, _RAIL_PX, _SENTENCE_PX = 78, 24, 17
+_SPACE_PX, _RAIL_PX = 78, 24
 _GUTTER = 0.47
 """The share of a panel's width, beyond the longest lag, that the lines' names take."""
 _BEYOND = 4
@@ -52,7 +52,7 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
         raise ValueError(f"inspections must be at most {MOST_PANELS} to be told apart, but got {len(inspections)}")
     for _, one in inspections:
         check_layer(one, layer)
-    lack = next((words for _, one in inspections if (words := lacking(one, NEEDS))), "")
+    lack = nothing_in(inspections, NEEDS)
     panels = () if lack else tuple(_panel(name, one, layer) for name, one in inspections)
     origin = origin_of(
         "theory",
@@ -64,7 +64,7 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
         reduction="median over the samples",
         clip="pre-clip",
     )
-    return Prepared(origin, panels, _decades(panels), lack or "No run is inspected: choose one, and a training step.")
+    return Prepared(origin, panels, _decades(panels), lack)
 
 
 def _panel(name: str, one: Inspection, layer: int) -> Panel:
@@ -165,10 +165,10 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
     n = len(prepared.panels)
     one_px = _ALONE_PX if n == 1 else _PANEL_PX
-    more = _SENTENCE_PX * max(_above(look, prepared, panel).count("<br>") for panel in prepared.panels)
+    more = LINE_PX * max(_above(look, prepared, panel).count("<br>") for panel in prepared.panels)
     space = _SPACE_PX + more
     plot_px = n * one_px + (n - 1) * space
-    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=_SENTENCE_PX + 24 + more)
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, above_px=LINE_PX + 24 + more)
     for i, panel in enumerate(prepared.panels):
         top = 1 - i * (one_px + space) / plot_px
         _draw_panel(figure, look, prepared, panel, i, (max(top - one_px / plot_px, 0.0), top), plot_px)
@@ -179,7 +179,7 @@ def _above(look: Frame, prepared: Prepared, panel: Panel) -> str:
     """Return the words above a panel: its name, where there are several, and what is to be said of the bound."""
     name = [f"<b>{panel.label}</b>"] if len(prepared.panels) > 1 else []
     words = [" · ".join([*name, *([panel.sentence] if panel.sentence else [])]), _truth(panel)]
-    return "<br>".join(wrap(text, 0.95 * look.line_characters) for text in words if text)
+    return "<br>".join(words_above(look, text)[0] for text in words if text)
 
 
 def _truth(panel: Panel) -> str:
@@ -189,7 +189,8 @@ def _truth(panel: Panel) -> str:
     if at == 0 or kinds(measured) != VALUE or not panel.lines:
         return ""
     off = [(abs(float(line.log10[at]) - math.log10(measured)), line.name) for line in panel.lines]
-    told = ", ".join(f"{name.rpartition(' ')[0]} × {_power(decades)}" for decades, name in sorted(off))
+    # A factor does not part from its sign at the end of a line.
+    told = ", ".join(f"{name.rpartition(' ')[0]} ×\N{NO-BREAK SPACE}{_power(decades)}" for decades, name in sorted(off))
     return f"{steps(at).capitalize()} back the measured ratio is {number(float(measured))}. Off by: {told}."
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
+from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, words_above
 from diagnostics.charts.inspected import check_layer, informative_word, lacking, origin_of
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
@@ -104,7 +104,8 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if prepared.nothing:
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
     found = prepared.found
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=48)
+    sentence, more = words_above(look, _sentence(prepared))
+    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, above_px=48 + more)
     total = max(int(found.counts.sum()) + found.forever + found.not_finite, 1)
     log_edges = np.log10(found.edges)
     share = found.counts / total
@@ -136,7 +137,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     )
     if found.forever:
         _forever(figure, look, found.forever, total)
-    _marks(figure, look, prepared)
+    _marks(figure, look, prepared, sentence)
     return figure
 
 
@@ -166,7 +167,7 @@ def _forever(figure: go.Figure, look: Frame, count: int, total: int) -> None:
     add_ground(figure, look, (0.0, 1.0), xref="x2 domain")
 
 
-def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+def _marks(figure: go.Figure, look: Frame, prepared: Prepared, sentence: str) -> None:
     if prepared.distance > 0:
         figure.add_vline(
             x=math.log10(prepared.distance),
@@ -182,10 +183,11 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
             xanchor="center",
         )
     figure.add_annotation(
-        text=_sentence(prepared),
+        text=sentence,
         x=0,
         xref="paper",
         xanchor="left",
+        align="left",
         y=1,
         yref="paper",
         yanchor="bottom",

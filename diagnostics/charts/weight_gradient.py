@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.back_lines import BackLine, Mark, by_lag, labels_and_styles, lines_figure, marks_of
+from diagnostics.charts.back_lines import BackLine, BackLines, by_lag, draw_back, labels_and_styles, marks_of
 from diagnostics.charts.frame import Origin, SizeName, frame, new_figure, waiting
-from diagnostics.charts.inspected import Named, check_layer, lacking, origin_of
+from diagnostics.charts.inspected import Named, check_layer, nothing_in, origin_of
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import Style, ThemeName
 from diagnostics.charts.series import VALUE, kinds
@@ -31,16 +31,7 @@ _ALL = Style(5, "solid", "circle")
 _ROW_PX = 26
 
 
-class Prepared(NamedTuple):
-    """A line for each inspection; of one inspection alone, a line for each gate and one for all."""
-
-    origin: Origin
-    lines: tuple[BackLine, ...]
-    marks: tuple[Mark, ...]
-    nothing: str
-
-
-def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
+def prepare(inspections: Sequence[Named], layer: int = 0) -> BackLines:
     """Take ‖G_k‖ of each (name, inspection) by steps back from the loss.
 
     Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
@@ -56,14 +47,14 @@ def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
         reduction="sum over the samples of the mean loss",
         clip="pre-clip",
     )
-    return Prepared(origin, lines, marks_of(inspections), lack)
+    return BackLines(origin, lines, marks_of(inspections), lack)
 
 
 def _lines(inspections: Sequence[Named], layer: int) -> tuple[tuple[BackLine, ...], str]:
     looks = labels_and_styles(inspections)
     for _, one in inspections:
         check_layer(one, layer)
-    lack = _nothing(inspections, NEEDS)
+    lack = nothing_in(inspections, NEEDS)
     if lack:
         return (), lack
     if len(inspections) == 1 and len(inspections[0][1].gate_names) > 1:
@@ -79,13 +70,7 @@ def _lines(inspections: Sequence[Named], layer: int) -> tuple[tuple[BackLine, ..
     ), ""
 
 
-def _nothing(inspections: Sequence[Named], needs: Sequence[str]) -> str:
-    if not inspections:
-        return "No run is inspected: choose one, and a training step."
-    return next((words for _, one in inspections if (words := lacking(one, needs))), "")
-
-
-def describe(prepared: Prepared) -> str:
+def describe(prepared: BackLines) -> str:
     """Say what the figure shows, for those who cannot see it."""
     return spoken([TITLE, plain(prepared.origin.caption), *(_said(line) for line in prepared.lines)])
 
@@ -104,17 +89,13 @@ def _said(line: BackLine) -> str:
     )
 
 
-def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
+def draw(prepared: BackLines, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the shares with time running to the right."""
-    look = frame(theme, size)
-    if not prepared.lines:
-        return waiting(look, prepared.origin, TITLE, prepared.nothing)
-    return lines_figure(
-        look,
-        prepared.origin,
+    return draw_back(
+        prepared,
         TITLE,
-        prepared.lines,
-        prepared.marks,
+        theme=theme,
+        size=size,
         y_title="‖G<sub>k</sub>‖ (l2)",
         hover="%{x} steps back<br>‖G<sub>k</sub>‖ = %{y:.2e} (l2, pre-clip)",
     )
@@ -144,7 +125,7 @@ def prepare_cancellation(inspections: Sequence[Named], layer: int = 0) -> Cancel
     looks = labels_and_styles(inspections)
     for _, one in inspections:
         check_layer(one, layer)
-    lack = _nothing(inspections, CANCELLATION_NEEDS)
+    lack = nothing_in(inspections, CANCELLATION_NEEDS)
     origin = origin_of(
         "cancellation",
         [one for _, one in inspections],

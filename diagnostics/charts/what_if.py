@@ -21,7 +21,7 @@ from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.band import band
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seeds import Envelope, Group, envelope, groups, singles
-from diagnostics.measures.what_if import by_norm, by_value, sizes_of, suggest
+from diagnostics.measures.what_if import OLD, by_norm, by_value, sizes_of, suggest
 from diagnostics.records import Array, Run
 
 Kind = Literal["norm", "value"]
@@ -35,7 +35,6 @@ _LEAST, _MOST = 1e-12, 1e12
 """The thresholds that a run can be asked to be clipped at."""
 _PLOT_PX = 380
 _GAP = 0.07
-OLD = "recorded without the sizes of the gradient's entries, which newer runs keep"
 
 
 class Line(NamedTuple):

@@ -26,6 +26,7 @@ from diagnostics.export.images import ExportUnavailable, Format, to_image, unava
 from diagnostics.export.intake import ImportResult, read_bundle
 from diagnostics.export.manifest import FORMAT, MAX_RUNS, VERSION
 from diagnostics.export.report import report_html
+from diagnostics.inspection import Inspection
 from diagnostics.measures.seeds import any_seeds
 from diagnostics.records import Run
 from diagnostics.store import Store
@@ -39,21 +40,37 @@ IMAGES: tuple[Format, ...] = ("png", "svg")
 """The images of a bundle, wherever it is made: one to paste anywhere, one to scale."""
 
 
-def bundle_bytes(store: Store, run_ids: Sequence[str], *, title: str = "", images: Sequence[Format] = IMAGES) -> bytes:
+def bundle_bytes(
+    store: Store,
+    run_ids: Sequence[str],
+    *,
+    title: str = "",
+    images: Sequence[Format] = IMAGES,
+    inspections: Sequence[Inspection] = (),
+) -> bytes:
     """The bundle of these runs, in memory; see :func:`write_bundle`."""
     file = io.BytesIO()
-    write_bundle(store, run_ids, file, title=title, images=images)
+    write_bundle(store, run_ids, file, title=title, images=images, inspections=inspections)
     return file.getvalue()
 
 
 def write_bundle(
-    store: Store, run_ids: Sequence[str], file: BinaryIO, *, title: str = "", images: Sequence[Format] = IMAGES
+    store: Store,
+    run_ids: Sequence[str],
+    file: BinaryIO,
+    *,
+    title: str = "",
+    images: Sequence[Format] = IMAGES,
+    inspections: Sequence[Inspection] = (),
 ) -> None:
     """Write the runs' bundle into ``file``, which must be seekable.
 
     Runs must have ended; those that never began hold nothing and are left out. ``images`` are the formats of the
-    figures, each a few tenths of a second per figure; none where no browser is found. Raises ``BundleError`` where
-    there is nothing to write or it would be larger than what ``read_bundle`` accepts, ``StoreError`` on damage.
+    figures, each a few tenths of a second per figure; none where no browser is found. ``inspections`` of the runs are
+    in its report; whoever imports it computes them again from the weights in the run files.
+
+    Raises ``BundleError`` where there is nothing to write or it would be larger than what ``read_bundle`` accepts,
+    ``StoreError`` on damage.
     """
     rows = [store.row(run_id) for run_id in dict.fromkeys(run_ids)]
     if waiting := next((row.id for row in rows if row.state in ("queued", "running")), None):
@@ -70,7 +87,7 @@ def write_bundle(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         writer = _Writer(archive)
         drawn = drawings(runs)
-        writer.add("report.html", [report_html(runs, title=title, drawn=drawn)])
+        writer.add("report.html", [report_html(runs, title=title, drawn=drawn, inspections=inspections)])
         writer.add("summary.csv", [tables.summary_csv(runs)])
         if any_seeds(runs):
             writer.add("seeds.csv", [tables.seeds_csv(runs)])

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.export.figures import figure_json
-from diagnostics.measures.seeds import any_seeds
+from diagnostics.measures.seeds import Group, any_seeds, groups, singles
 from diagnostics.records import Run
 
 HEIGHT_PX = 480
@@ -26,6 +26,7 @@ class Drawing:
     key: str
     figure_key: str
     title: str
+    """What figure it is, and of which run where it is of one alone."""
     name: str
     """What a screen reader says."""
     how_to_read: str
@@ -45,7 +46,7 @@ class Drawing:
 def drawings(
     runs: Sequence[Run], theme: Literal["light", "dark"] = "light", *, over_seeds: bool | None = None
 ) -> list[Drawing]:
-    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run.
+    """Every figure of ``runs`` in the gallery's order; one per run where the figure shows a single run, or its seeds.
 
     A run without a gradient profile has no figure of its own; where no run has recorded a step there is none at all.
     ``over_seeds`` draws runs that differ only in their seed as one; left out, where there are such runs.
@@ -59,7 +60,9 @@ def drawings(
             if info.applies(runs):
                 drawn.append(_drawing(key, key, info.title, runs, theme, {"over_seeds": together}))
             continue
-        drawn += [_drawing_of_one(key, run, theme) for run in filter(profiled, runs)]
+        shown = list(filter(profiled, runs))
+        bundles = groups(shown) if together else singles(shown)
+        drawn += [_drawing_of_group(key, group, theme) for group in bundles]
     return drawn
 
 
@@ -71,13 +74,14 @@ def chosen(keys: Sequence[str], runs: Sequence[Run], theme: Literal["light", "da
         if not info.per_run:
             drawn.append(_drawing(key, key, info.title, runs, theme, {}))
             continue
-        drawn += [_drawing_of_one(key, run, theme) for run in filter(profiled, runs)]
+        drawn += [_drawing_of_group(key, group, theme) for group in singles(list(filter(profiled, runs)))]
     return drawn
 
 
-def _drawing_of_one(key: str, run: Run, theme: Literal["light", "dark"]) -> Drawing:
-    own = f"{key}-{re.sub('[^a-z0-9-]', '-', run.id.lower())}"
-    return _drawing(key, own, f"{FIGURES[key].title} — {run.name or run.id}", [run], theme, {})
+def _drawing_of_group(key: str, group: Group, theme: Literal["light", "dark"]) -> Drawing:
+    first = group.runs[0]
+    own = f"{key}-{re.sub('[^a-z0-9-]', '-', first.id.lower())}"
+    return _drawing(key, own, f"{FIGURES[key].title} — {group.name or first.id}", group.runs, theme, {})
 
 
 def profiled(run: Run) -> bool:

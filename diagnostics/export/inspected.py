@@ -85,6 +85,7 @@ def document(inspection: Inspection, leave_out: Sequence[str] = ()) -> dict[str,
         "tokens": inspection.tokens,
         "informative_steps": inspection.informative_steps,
         "loss_step": inspection.loss_step,
+        "truncate": inspection.truncate or None,
         "quantities": {
             name: {
                 "section": QUANTITIES[name].section,

@@ -93,6 +93,7 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; background:
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .75rem; }
 h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
+h4 { font-size: .95rem; margin: 0 0 .25rem; font-weight: 600; }
 p { margin: .35rem 0; max-width: 52rem; }
 mark { background: var(--mark); color: inherit; padding: 0 .2em; border-radius: .2em; font-weight: 600; }
 .quiet { color: var(--quiet); font-size: .92rem; }

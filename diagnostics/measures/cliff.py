@@ -15,6 +15,7 @@ again as figure 10.17 in Goodfellow, Bengio and Courville, "Deep Learning", 2016
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,17 +51,17 @@ def loss(w: Array, b: Array, T: int) -> Array:
     return np.asarray((sigmoid(x) - TARGET) ** 2)
 
 
-def loss_and_gradient(w: Array, b: Array, T: int) -> tuple[Array, Array, Array]:
-    """E, ∂E/∂w and ∂E/∂b, each of the shape of ``w`` and ``b``."""
-    x = np.full(np.broadcast_shapes(np.shape(w), np.shape(b)), FIRST_STATE)
-    u, v = np.zeros_like(x), np.zeros_like(x)
+def loss_and_gradient(w: float, b: float, T: int) -> tuple[float, float, float]:
+    """E, ∂E/∂w and ∂E/∂b at one place: on plain numbers, of which a descent needs thousands, one after the other."""
+    x, u, v = FIRST_STATE, 0.0, 0.0
     for _ in range(T):
-        s = sigmoid(x)
+        s = 0.5 * (1.0 + math.tanh(0.5 * x))
         growth = w * s * (1 - s)
         x, u, v = w * s + b, s + growth * u, 1 + growth * v
-    s = sigmoid(x)
+    s = 0.5 * (1.0 + math.tanh(0.5 * x))
     outer = 2 * (s - TARGET) * s * (1 - s)
-    return np.asarray((s - TARGET) ** 2), outer * u, outer * v
+    off = s - TARGET
+    return off * off, outer * u, outer * v
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,17 @@ def descend(w: float, b: float, *, step_size: float, threshold: float, T: int, u
     for name, number in (("w", w), ("b", b)):
         if not np.isfinite(number):
             raise ValueError(f"{name} must be a finite number, but got {number}")
-    limits = np.array([np.inf, threshold])
-    place = np.array([[w, w], [b, b]], dtype=np.float64)  # both descents at once
-    went = []
-    for update in range(updates + 1):
-        E, dw, db = loss_and_gradient(place[0], place[1], T)
-        norm = np.hypot(dw, db)
-        went.append((*place, E, norm))
-        if update < updates:
-            factor = np.minimum(1.0, limits / np.maximum(norm, np.finfo(np.float64).tiny))
-            place = place - step_size * factor * np.stack([dw, db])
-    ws, bs, losses, norms = np.moveaxis(np.array(went), 0, -1)
-    raw, clipped = (Descent(ws[i], bs[i], losses[i], norms[i], float(limits[i])) for i in (0, 1))
+    raw, clipped = (_descent(float(w), float(b), step_size, limit, T, updates) for limit in (math.inf, threshold))
     return raw, clipped
+
+
+def _descent(w: float, b: float, step_size: float, threshold: float, T: int, updates: int) -> Descent:
+    went = []
+    for _ in range(updates + 1):
+        E, dw, db = loss_and_gradient(w, b, T)
+        norm = math.hypot(dw, db)
+        went.append((w, b, E, norm))
+        step = step_size * (threshold / norm if norm > threshold else 1.0)
+        w, b = w - step * dw, b - step * db
+    ws, bs, losses, norms = np.array(went).T
+    return Descent(ws, bs, losses, norms, float(threshold))

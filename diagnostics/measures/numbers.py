@@ -15,13 +15,15 @@ def power_of_ten(exponent: int) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """Return a value with ``digits`` significant digits: ``0.61``, ``44``, ``3·10⁻⁹``, ``infinite``."""
+    """Return a value with ``digits`` significant digits: ``0.61``, ``44``, ``3·10⁻⁹``, ``−2``, ``infinite``."""
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
         return "infinite" if value > 0 else "minus infinite"
     if value == 0:
         return "0"
+    if value < 0:
+        return f"−{number(-value, digits)}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
     if -3 <= power < 4:

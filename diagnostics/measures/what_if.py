@@ -23,6 +23,8 @@ TORCH_EPSILON = 1e-6
 
 PERCENTILES = (99, 90, 50)
 """Of the run's own norms: the thresholds that are suggested."""
+OLD = "recorded without the sizes of the gradient's entries, which newer runs keep"
+"""Why nothing can be said of clipping by value."""
 _CLOSE, _FAR = 3.0, 10.0
 """Largest norm ÷ median: below the first nothing stands out, from the second on some stand far above the rest."""
 
@@ -102,6 +104,30 @@ def by_value(grad_sizes: Array) -> ByValue:
         factor=np.minimum(after / whole, 1.0),
         rows=np.flatnonzero(known),
     )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What cutting every entry to ±``threshold`` would have done, over the recorded steps: medians, and for the cosine
+    the 5th and 95th percentiles too."""
+
+    threshold: float
+    share: float
+    cosine: float
+    cosine_p05: float
+    cosine_p95: float
+    factor: float
+
+
+def cut_at(answer: ByValue, threshold: float) -> Cut:
+    """Return the answer at the edge nearest to ``threshold``, which is above 0, on a log scale.
+
+    ``answer`` holds at least one recorded profile.
+    """
+    k = int(np.argmin(np.abs(np.log(answer.thresholds / threshold))))
+    low, middle, high = np.percentile(answer.cosine[:, k], [5, 50, 95])
+    share, factor = float(np.median(answer.share[:, k])), float(np.median(answer.factor[:, k]))
+    return Cut(float(f"{answer.thresholds[k]:.6g}"), share, float(middle), float(low), float(high), factor)
 
 
 def sizes_of(records: Records) -> Array | None:

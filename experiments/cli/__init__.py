@@ -22,6 +22,7 @@ _COMMANDS = {
     "list": "look",
     "show": "look",
     "inspect": "inspect",
+    "clip": "clip",
     "export": "transfer",
     "import": "transfer",
     "delete": "upkeep",

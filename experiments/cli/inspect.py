@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from diagnostics.export.inspected import document
-from diagnostics.inspection import GATE_TITLES, SECTIONS, Inspection
+from diagnostics.inspection import GATE_TITLES, SECTIONS, Inspection, which_gradient
 from diagnostics.measures.profile import middle
 from diagnostics.records import Array
 from diagnostics.store import RunRow, Store
@@ -96,6 +96,8 @@ def _summary(found: Inspection, row: RunRow) -> Iterator[str]:
     probe = f"{found.samples} held-out sample{'s' * (found.samples > 1)} of {found.timesteps} timesteps"
     yield f"{row.id}  {plain(row.name)}"
     yield f"after {found.step} of {row.steps} updates, a probe of {probe}; nothing is clipped"
+    if said := which_gradient([(row.name, found)]):
+        yield plain(said)
     for layer in range(found.layers):
         lines = list(_of_layer(found, layer))
         if lines:

@@ -32,7 +32,9 @@ examples:
   python -m experiments list
   python -m experiments show RUN
   python -m experiments inspect RUN --step 0 --sections theory lyapunov
+  python -m experiments clip RUN --threshold 1.0
   python -m experiments export RUN RUN --to comparison.zip
+  python -m experiments export COMPARISON --inspect --to report.html
   python -m experiments run --spec spec.json
 
 Runs live in the folder that --store or the variable GRADREACH_STORE names, else in ./runs.
@@ -172,15 +174,39 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timings", action="store_true", help="also how long each section took")
 
 
+def _add_clip(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Every answer is about the gradients that the run had: clipped otherwise, training would have gone another\n"
+        "way from the first clipped step on, which `sweep` tells. By norm a threshold is asked of every training\n"
+        "step, exactly; by value of the recorded profiles, at the nearest of 1, 2, 3 and 5 of every decade."
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="the ids of runs or of comparisons")
+    parser.add_argument(
+        "--threshold", type=float, nargs="+", metavar="X", help="thresholds to ask; left out, those that are suggested"
+    )
+
+
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "csv writes a folder with the tables of each run; png, svg, pdf and html write one figure, or a folder with\n"
-        "all of them where --figure is left out. png, svg and pdf need a Chrome or Chromium."
+        "all of them where --figure is left out. png, svg and pdf need a Chrome or Chromium.\n"
+        "What Inspect has found in the runs, or --inspect, is drawn too: in reports, in those of bundles, as figures."
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="the ids of runs or of comparisons")
     parser.add_argument("--to", metavar="PATH", help="the file or folder to write; left out, a name of its own here")
     parser.add_argument("--format", choices=FORMATS, default=None, help="left out, as the ending of --to says")
     parser.add_argument("--figure", metavar="KEY", help="only this figure; an unknown one lists them")
+    parser.add_argument(
+        "--inspect",
+        action="store_true",
+        help="first look inside every run, where that has not been done, so that its figures are there too",
+    )
+    parser.add_argument(
+        "--step",
+        type=int,
+        metavar="N",
+        help="with --inspect: at the training step nearest to N that each run kept; left out, at its last",
+    )
     parser.add_argument(
         "--each-run",
         action="store_true",
@@ -272,6 +298,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "list": (_add_list, "List the runs that are stored, newest first"),
     "show": (_add_show, "Show one run: what was asked for, how it went, its verdict"),
     "inspect": (_add_inspect, "Look inside a run at a training step: Jacobians, Lyapunov exponents, gradients"),
+    "clip": (_add_clip, "Say what a clipping threshold would have done to runs; nothing is trained again"),
     "export": (_add_export, "Write runs to a bundle, a report, tables or figures"),
     "import": (_add_import, "Add the runs of a bundle to the store"),
     "delete": (_add_delete, "Delete runs, or bring them back"),

@@ -17,12 +17,16 @@ from diagnostics.export.gallery import Drawing, drawings
 from diagnostics.export.html import figure_html
 from diagnostics.export.images import FORMATS as IMAGES
 from diagnostics.export.images import ExportUnavailable, to_image, unavailable
+from diagnostics.export.inside import looked
 from diagnostics.export.report import report_html
+from diagnostics.inspection import Inspection
 from diagnostics.measures.seeds import any_seeds
 from diagnostics.records import Run
 from diagnostics.store import RunRow, Store
 from experiments.bundle import import_bundle
-from experiments.cli.words import find, open_store, plain, print_json
+from experiments.cli.looking import look_into
+from experiments.cli.words import find_all, open_store, plain, print_json
+from experiments.inspection.kept import kept
 from experiments.spec import Refusal
 
 _ENDINGS = {".zip": "bundle", ".html": "report", ".png": "png", ".svg": "svg", ".pdf": "pdf"}
@@ -32,12 +36,18 @@ _Write = Callable[[BinaryIO], object]
 def export_command(asked: argparse.Namespace) -> int:
     """Write runs to a file or a folder."""
     store = open_store(asked)
-    rows = _rows(store, asked.runs)
+    rows = find_all(store, asked.runs)
     form = asked.format or _ENDINGS.get(Path(asked.to or "").suffix.lower(), "bundle")
     if asked.figure and form not in ("html", *IMAGES):
         raise Refusal(f"--figure must be asked for with --format html, {', '.join(IMAGES)}, but got {form}.")
     if form in IMAGES and (reason := unavailable()):
         raise Refusal(reason)
+    if asked.step is not None and not asked.inspect:
+        raise Refusal("--step must be asked for with --inspect, but --inspect is missing.")
+    if asked.inspect:
+        if form == "csv":
+            raise Refusal("--inspect must be asked for with a format that has figures, but got csv.")
+        look_into(store, rows, asked.step)
     try:
         target, files = _files(store, rows, form, asked)
         written = _write_all(target, files, asked.force)
@@ -67,17 +77,6 @@ def import_command(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(store: Store, names: Sequence[str]) -> list[RunRow]:
-    """The runs of these ids; the id of a comparison stands for its runs."""
-    found: list[RunRow] = []
-    for name in names:
-        # The newest is listed first; a comparison reads in the order in which it was asked for.
-        found += store.runs(comparison=name)[::-1] if name.startswith("c-") else [find(store, name)]
-        if not found:
-            raise Refusal(f"RUN must be the id of a stored run or comparison, but got {name[:80]!r}.")
-    return list({row.id: row for row in found}.values())
-
-
 def _files(
     store: Store, rows: Sequence[RunRow], form: str, asked: argparse.Namespace
 ) -> tuple[Path, list[tuple[str, _Write]]]:
@@ -85,14 +84,17 @@ def _files(
     ids = [row.id for row in rows]
     stem = ids[0] if len(ids) == 1 else rows[0].comparison
     if form == "bundle":
-        return Path(asked.to or f"{stem}.zip"), [("", lambda file: write_bundle(store, ids, file))]
+        found = kept(store, ids)
+        return Path(asked.to or f"{stem}.zip"), [("", lambda file: write_bundle(store, ids, file, inspections=found))]
     runs = [store.read(run_id) for run_id in ids]
     if form == "report":
-        html = report_html(runs, title=rows[0].comparison_name, over_seeds=_together(asked))
+        html = report_html(
+            runs, title=rows[0].comparison_name, over_seeds=_together(asked), inspections=kept(store, ids)
+        )
         return Path(asked.to or f"{stem}.html"), [("", _text([html]))]
     if form == "csv":
         return Path(asked.to or f"{stem}-csv"), list(_tables(runs))
-    drawn = _drawings(runs, asked.figure, _together(asked))
+    drawn = _drawings(runs, kept(store, ids), asked.figure, _together(asked))
     if asked.figure and len(drawn) == 1:
         return Path(asked.to or f"{stem}-{drawn[0].key}.{form}"), [("", _figure(drawn[0], form))]
     return Path(asked.to or f"{stem}-{form}"), [(f"{d.key}.{form}", _figure(d, form)) for d in drawn]
@@ -117,8 +119,11 @@ def _text(parts: Iterable[str]) -> _Write:
     return lambda file: file.writelines(part.encode() for part in parts)
 
 
-def _drawings(runs: Sequence[Run], figure: str | None, over_seeds: bool | None) -> list[Drawing]:
+def _drawings(
+    runs: Sequence[Run], inspections: Sequence[Inspection], figure: str | None, over_seeds: bool | None
+) -> list[Drawing]:
     drawn = drawings(runs, over_seeds=over_seeds)
+    drawn += [drawing for one in looked(runs, inspections) for drawing in one.drawings()]
     if not drawn:
         ids = ", ".join(run.id for run in runs)
         raise Refusal(f"RUN must be a run that has recorded a training step, but got {ids}.")

@@ -67,6 +67,17 @@ def find(store: Store, run_id: str, *, deleted: bool = False) -> RunRow:
     raise Refusal(f"RUN must be the id of a stored run, but got {run_id[:80]!r}: {hint}")
 
 
+def find_all(store: Store, names: Sequence[str]) -> list[RunRow]:
+    """The runs of these ids; the id of a comparison stands for its runs. Raises ``Refusal`` where there is none."""
+    found: list[RunRow] = []
+    for name in names:
+        # The newest is listed first; a comparison reads in the order in which it was asked for.
+        found += store.runs(comparison=name)[::-1] if name.startswith("c-") else [find(store, name)]
+        if not found:
+            raise Refusal(f"RUN must be the id of a stored run or comparison, but got {name[:80]!r}.")
+    return list({row.id: row for row in found}.values())
+
+
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
 

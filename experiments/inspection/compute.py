@@ -79,6 +79,7 @@ def inspect(
         informative_steps=tuple(tuple(map(int, steps)) for steps in probe.batch.informative_steps),
         loss_step=probe.loss_step,
         arrays=arrays,
+        truncate=spec.truncate if spec.truncate and spec.truncate < probe.task.length else 0,
     )
 
 

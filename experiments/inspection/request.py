@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from diagnostics.inspection import SECTIONS, Inspection, load
-from diagnostics.store import Store, StoreError
+from diagnostics.store import RunRow, Store, StoreError
+from diagnostics.store.weights import AT_MOST_BYTES
 from diagnostics.strict_json import loads
+from experiments.cost import amount, predict
 from experiments.inspection.asked import Asked
 from experiments.inspection.files import Place, Request, requests, write_json, write_text
 from experiments.inspection.limits import cannot_stored
 from experiments.inspection.start import ensure_inspector
+from experiments.spec import Refusal, RunSpec
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,30 @@ def nothing_kept(store: Store, run_id: str, step: int, kept: tuple[int, ...]) ->
     """Why a run cannot be looked into at ``step``, as a sentence."""
     if kept:
         return f"run {run_id} kept its weights at the steps {', '.join(map(str, kept))}, but step {step} was asked for"
-    state = store.row(run_id).state
-    if state in ("queued", "running"):
-        return f"run {run_id} is {state} and has not kept any weights yet"
+    row = store.row(run_id)
+    if too_large := _too_large(row):
+        return f"run {run_id} keeps no weights to look into: {too_large}"
+    if row.state in ("queued", "running"):
+        return f"run {run_id} is {row.state} and has not kept any weights yet"
+    if not store.run_file(run_id).exists() or not store.info(run_id):
+        return f"run {run_id} has kept no weights to look into: it never began, but was {row.state} before"
     return (
-        f"run {run_id} has kept no weights to look into: it was recorded before gradreach kept any, it never began, or "
-        "its network is too large"
+        f"run {run_id} has kept no weights to look into: it was recorded before gradreach kept any, or it broke "
+        "off at once; trained again, it keeps them"
+    )
+
+
+def _too_large(row: RunRow) -> str:
+    """Why the weights of a run's network are not kept, where it is for their size; else ""."""
+    try:
+        parameters = predict(RunSpec.from_json(row.spec)).parameters
+    except Refusal:
+        return ""  # a spec of another version
+    if 4 * parameters <= AT_MOST_BYTES:
+        return ""
+    return (
+        f"its network has {parameters:,} parameters, which take {amount(4 * parameters)}, and a run keeps at most "
+        f"{amount(AT_MOST_BYTES)} of weights; a smaller hidden size or fewer layers would fit"
     )
 
 

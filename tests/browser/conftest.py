@@ -14,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from diagnostics.store import Store
 from experiments.queue import Queue
 from experiments.spec import expand
 
 ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=30_000)  # a busy machine is no fault of the page's
 SMALL = "gap=8&hidden=8&embedding=8&batch=8&eval_every=20"
 
 

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from diagnostics.inspection import QUANTITIES, SECTIONS, Inspection, load, save
+from diagnostics.inspection import QUANTITIES, SECTIONS, Inspection, load, save, which_gradient
 
 SIZES = {"L": 2, "T": 5, "B": 3, "H": 4, "S": 8, "G": 4, "J": 2, "K": 3, "M": 3, "A": 2, "R": 4, "P": 3, "N": 6, "2": 2}
 
@@ -39,6 +39,7 @@ def made(**changes) -> Inspection:
         "informative_steps": ((1,), (1, 3), ()),
         "loss_step": 4,
         "arrays": arrays(),
+        "truncate": 3,
     }
     return Inspection(**(fields | changes))
 
@@ -74,6 +75,7 @@ def test_sections_are_those_whose_quantities_are_there():
         ({"tokens": (("a", "b"), ("c",))}, "tokens must hold samples of one length"),
         ({"informative_steps": ((1,),)}, "informative_steps must hold one entry for each of 3 samples, but got 1"),
         ({"loss_step": 5}, "loss_step must be a timestep below 5, but got 5"),
+        ({"truncate": 5}, "truncate must be 0 or a chunk length below 5, but got 5"),
         ({"arrays": {"speed": np.zeros(1)}}, "quantity must be one of h, .*, but got 'speed'"),
         ({"arrays": {"decay": np.zeros(3)}}, "the axis L of decay must have 2 entries, but has 3"),
         ({"arrays": {"decay": np.zeros((2, 1))}}, r"decay must be an array of f8 \[L\], but got float64 of shape"),
@@ -121,9 +123,9 @@ def test_no_pickle_is_ever_opened(tmp_path):
     ("about", "message"),
     [
         (b"not JSON", "no whole inspection"),
-        (b'{"format": 2}', "its format must be 1, but is 2"),
-        (b'{"format": 1, "quantities": ["h"]}', "it does not hold the quantities that it names"),
-        (b'{"format": 1, "quantities": [], "run_id": 7}', "run_id should be str"),
+        (b'{"format": 1}', "its format must be 2, but is 1"),
+        (b'{"format": 2, "quantities": ["h"]}', "it does not hold the quantities that it names"),
+        (b'{"format": 2, "quantities": [], "run_id": 7}', "run_id should be str"),
         (b"[]", "no whole inspection"),
     ],
 )
@@ -142,3 +144,14 @@ def test_a_declared_size_is_refused_before_it_is_allocated(tmp_path, monkeypatch
         assert sum(info.file_size for info in archive.infolist()) > 1000
     with pytest.raises(ValueError, match="it unpacks to more than 1000 bytes"):
         load(path)
+
+
+def test_it_is_said_whose_gradient_was_truncated_in_training():
+    whole, cut = made(truncate=0), made()
+    assert which_gradient([("LSTM", whole)]) == ""
+    assert which_gradient([("LSTM", cut)]).startswith(
+        "Shown is the full gradient, through all timesteps, while training used chunks of 3: "
+    )
+    beside = which_gradient([("whole", whole), ("cut", cut), ("shorter", made(truncate=2))])
+    assert beside.startswith("Shown of cut, shorter is the full gradient")
+    assert "chunks of 2 or 3" in beside

@@ -43,6 +43,9 @@ def test_without_runs_it_shows_the_example_and_the_way_to_the_lab(clipping) -> N
     assert "No runs are stored yet" in said
     assert "steps clipped" in said
     assert not app.warning
+    said = words(clipping(rule="value"))
+    assert "cosine, raw and cut" in said
+    assert "not known" not in said
 
 
 def test_the_newest_comparison_is_chosen_and_the_slider_answers(clipping, told: Told) -> None:
@@ -106,6 +109,17 @@ def test_training_with_a_threshold_leads_to_the_lab_with_both(clipping, told: To
     settings = app.session_state["settings"]
     assert settings.axes["clip"] == ("norm:1.0", "norm:0.5")
     assert settings.axes["cell"] == ("tanh", "relu")
+
+
+def test_more_runs_than_can_be_shown_are_said_and_each_is_chosen_once(clipping, store: Store, told: Told) -> None:
+    app = clipping(runs=",".join([told[1][0]] * 30))
+    assert app.session_state["clipping-runs"] == [told[1][0]]
+    assert not app.warning
+    specs = [RunSpec.make(cell="tanh", seed=seed).to_json() for seed in range(13)]
+    _, many = store.create(specs, [f"run {seed}" for seed in range(13)], "many")
+    app = clipping(runs=",".join(many))
+    assert app.session_state["clipping-runs"] == many[:12]
+    assert "at most 12 runs, but got 13; the first 12 are shown" in app.warning[0].value
 
 
 def test_the_cliff_is_computed_from_the_address(clipping) -> None:

@@ -73,12 +73,12 @@ def place(store: Store, run_id: str, step: int = 40) -> Place:
     return Place.of(store, run_id, step, Asked())
 
 
-def answered(store: Store, run_id: str, cell: str = "tanh", step: int = 40, **shape: int) -> None:
+def answered(store: Store, run_id: str, cell: str = "tanh", step: int = 40, truncate: int = 0, **shape: int) -> None:
     """Leave the result that the process would leave."""
     where = place(store, run_id, step)
     where.folder.mkdir(parents=True, exist_ok=True)
     one = inspection_of(cell, **{"T": 12, "B": 4, **shape})
-    save(replace(one, run_id=run_id, step=step), where.own_result)
+    save(replace(one, run_id=run_id, step=step, truncate=truncate), where.own_result)
 
 
 def shown(app: AppTest) -> int:
@@ -211,6 +211,15 @@ def test_runs_stand_side_by_side_each_at_its_nearest_step(visit: Visit, store: S
     assert "beside lstm after 40" in words(app).replace("\\", "")
 
 
+def test_of_truncated_runs_it_is_said_which_gradient_is_shown(visit: Visit, store: Store) -> None:
+    first, other = kept(store, "tanh", "lstm")
+    answered(store, first)
+    answered(store, other, "lstm", truncate=5)
+    assert "full gradient" not in words(visit(run=first, view="theory"))
+    said = words(visit(run=first, **{"with": other, "view": "theory"})).replace("\\", "")
+    assert "Shown of lstm is the full gradient, through all timesteps, while training used chunks of 5" in said
+
+
 def test_layers_and_samples_are_chosen_where_there_are_several(visit: Visit, store: Store) -> None:
     [run_id] = kept(store, "gru", layers=2)
     answered(store, run_id, "gru", L=2)
@@ -243,6 +252,7 @@ def test_a_running_run_can_be_looked_into_and_a_diverged_one_says_where(visit: V
         ({"run": "r-0000000"}, "There is no run 'r-0000000' here"),
         ({"run": "../../etc/passwd"}, "There is no run"),
         ({"with": "'; DROP TABLE run; --"}, "There is no run"),
+        ({"with": ",".join(f"r-{i}" for i in range(1200))}, "with must name at most 5 runs, but got 1200; the first 5"),
         ({"step": "-1"}, "step must be a whole number"),
         ({"step": "9" * 400}, "step must be a whole number"),
         ({"samples": "65"}, "samples must be a whole number from 1 to 64"),
@@ -278,12 +288,28 @@ def test_the_lab_and_the_runs_page_lead_here(open_app: Open, store: Store, told:
     app.button(key="open-in-inspect").click().run()
     assert not app.exception
     assert app.selectbox(key="inspect-run").value == told[1][0]
+    assert app.multiselect(key="inspect-with").value == told[1][1:]
     app.switch_page("ui/pages/runs.py")
     app.query_params["runs"] = ",".join(told[1][1:3])
     app.run()
     app.button(key="open-in-inspect").click().run()
     chosen = {app.selectbox(key="inspect-run").value, *app.multiselect(key="inspect-with").value}
     assert chosen == set(told[1][1:3])
+
+
+def test_of_many_runs_the_lab_opens_as_many_as_the_page_shows_and_of_each_cell_before_more_seeds(
+    open_app: Open, store: Store
+) -> None:
+    specs = [
+        RunSpec.make(cell=cell, gap=8, steps=40, seed=seed).to_json() for cell in ["tanh", "gru"] for seed in range(4)
+    ]
+    comparison, ids = store.create(specs, [f"run {n}" for n in range(8)], "seeds")
+    app = open_app(comparison=comparison)
+    assert "6 of these 8 runs" in app.button(key="open-in-inspect").help
+    app.button(key="open-in-inspect").click().run()
+    assert not app.exception
+    assert app.selectbox(key="inspect-run").value == ids[0]
+    assert app.multiselect(key="inspect-with").value == [ids[4], ids[1], ids[5], ids[2], ids[6]]
 
 
 def test_how_a_network_begins_follows_every_control(visit: Visit) -> None:
@@ -327,3 +353,15 @@ def test_a_run_that_cannot_be_looked_into_says_why_and_asks_for_nothing(store: S
     assert not app.button(key="inspect").disabled
     with pytest.raises(StoreError, match="Inspect looks into recurrences, but this run has none"):
         request(store, run_id, 20, Asked(samples=1))
+
+
+def test_the_report_of_the_lab_holds_what_was_found(
+    open_app: Open, store: Store, told: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr("ui.exports.comparison_exports", lambda title, report, bundle, scope: made.append(report))
+    answered(store, told[1][0])
+    open_app(comparison=told[0])
+    text = made[-1]().decode()
+    assert "tanh, after 40 updates" in text
+    assert 'data-figure="theory-step-40"' in text

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.measures.what_if import by_value
 from tests.ui.conftest import ROOT
 from ui.example import runs
 from ui.example.recorded import FOLDER
@@ -35,6 +36,7 @@ def test_the_recorded_example_is_small_and_tells_the_story() -> None:
     assert sum(path.stat().st_size for path in FOLDER.glob("*.sqlite")) < 10**6
     assert [run.spec["cell"] for run in runs()] == ["tanh", "relu", "gru", "lstm"]
     assert all(run.records.rows("profile") > 10 for run in runs())
+    assert all(len(by_value(run.records["grad_sizes"]).rows) for run in runs())  # so that Clipping can ask them
 
 
 def test_the_pages_never_reach_torch() -> None:

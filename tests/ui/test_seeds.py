@@ -28,7 +28,8 @@ def test_seeds_are_one_row_and_one_line_by_default(open_app: Open, seeded: str) 
     assert "Vanishing in 3 of 3 seeds. Reach 12" in said
     assert "solved 0 of 3" in said
     assert said.count('class="verdict-row"') == 2
-    assert "of the first seed of each" in said
+    assert "each the median over its seeds" in said
+    assert len(app.get("bidi_component")) == 6  # the sentence, three of curves, and a map of each cell
 
 
 def test_each_run_is_one_click_away(open_app: Open, seeded: str) -> None:
@@ -37,7 +38,8 @@ def test_each_run_is_one_click_away(open_app: Open, seeded: str) -> None:
     assert not app.exception
     said = words(app)
     assert said.count('class="verdict-row"') == 6
-    assert "of the first seed of each" not in said
+    assert "each the median over its seeds" not in said
+    assert len(app.get("bidi_component")) == 10
     app.radio(key=f"seeds-{seeded}").set_value(True).run()
     assert words(app).count('class="verdict-row"') == 2
 

@@ -43,10 +43,15 @@ def _first(rows: Sequence[RunRow]) -> list[str]:
     if (kept := st.session_state.get(_KEPT)) is not None:
         return list(kept)
     known = {row.id for row in rows}
-    asked = [run_id for run_id in st.query_params.get(CHOSEN_RUNS, "").split(",") if run_id]
+    asked = list(dict.fromkeys(filter(None, st.query_params.get(CHOSEN_RUNS, "").split(","))))
     if missing := [run_id for run_id in asked if run_id not in known]:
         st.warning(markdown(f"In the address, runs must name stored runs, but got {quoted(', '.join(missing))}."))
     if found := [run_id for run_id in asked if run_id in known]:
+        if len(found) > AT_MOST:
+            st.warning(
+                f"In the address, runs must name at most {AT_MOST} runs, but got {len(found)}; the first {AT_MOST} "
+                "are shown."
+            )
         return found
     begun = [row for row in rows if row.steps_done]
     return [row.id for row in rows if row.comparison == begun[0].comparison][::-1][:AT_MOST] if begun else []

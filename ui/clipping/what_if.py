@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from diagnostics.charts import what_if
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.measures import what_if as measure
 from diagnostics.measures.entry_sizes import EDGES
@@ -175,19 +174,17 @@ def _by_norm(run: Run, at: float) -> list[str]:
 def _by_value(run: Run, at: float) -> list[str]:
     sizes = measure.sizes_of(run.records)
     if sizes is None:
-        why = f"not known: {what_if.OLD}" if run.records.rows("profile") else "nothing recorded yet"
+        why = f"not known: {measure.OLD}" if run.records.rows("profile") else "nothing recorded yet"
         return [why, "–", "–", "–"]
     answer = measure.by_value(sizes)
     if not len(answer.rows):
         return ["no gradient that is finite and above 0", "–", "–", "–"]
-    k = int(np.argmin(np.abs(np.log(answer.thresholds / at))))
-    cosine = answer.cosine[:, k]
-    low, high = np.percentile(cosine, [5, 95])
+    cut = measure.cut_at(answer, at)
     return [
-        percent(float(np.median(answer.share[:, k]))),
-        number(float(np.median(cosine)), 3),
-        f"{number(float(low), 3)} to {number(float(high), 3)}",
-        number(float(np.median(answer.factor[:, k]))),
+        percent(cut.share),
+        number(cut.cosine, 3),
+        f"{number(cut.cosine_p05, 3)} to {number(cut.cosine_p95, 3)}",
+        number(cut.factor),
     ]
 
 
@@ -212,14 +209,15 @@ def _suggestions(runs: Sequence[Run]) -> None:
         with st.expander(markdown(run.name), expanded=place == 0, key=f"suggestions-{run.id}"):
             st.markdown(markdown(found.sentence))
             for one in found.suggestions:
-                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    st.button(
-                        f"{number(one.threshold)} · {one.percentile} %",
-                        key=f"suggest-{run.id}-{one.percentile}",
-                        help=f"The {one.percentile}th percentile of the run's norms; press to look at it.",
-                        on_click=_choose(one.threshold),
-                    )
-                    st.markdown(markdown(one.reason))
+                button, reason = st.columns([1, 3], vertical_alignment="center", gap="small")
+                button.button(
+                    f"{number(one.threshold)} · {one.percentile} %",
+                    key=f"suggest-{run.id}-{one.percentile}",
+                    help=f"The {one.percentile}th percentile of the run's norms; press to look at it.",
+                    on_click=_choose(one.threshold),
+                    width="stretch",
+                )
+                reason.markdown(markdown(one.reason))
 
 
 def _choose(threshold: float) -> Callable[[], None]:

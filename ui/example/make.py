@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from experiments.queue import Queue
 from models.cells import CELLS
 from ui.example.recorded import FOLDER
 
-RECORD_EVERY = 6
+RECORD_EVERY = 7
 """Fine enough to watch the gradient come and go, and the files stay below a megabyte together."""
 
 IDLE_S = 5.0
@@ -40,8 +41,20 @@ def main() -> int:
         for old in FOLDER.glob("*.sqlite"):
             old.unlink()
         for place, row in enumerate(rows):
-            store.copy_run_file(row.id, FOLDER / f"{place}-{CELLS[str(row.spec['cell'])].name}.sqlite")
+            made = FOLDER / f"{place}-{CELLS[str(row.spec['cell'])].name}.sqlite"
+            store.copy_run_file(row.id, made)
+            _without_weights(made)
     return 0
+
+
+def _without_weights(path: Path) -> None:
+    """Take the kept weights out of a run file: nothing trains or looks into the example, and they are most of it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("DELETE FROM weights")
+        connection.execute("VACUUM")
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

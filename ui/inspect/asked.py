@@ -59,6 +59,12 @@ def fill(views: Sequence[str]) -> list[str]:
                     wanted[name] = _parse(name, st.query_params[name], views)
                 except ValueError as error:
                     said.append(f"In the address, {error}; it was left as usual.")
+    if (count := len(wanted[WITH])) > OTHERS_AT_MOST:
+        said.append(
+            f"In the address, with must name at most {OTHERS_AT_MOST} runs, but got {count}; the first "
+            f"{OTHERS_AT_MOST} are shown."
+        )
+        wanted[WITH] = wanted[WITH][:OTHERS_AT_MOST]
     for name, value in wanted.items():
         st.session_state.setdefault(key(name), list(value) if isinstance(value, tuple) else value)
         st.session_state[key(name)] = st.session_state[key(name)]  # a widget that is not shown would forget
@@ -107,7 +113,7 @@ def _parse(name: str, text: str, views: Sequence[str]) -> Any:
     if name == RUN:
         return text
     if name == WITH:
-        return tuple(filter(None, text.split(",")))[:OTHERS_AT_MOST]
+        return tuple(dict.fromkeys(filter(None, text.split(","))))
     if name == VIEW:
         if text not in views:
             raise ValueError(f"view must be one of {', '.join(views)}, but got {quoted(text)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from diagnostics.charts.gallery import InspectionFigure
-from diagnostics.inspection import QUANTITIES, Inspection
+from diagnostics.inspection import QUANTITIES, Inspection, which_gradient
 from models.cells import CELLS
 from ui import figures, look
 from ui.inspect import asked
@@ -22,7 +22,9 @@ Named = tuple[str, Inspection]
 
 
 def show(view: View, named: Sequence[Named], scope: str) -> None:
-    """Show the figures of ``view``, those of one network for each of them."""
+    """Show the figures of ``view``, those of one network for each of them, and say which gradient they are of."""
+    if said := which_gradient(named):
+        st.info(markdown(said), icon=":material/content_cut:")
     options = _options(view, named)
     for info in view.figures:
         if info.several or len(named) == 1:

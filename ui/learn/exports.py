@@ -34,14 +34,15 @@ def export(stop: Stop, values: Values, rows: Sequence[RunRow]) -> None:
             return together([store.read(row.id) for row in rows])
         return tuple(one.run for one in examples.seen(stop.slug))
 
-    def report() -> str:
-        return page(stop, asked, predicted, runs(), charts)
+    def report() -> bytes:
+        return page(stop, asked, predicted, runs(), charts).encode()
 
     with st.popover("Export", icon=":material/download:"):
         if rows:
             export_panel(rows, scope(stop), report)
         else:
-            exports.comparison_exports(f"gradreach-learn-{stop.slug}", report, None, scope(stop), kept=False)
+            name = f"gradreach-learn-{stop.slug}"
+            exports.comparison_exports(name, report, None, scope(stop), stored=False, inspected=False)
 
 
 def page(

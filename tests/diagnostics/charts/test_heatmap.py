@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from diagnostics.charts import heatmap
-from tests.diagnostics.charts.samples import facts_of, powers, run_of, story
+from diagnostics.records import COLUMNS, Records, Run
+from tests.diagnostics.charts.samples import facts_of, powers, run_of, seeds_story, story
 
 FACTS = facts_of(45, 40)
 
@@ -62,7 +65,9 @@ def test_the_colours_are_the_same_for_every_run() -> None:
 
 
 def test_it_takes_exactly_one_run() -> None:
-    with pytest.raises(ValueError, match="runs must be exactly one run for a heatmap, but got 4"):
+    with pytest.raises(
+        ValueError, match="runs must be one run, or differ only in their seed, for a heatmap, but got 4"
+    ):
         heatmap.prepare(story())
 
 
@@ -81,3 +86,58 @@ def test_one_profile_is_counted_as_one() -> None:
     caption = heatmap.prepare([run_of(powers(0.9, 44, 1), facts=FACTS)]).origin
     assert caption.caption.endswith("1 profile, training step 0")
     assert caption.facts["reduction"] == "median over the batch"
+
+
+def seeds(*profiles: np.ndarray) -> list[Run]:
+    """Runs that differ in their seed alone, with the same number of profiles each."""
+    return [
+        run_of(rows, facts=FACTS, run_id=f"r-{n}", name=f"tanh · seed {n}", spec={"cell": "tanh", "seed": n})
+        for n, rows in enumerate(profiles)
+    ]
+
+
+def cut(run: Run, profiles: int) -> Run:
+    """The run as if it had ended after so many profiles."""
+    kept = {n: v[:profiles] if COLUMNS[n].stream == "profile" else v for n, v in run.records.items()}
+    return replace(run, records=Records(kept))
+
+
+def test_over_seeds_each_cell_is_the_median_of_theirs_and_it_says_so() -> None:
+    runs = seeds_story()[:3]
+    prepared = heatmap.prepare(runs)
+    alone = np.stack([heatmap.prepare([run]).ratio for run in runs])
+    np.testing.assert_array_equal(prepared.ratio, np.median(alone, axis=0))
+    assert prepared.title == "Every timestep, through training: tanh · 3 seeds"
+    assert "median over the batch, then over 3 seeds · pre-clip" in prepared.origin.caption
+    assert prepared.origin.run_ids == tuple(run.id for run in runs)
+    assert heatmap.prepare(runs[:1]).origin.revision() != prepared.origin.revision()
+
+
+def test_a_seed_that_ended_counts_as_far_as_it_came() -> None:
+    first, *others = seeds(*(powers(rate, 44, 4) for rate in (0.5, 0.6, 0.8)))
+    prepared = heatmap.prepare([cut(first, 2), *others])
+    lag = 44 - np.arange(45)
+    np.testing.assert_array_equal(prepared.training_steps, [0, 13, 26, 39])
+    np.testing.assert_allclose(prepared.ratio[:2], [0.6**lag] * 2, rtol=1e-12)
+    np.testing.assert_allclose(prepared.ratio[2:], [(0.6**lag + 0.8**lag) / 2] * 2, rtol=1e-12)
+    assert "then over 3 seeds, of which the first ends at step 13 · pre-clip" in prepared.origin.caption
+
+
+def test_a_seed_without_a_gradient_at_the_loss_counts_for_nothing_then_and_nan_in_one_that_counts_is_nan() -> None:
+    one, two, three = (powers(rate, 44, 3) for rate in (0.5, 0.7, 0.9))
+    one[0, 0] = np.nan  # at the loss: nothing can be compared
+    two[1, 10] = np.nan
+    for rows in (one, two, three):
+        rows[2, 0] = 0.0  # of no seed
+    prepared = heatmap.prepare(seeds(one, two, three))
+    lag = 44 - np.arange(45)
+    np.testing.assert_allclose(prepared.ratio[0], (0.7**lag + 0.9**lag) / 2, rtol=1e-12)
+    assert np.flatnonzero(np.isnan(prepared.ratio[1])).tolist() == [34]
+    assert prepared.ratio[2, 44] == 0.0
+    assert np.isnan(prepared.ratio[2, :44]).all()
+
+
+def test_seeds_that_have_recorded_nothing_yet_are_counted_apart() -> None:
+    *told, last = seeds(*(powers(rate, 44, 2) for rate in (0.5, 0.6, 0.7)))
+    prepared = heatmap.prepare([*told, replace(cut(last, 0), state="running")])
+    assert "then over 2 of 3 seeds" in prepared.origin.caption

@@ -49,7 +49,8 @@ def test_it_says_by_what_factor_each_line_is_off_the_closest_first() -> None:
     (panel,) = theory.prepare([("tanh", inspection_of())]).panels
     off = {"Lyapunov": (np.exp(-0.2) / 0.7) ** 9, "spectral radius": (0.9 / 0.7) ** 9, "bound": (1.2 / 0.7) ** 9}
     told = ", ".join(f"{name} × {number(value)}" for name, value in off.items())
-    assert theory._truth(panel) == f"9 steps back the measured ratio is 0.04. Off by: fitted decay × 1, {told}."
+    said = theory._truth(panel).replace("\N{NO-BREAK SPACE}", " ")
+    assert said == f"9 steps back the measured ratio is 0.04. Off by: fitted decay × 1, {told}."
     dead = theory.prepare([("tanh", inspection_of(state_grad=np.zeros((1, 12, 3))))]).panels[0]
     assert theory._truth(dead) == ""
 

@@ -35,7 +35,12 @@ def test_a_report_of_a_sweep_says_what_came_of_the_thresholds() -> None:
 
 def test_figures_are_drawn_over_seeds_where_there_are_some() -> None:
     together, each = (drawings(seeds_story(), over_seeds=how) for how in (None, False))
-    assert [drawing.key for drawing in together] == [drawing.key for drawing in each]
+    keys = [[drawing.key for drawing in drawn] for drawn in (together, each)]
+    maps = ["heatmap-r-tanh0", "heatmap-r-lstm0"]  # a map of each cell's seeds, under the first one's id
+    assert [key for key in keys[0] if key.startswith("heatmap")] == maps
+    assert len([key for key in keys[1] if key.startswith("heatmap")]) == 6
+    assert set(keys[0]) <= set(keys[1])
+    assert next(drawing.title for drawing in together if drawing.key == maps[0]).endswith(" — tanh · 3 seeds")
     assert together[1].figure.layout.meta["over_seeds"] is True
     assert each[1].figure.layout.meta["over_seeds"] is False
     assert drawings(story())[1].figure.layout.meta["over_seeds"] is False

@@ -21,6 +21,8 @@ from diagnostics.measures.numbers import number, percent, power_of_ten, rate, st
         (12345.0, "1.2·10⁴"),
         (0.00123, "0.0012"),
         (99.6, "100"),
+        (-0.0922, "−0.092"),
+        (-3e-9, "−3·10⁻⁹"),
         (math.nan, "not a number"),
         (math.inf, "infinite"),
         (-math.inf, "minus infinite"),

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from torch import nn
 
 from diagnostics.measures.entry_sizes import EDGES, NOT_MEASURED, entry_sizes
-from diagnostics.measures.what_if import TORCH_EPSILON, by_norm, by_value, sizes_of, suggest
+from diagnostics.measures.what_if import TORCH_EPSILON, by_norm, by_value, cut_at, sizes_of, suggest
 from diagnostics.records import Records
 from experiments import gradient
 
@@ -120,3 +120,18 @@ def test_without_a_usable_norm_nothing_is_suggested(norms: np.ndarray) -> None:
     found = suggest(norms)
     assert found.suggestions == ()
     assert "nothing to choose" in found.sentence
+
+
+def test_one_cut_is_that_of_numpy_at_the_nearest_edge() -> None:
+    rng = np.random.default_rng(3)
+    gradients = (rng.normal(size=(9, 40)) * np.exp(rng.normal(size=(9, 1)))).astype(np.float32)
+    found = cut_at(by_value(np.stack([entry_sizes(g) for g in gradients])), 0.55)
+    assert found.threshold == 0.5
+    raw = gradients.astype(np.float64)
+    cut = np.clip(raw, -0.5, 0.5)
+    norms, left = np.linalg.norm(raw, axis=1), np.linalg.norm(cut, axis=1)
+    cosines = (raw * cut).sum(axis=1) / (norms * left)
+    assert found.share == pytest.approx(np.median((np.abs(raw) > 0.5).mean(axis=1)))
+    assert found.factor == pytest.approx(np.median(left / norms))
+    wanted = np.percentile(cosines, [5, 50, 95])
+    assert (found.cosine_p05, found.cosine, found.cosine_p95) == pytest.approx(tuple(wanted))

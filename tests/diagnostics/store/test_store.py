@@ -126,6 +126,7 @@ def test_an_unknown_run_is_named(store):
 
 
 def test_the_folder_is_chosen_by_argument_then_environment(tmp_path, monkeypatch):
+    monkeypatch.delenv("GRADREACH_STORE")
     monkeypatch.chdir(tmp_path)
     assert Store.open(None).path == tmp_path / "runs"
     monkeypatch.setenv("GRADREACH_STORE", str(tmp_path / "elsewhere"))

@@ -70,12 +70,12 @@ def trained(folder: Path) -> Said:
 
 @pytest.fixture
 def say(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Run a command here, on the shared store."""
+    """Run a command here, on the shared store or on one of the test's own, whose queue no worker waits for."""
 
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str, store: Store | None = None) -> Said:
         capsys.readouterr()
         try:
-            status = main([*arguments, "--store", str(folder)])
+            status = main([*arguments, "--store", str(store.path if store else folder)])
         except SystemExit as error:  # --help and --version
             status = int(error.code or 0)
         said = capsys.readouterr()

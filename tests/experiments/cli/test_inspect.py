@@ -3,6 +3,9 @@ import pytest
 
 from diagnostics.inspection import QUANTITIES, SECTIONS
 from diagnostics.store import Store
+from experiments.spec import RunSpec
+from experiments.train import Trainer
+from tests.diagnostics.store.sample import FACTS, INFO, rows
 from tests.experiments.cli.conftest import Said, process
 
 
@@ -79,3 +82,21 @@ def test_as_people_start_it(trained: Said, folder, ids):
     assert (run.returncode, err) == (0, "")
     assert "Lyapunov  largest" in out
     assert out.splitlines()[-1].startswith("lyapunov")
+
+
+def test_of_a_truncated_run_it_is_said_which_gradient_is_shown(say, ids, tmp_path):
+    spec = RunSpec.make(task="france", gap=5, cell="tanh", hidden=4, embedding=4, steps=6, truncate=4, device="cpu")
+    store = Store.open(tmp_path / "mine")
+    _, (run_id,) = store.create([spec.to_json()], ["cut"])
+    with store.writer(run_id) as writer:
+        writer.begin(FACTS, INFO)
+        writer.keep(0, Trainer(spec).weights())
+        writer.append(rows(0, 6))
+        writer.finish("finished")
+    said = say("inspect", run_id, "--sections", "profile", store=store)
+    assert said.out.splitlines()[2].startswith(
+        "Shown is the full gradient, through all timesteps, while training used chunks of 4: "
+    )
+    assert say("inspect", run_id, "--sections", "profile", "--json", store=store).json()["truncate"] == 4
+    assert "full gradient" not in say("inspect", ids[0], "--sections", "profile").out
+    assert say("inspect", ids[0], "--sections", "profile", "--json").json()["truncate"] is None

@@ -72,7 +72,11 @@ def test_a_preset_is_where_to_start_and_flags_change_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "A command must be one of run, sweep, list, show, inspect, export, import, delete, doctor, but got none"),
+        (
+            [],
+            "A command must be one of run, sweep, list, show, inspect, clip, export, import, delete, doctor, "
+            "but got none",
+        ),
         (["shwo"], "invalid choice: 'shwo'"),
         (["run", "--hiden", "4"], "does not know '--hiden' (did you mean --hidden?)"),
         (["run", "--steps"], "--steps: expected one argument"),
@@ -129,7 +133,7 @@ def test_a_spec_file_with_an_unknown_setting_is_refused(tmp_path: Path, capsys: 
     assert "did you mean 'hidden'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "list", "show", "export", "import", "delete", "doctor", ""])
+@pytest.mark.parametrize("command", ["run", "list", "show", "clip", "export", "import", "delete", "doctor", ""])
 def test_help_is_there_for_each_command(command: str, say: Callable[..., Said]) -> None:
     said = say(*filter(None, [command, "--help"]))
     assert said.status == 0

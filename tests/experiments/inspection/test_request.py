@@ -16,11 +16,14 @@ import pytest
 from diagnostics.inspection import SECTIONS, Inspection
 from diagnostics.store import Store, StoreError
 from diagnostics.store.locks import hold
+from diagnostics.store.weights import AT_MOST_BYTES
+from experiments.cost import predict
 from experiments.inspection import files, process, start
 from experiments.inspection.asked import Asked
 from experiments.inspection.files import Place, read_request, requests
 from experiments.inspection.process import answer, seconds_left, serve
 from experiments.inspection.request import Ticket, request
+from experiments.keep import steps_to_keep
 from experiments.spec import RunSpec
 from experiments.train import Trainer
 from tests.diagnostics.store.sample import FACTS, INFO, rows
@@ -221,11 +224,35 @@ def test_what_was_not_kept_cannot_be_asked(store, run_id, nobody):
     with pytest.raises(StoreError, match=f"run {waiting} is queued and has not kept any weights yet"):
         request(store, waiting, 0, Asked())
     store.request_stop(waiting)
-    with pytest.raises(StoreError, match=f"run {waiting} has kept no weights to look into"):
+    never = f"run {waiting} has kept no weights to look into: it never began, but was stopped before"
+    with pytest.raises(StoreError, match=never):
         request(store, waiting, 0, Asked())
+    _, (old,) = store.create([SPEC.to_json()], ["old"])
+    with store.writer(old) as writer:
+        writer.begin(FACTS, INFO)
+        writer.append(rows(0, 6))
+        writer.finish("finished")
+    with pytest.raises(StoreError, match="it was recorded before gradreach kept any, or it broke off at once"):
+        request(store, old, 6, Asked())
     with pytest.raises(StoreError, match="there is no run 'r-0000000'"):
         request(store, "r-0000000", 0, Asked())
     assert requests(store) == []
+
+
+def test_a_network_too_large_to_keep_says_so_with_its_size_also_while_it_is_trained(store, nobody):
+    large = RunSpec.make(task="france", gap=5, cell="lstm", hidden=1024, layers=2, steps=6, device="cpu")
+    assert 4 * predict(large).parameters > AT_MOST_BYTES
+    assert steps_to_keep(large.steps, 4 * predict(large).parameters) == ()
+    _, (run_id,) = store.create([large.to_json()], ["large"])
+    said = (
+        f"run {run_id} keeps no weights to look into: its network has {predict(large).parameters:,} parameters, which "
+        "take 51.0 MB, and a run keeps at most 16.8 MB of weights; a smaller hidden size or fewer layers would fit"
+    )
+    for _ in ("queued", "stopped"):
+        with pytest.raises(StoreError) as refused:
+            request(store, run_id, 0, Asked())
+        assert str(refused.value) == said
+        store.request_stop(run_id)
 
 
 def test_a_store_that_can_only_be_read_computes_nothing_and_shows_what_is_kept(store, run_id, nobody):
