@@ -1,4 +1,4 @@
-"""The recorded example of a stop: run files made by ``python -m ui.example.make_learn``, opened where they lie."""
+"""The recorded example of a stop: run files made by ``python -m ui.learn.make_examples``, opened where they lie."""
 
 from __future__ import annotations
 

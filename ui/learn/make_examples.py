@@ -1,4 +1,4 @@
-"""Record the examples of Learn anew: ``python -m ui.example.make_learn [STOP …]``. Half a minute per stop."""
+"""Record the examples of Learn anew: ``python -m ui.learn.make_examples [STOP …]``. Half a minute per stop."""
 
 from __future__ import annotations
 
