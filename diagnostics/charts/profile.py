@@ -249,17 +249,16 @@ _ACROSS = (
 
 def _places(prepared: Prepared) -> list[tuple[int, str, int]]:
     """Return (distance, text, row) per distinct informative step; texts that would touch stand in different rows."""
-    words: dict[int, list[str]] = {}
-    ahead = any(line.ahead for line in prepared.lines)
+    words: dict[tuple[int, str], list[str]] = {}
     for line in (line for line in prepared.lines if line.word):
-        known = words.setdefault(line.distance, [])
+        known = words.setdefault((line.distance, "ahead" if line.ahead else "back"), [])
         if line.word not in known:
             known.append(line.word)
     per_character = 1.06 * max(len(line.median) for line in prepared.lines) / _NARROW_CHARACTERS
     taken: list[float] = []  # the lag at which each row's last text ends, going from the loss to the left
     placed = []
-    for distance in sorted(words):
-        text = f"<b>{' / '.join(words[distance][:2])}</b>, {distance} {'ahead' if ahead else 'back'}"
+    for (distance, way), known in sorted(words.items()):
+        text = f"<b>{' / '.join(known[:2])}</b>, {distance} {way}"
         half = 0.5 * text_width(unescape(text)[7:]) * per_character
         row = next((i for i, end in enumerate(taken) if distance - half > end), len(taken))
         taken[row:] = [distance + half, *taken[row + 1 :]]

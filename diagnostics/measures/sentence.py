@@ -30,7 +30,7 @@ def sentence(evidence: Evidence | None) -> str:
         )
     if evidence.kind != "diverged":
         if evidence.blind:
-            return _blind(evidence) + _left_out(evidence)
+            return _blind(evidence)
         if evidence.model:
             return _at_once(evidence) + _left_out(evidence)
     said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
@@ -187,7 +187,7 @@ def _left_out(e: Evidence) -> str:
     if e.layers > 1:
         said.append(f" Read from the top layer of {e.layers}.")
     if e.last_answer:
-        said.append(" Read from the last answer's loss alone.")
+        said.append(f" Read from the {'' if e.ahead else 'last '}answer's loss alone.")
     cut = e.of + 1 - e.truncate if e.truncate else 0
     if cut and not e.cut_off:
         said.append(f" Backpropagation is truncated at {steps(e.truncate)}: further back the gradient is exactly 0.")

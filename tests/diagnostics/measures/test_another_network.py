@@ -49,19 +49,19 @@ def test_what_decides_after_the_answer_is_looked_for_ahead_of_it() -> None:
     assert (found.kind, found.of, found.reach) == ("reaches", 7, 7)
     assert found.informative_grad == pytest.approx(0.5**4)
     assert found.decay == pytest.approx(0.5)
-    assert "lives, 4 steps ahead, gets 0.062 of it" in found.sentence
+    assert "“lives”, 4 steps ahead, gets 0.062 of it" in found.sentence
     faded = judged(two_sided(1.0, 0.1), bidirectional=True)
     assert (faded.kind, faded.reach) == ("vanishing", 3)
     exploded = judged(two_sided(1.0, 10.0), bidirectional=True)
     assert exploded.kind == "exploding"
-    assert "at lives, 4 steps ahead" in exploded.sentence
+    assert "at “lives”, 4 steps ahead" in exploded.sentence
 
 
 def test_a_network_in_one_direction_cannot_know_what_comes_later_and_is_told_so() -> None:
     found = judged(two_sided(0.9, 0.0))
     assert found.kind == "vanishing"
-    assert found.sentence.startswith(
-        "Vanishing: lives comes 4 steps after the answer, and a network that reads in one direction has not read it "
+    assert found.sentence == (
+        "Vanishing: “lives” comes 4 steps after the answer, and a network that reads in one direction has not read it "
         "then: it gets exactly nothing of it; success 50 % against 50 % by chance."
     )
     assert found.advice == (
@@ -75,7 +75,7 @@ def test_without_recurrence_there_is_no_way_through_time_to_speak_of(success: fl
     found = verdict(run_of([1.0] * T, facts, success, model="bag"))
     assert found.kind == "reaches"
     assert "takes in all positions at once, with no way through time" in found.sentence
-    assert "now, 6 steps back, gets all of it" in found.sentence
+    assert "“now”, 6 steps back, gets all of it" in found.sentence
     assert ("That does not mean learned" in found.sentence) == bool(says)
     assert [said.split()[0] for said in found.advice] == (["Compare"] if says else [])
 
@@ -91,15 +91,19 @@ def test_the_figures_show_both_sides_of_the_loss() -> None:
     values = two_sided(0.5, 0.25)
     run = run_of(values, AHEAD, bidirectional=True)
     (line,) = profile.prepare([run]).lines
-    assert (line.ahead, line.distance, line.word) == (True, 4, "lives")
+    assert (line.ahead, line.distance, line.word) == (True, 4, "“lives”")
     np.testing.assert_array_equal(line.median, 0.25 ** np.arange(T - LOSS))
     assert "lives" in profile.describe(profile.prepare([run]))
     figure = profile.draw(profile.prepare([run]))
     assert "towards what the answer depends on" in figure.layout.xaxis.title.text
-    assert any("lives</b>, 4 ahead" in (note.text or "") for note in figure.layout.annotations)
+    assert any("“lives”</b>, 4 ahead" in (note.text or "") for note in figure.layout.annotations)
+    behind = run_of([1.0] * T, replace(facts_of(T, 6), tokens=WORDS))
+    both = profile.draw(profile.prepare([run, replace(behind, id="r-2")]))
+    texts = [note.text or "" for note in both.layout.annotations]
+    assert sum("4 ahead" in text for text in texts) == sum("6 back" in text for text in texts) == 1
     (found,) = ribbon.prepare([run]).ribbons
     np.testing.assert_allclose(found.ratio, values)
-    assert found.remark.startswith("lives receives 0.0039 of the gradient")
+    assert found.remark.startswith("“lives” receives 0.0039 of the gradient")
     mapped = heatmap.prepare([run])
     np.testing.assert_allclose(mapped.ratio[0], values)
     assert heatmap.draw(mapped).layout.xaxis.title.text == "timestep (the loss is at 4)"
