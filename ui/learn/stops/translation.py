@@ -112,9 +112,10 @@ def why(values: Values, runs: Sequence[Run]) -> str:
 def seen(values: Values, runs: Sequence[Run]) -> list[str]:
     """The share right, the gradient across the bridge, and what one state has to hold."""
     run = runs[0]
+    learned = " It has learned words and their order, not sentences." if last_success(run) >= SHARES[1] else ""
     found = [
         f"**{percent(last_success(run))}** of the held-out sentences are right, every word and the end. None of them "
-        "was ever trained on, “Hello, I am Usman” among them: it has learned the words and the order, not sentences."
+        f"was ever trained on, “Hello, I am Usman” among them.{learned}"
     ]
     said, facts = verdict(run), run.facts
     if facts is not None and np.isfinite(said.informative_grad):
