@@ -92,7 +92,8 @@ def test_the_real_process_from_request_to_result(store, run_id):
     assert again.state().name == "done"  # at once: it is kept
     part = request(store, run_id, 6, Asked(samples=2, sections=("theory",)))
     assert part.state().name == "done"  # a part of what is kept is kept
-    assert {path.suffix for path in store.layout.inspections(run_id).iterdir()} == {".npz"}
+    # The result is there a moment before what was asked for is taken away.
+    wait_for(lambda: {path.suffix for path in store.layout.inspections(run_id).iterdir()} == {".npz"})
     assert len(start._CHILDREN) == 1
     second = request(store, run_id, 0, Asked(samples=1, sections=("states",)))
     wait_for(lambda: second.state().name == "done")
