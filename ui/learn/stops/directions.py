@@ -207,7 +207,7 @@ def _asked(words: Sequence[str]) -> int:
         format_func=lambda place: f"{place + 1} {markdown(words[place])}",
         default=usual,
         # Another sentence has other words: what was chosen in the last one means nothing there.
-        key=f"learn-{SLUG}-answer-{hash(tuple(words))}",
+        key=f"learn-{SLUG}-answer-{'-'.join(words)}",
     )
     return usual if chosen is None else int(chosen)
 

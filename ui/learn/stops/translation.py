@@ -138,6 +138,8 @@ def seen(values: Values, runs: Sequence[Run]) -> list[str]:
 
 def own(values: Values, seen: Sequence[Seen]) -> None:
     """Translate a sentence, show what one of its words hears, and compare both ways of writing."""
+    if not seen:
+        return
     run = seen[0].run
     try:
         weights = seen[0].weights(None)
