@@ -61,7 +61,7 @@ def slider(
 def number(slug: str, name: str, label: str, least: int, most: int, usual: int, help: str = "") -> int:
     """A whole number that is typed."""
     _fill(slug, name, usual, lambda text: _whole(name, text, least, most))
-    return int(st.number_input(label, least, most, step=1, help=help or None, **_as(slug, name)))
+    return int(st.number_input(label, least, most, step=1, help=help or None, width=160, **_as(slug, name)))
 
 
 def text(slug: str, name: str, label: str, usual: str, most: int, help: str = "", area: bool = False) -> str:

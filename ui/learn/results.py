@@ -104,7 +104,8 @@ def _in_words(stop: Stop, values: Values | None, runs: Sequence[Run]) -> None:
     if values is None:
         st.caption("These runs were asked for with other controls than those above, so no prediction is compared.")
         return
-    _guarded(stop, "what came out", partial(_outcome, stop, values, runs))
+    with st.spinner("Working out what came out …"):
+        _guarded(stop, "what came out", partial(_outcome, stop, values, runs))
 
 
 def _outcome(stop: Stop, values: Values, runs: Sequence[Run]) -> None:
