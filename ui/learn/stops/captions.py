@@ -14,7 +14,7 @@ from diagnostics.charts import caption as chart_of_caption
 from diagnostics.charts.success_along import last_success
 from diagnostics.store import StoreError
 from experiments.spec import Refusal, RunSpec
-from models.captioning import Caption, Captioner, caption, gradients
+from models.captioning import Caption, Captioner, Gradients, caption, gradients
 from models.cells import CELLS
 from models.sight import look
 from tasks import scenes
@@ -59,11 +59,13 @@ def key(name: str) -> str:
 
 def controls() -> Values:
     """The cell, how long the picture is looked at, and the seed."""
-    return {
+    values = {
         "cell": ask.choice(SLUG, "cell", "Cell", {cell: CELLS[cell].title for cell in OFFERED}, USUAL["cell"]),
         "looks": ask.several(SLUG, "looks", "The picture is looked at", LOOKS, USUAL["looks"]),
-        "seed": ask.number(SLUG, "seed", "Seed", 0, 2**32 - 1, USUAL["seed"]),
     }
+    with st.container(width=160):
+        values["seed"] = ask.number(SLUG, "seed", "Seed", 0, 2**32 - 1, USUAL["seed"])
+    return values
 
 
 def specs(values: Values) -> list[RunSpec]:
@@ -74,6 +76,11 @@ def specs(values: Values) -> list[RunSpec]:
         RunSpec.make(task="captions", gap=gap, cell=values["cell"], seed=values["seed"], **_SIZES)
         for gap in values["looks"]
     ]
+
+
+def names(values: Values) -> list[str]:
+    """Each network by its cell and how long it looks."""
+    return [f"{CELLS[values['cell']].title} · {_lowered(LOOKS[gap])}" for gap in values["looks"]]
 
 
 def before(values: Values) -> None:
@@ -107,7 +114,7 @@ def answer(values: Values, runs: Sequence[Run]) -> int:
 
 def why(values: Values, runs: Sequence[Run]) -> str:
     """The share of true captions of each."""
-    said = listed([f"{percent(last_success(run))} where it is looked at {_lower(run)}" for run in runs])
+    said = listed([f"{percent(last_success(run))} where it is looked at {_lowered(_named(run))}" for run in runs])
     chance = runs[0].facts.chance_success if runs[0].facts is not None else math.nan
     return (
         f"Whole captions that are true, of scenes never seen in training: {markdown(said)}; knowing the grammar "
@@ -115,9 +122,8 @@ def why(values: Values, runs: Sequence[Run]) -> str:
     )
 
 
-def _lower(run: Run) -> str:
-    name = _named(run)
-    return name[0].lower() + name[1:]
+def _lowered(text: str) -> str:
+    return text[0].lower() + text[1:]
 
 
 def seen(values: Values, runs: Sequence[Run]) -> list[str]:
@@ -158,23 +164,24 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
     st.markdown("#### Caption a new scene")
     left, right = st.columns([2, 3], gap="large")
     with left:
-        things = _scene()
-    if not things:
-        return
-    picture = scenes.picture(things)
-    with right:
         one = _network(seen, usable)
-        captioner = Captioner(str(one.run.spec["cell"]), _weights(one), T - int(one.run.spec["gap"]))
-        looked = look(captioner.weights, picture)
-        said = caption(captioner, looked, start=START, end=END, longest=T)
-        st.image(enlarged(picture), width=180)
+        things = _scene()
+        if not things:
+            return
+        picture = scenes.picture(things)
+        st.image(enlarged(picture), width=192)
+    captioner = Captioner(str(one.run.spec["cell"]), _weights(one), T - int(one.run.spec["gap"]))
+    looked = look(captioner.weights, picture)
+    said = caption(captioner, looked, start=START, end=END, longest=T)
+    with right:
         _verdict("Greedily, the likeliest word each time", said, things)
         _at_temperature(captioner, looked, things)
     if not said.tokens:
         return
 
+    found = gradients(captioner, looked, said.tokens, START)
+
     def make(theme: str, size: str) -> tuple[go.Figure, str]:
-        found = gradients(captioner, looked, said.tokens, START)
         words = [VOCABULARY[token] for token in said.tokens]
         prepared = chart_of_caption.prepare(
             picture, words, said.probabilities, found.picture, [one.run.id], _named(one.run)
@@ -183,6 +190,23 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
 
     version = (one.run.id, one.run.records.rows("step"), things)
     chart(SLUG, "picture", chart_of_caption.TITLE, chart_of_caption.HOW_TO_READ, version, make)
+    if told := ways(found, said):
+        st.caption(told)
+
+
+def ways(found: Gradients, said: Caption) -> str:
+    """Of the word after the first three that hangs most on the picture: by which looks its gradient came there."""
+    by_look = np.linalg.norm(found.features, axis=2)  # [words, looks]
+    sizes = by_look[3:].sum(axis=1)
+    if not len(sizes) or not np.isfinite(sizes).all() or not sizes.max() > 0:
+        return ""
+    word = 3 + int(sizes.argmax())
+    own = by_look[word, word] / by_look[word].sum()
+    return (
+        f"After the first three words, “{markdown(VOCABULARY[said.tokens[word]])}” hangs most on the picture: "
+        f"{percent(own)} of its gradient (norms added up) came through the look at its own step, {percent(1 - own)} "
+        "through the state, from looks at earlier words."
+    )
 
 
 def _weights(one: Seen) -> Mapping[str, Any]:
@@ -253,8 +277,8 @@ def _verdict(how: str, said: Caption, things: Sequence[Thing]) -> None:
         st.warning("This network's scores are no numbers any more, so it says nothing.")
         return
     right = said.tokens in true
-    mark = ":material/check: true" if right else ":material/close: not true"
-    st.markdown(f"{how}: **{markdown(text(said.tokens))}** ({mark} of this picture)")
+    mark = ":material/check: true of this picture" if right else ":material/close: not true of this picture"
+    st.markdown(f"{how}:\n\n**{markdown(text(said.tokens))}** {mark}")
     if true and not right:
         st.caption("True would be: " + ", or ".join(markdown(text(one)) for one in true) + ".")
     elif not true:
@@ -300,11 +324,11 @@ STOP = Stop(
         "things one relation is kept from it, so that it has to caption scenes that it never saw. Two things have two "
         "true captions, since either may be named first."
     ),
-    equation=r"h_t = \tanh(W_{xh}\,x_t + W_{hh}\,h_{t-1} + W_{ih}\,v), \qquad y_t = W_{hy}\,h_t",
+    equation=r"h_t = \tanh(W_{xh}\,x_t + W_{hh}\,h_{t-1} + W_{ih}\,v)",
     letters=(
         r"$x_t$ the word before (first *<START>*); $h_t$ the state; $v$ the features of the picture, here 24 maps at "
         r"4 × 4 places; $W_{ih}$ brings them in, and $[W_{xh}, W_{ih}]\,[x_t; v]$ is the same with $x_t$ and $v$ one "
-        r"under the other; where the picture is not looked at any more, $v$ is 0; $y_t$ scores the next word."
+        r"under the other; where the picture is not looked at any more, $v$ is 0. $W_{hy}\,h_t$ scores the next word."
     ),
     usual=USUAL,
     controls=controls,
@@ -321,6 +345,7 @@ STOP = Stop(
         why,
     ),
     seen=seen,
+    names=names,
     figures=("profile", "learning"),
     own=own,
     before=before,
