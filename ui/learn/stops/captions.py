@@ -229,7 +229,7 @@ def _network(seen: Sequence[Seen], usable: Sequence[int]) -> Seen:
         key=key("network"),
         persist_state="session",
     )
-    return seen[chosen if chosen in usable else usable[0]]
+    return seen[usable[0] if chosen is None or chosen not in usable else chosen]
 
 
 def _scene() -> tuple[Thing, ...]:
@@ -295,8 +295,10 @@ def _at_temperature(captioner: Captioner, looked: Any, things: Sequence[Thing]) 
         help="At 1 words are drawn as likely as the network says; below, the likeliest prevail; above, all grow alike.",
     )  # fmt: skip
     rng = np.random.default_rng(st.session_state.get(key("draw"), 0))
-    how = {"start": START, "end": END, "longest": T, "temperature": float(temperature), "rng": rng}
-    drawn = [caption(captioner, looked, **how).tokens for _ in range(DRAWN)]
+    drawn = [
+        caption(captioner, looked, start=START, end=END, longest=T, temperature=float(temperature), rng=rng).tokens
+        for _ in range(DRAWN)
+    ]
     true = true_of(things)
     right = sum(tokens in true for tokens in drawn)
     st.markdown(f"{DRAWN} captions drawn at this temperature, {right} of them true:")
