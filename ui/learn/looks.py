@@ -24,7 +24,10 @@ def found(stop: Stop, look: Look, seen: Sequence[Seen]) -> Inspection | None:
     """What was found; None as long as it is not there, which is said."""
     run = seen[look.place].run
     if run.comparison == "example":
-        return examples.inspection(stop.slug, look)
+        one = examples.inspection(stop.slug, look)
+        if one is None:
+            st.info("What was found inside the recorded example cannot be read: press **Run** to look into your own.")
+        return one
     if run.state not in ENDED:
         st.caption(f"Once {markdown(run.name)} has ended, it is looked into here.")
         return None
