@@ -32,11 +32,13 @@ USES: Sequence[Use] = (
 
 
 def uses(slug: str) -> None:
-    """Show the table; a use whose stop is this one, or is not in the path, has no link."""
+    """Show the table, with links to the other stops."""
     with st.expander("What such networks are used for, and the wiring that each use needs", key="learn-uses"):
         for use in USES:
             with st.container(horizontal=True, vertical_alignment="center", key=f"learn-use-{use.name}"):
                 st.markdown(f"**{use.name}**: {use.example}. Wiring: {use.wiring}.")
-                if use.stop in path.PATH and use.stop != slug:
-                    label = f"Stop {path.number(use.stop)}"
-                    st.page_link(LEARN, label=label, icon=":material/arrow_forward:", query_params={"stop": use.stop})
+                if use.stop == slug:
+                    st.caption("This stop.")
+                    continue
+                label = f"{path.number(use.stop)} {path.PATH[use.stop]}"
+                st.page_link(LEARN, label=label, icon=":material/arrow_forward:", query_params={"stop": use.stop})
