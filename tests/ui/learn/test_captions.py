@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 
 from diagnostics.records import Run
+from diagnostics.store import StoreError
 from experiments.spec import Refusal
 from models.captioning import Caption, Captioner, Gradients, caption
 from models.sight import look
@@ -17,6 +19,7 @@ from tests.diagnostics.charts.samples import facts_of, powers, run_of
 from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
 from ui.learn import examples
+from ui.learn.stop import Seen
 from ui.learn.stops import captions as stop
 
 SLUG = "captions"
@@ -114,7 +117,6 @@ def test_the_examples_networks_caption_new_scenes_as_often_as_recorded(place: in
 
 def test_a_scene_is_captioned_and_another_one_on_a_click(learn: Learn) -> None:
     app = predict(learn(SLUG), SLUG, 0)
-    assert "a red circle" in words(app)
     first = _greedy(words(app))
     app.button(key=stop.key("random")).click().run()
     assert not app.exception
@@ -182,3 +184,16 @@ def test_places_of_the_composer_are_whole_and_told_apart() -> None:
         scenes.Thing("circle", "red", *stop.PLACES[name], stop._RADIUS) for name in ("top left", "top middle")
     )
     assert scenes.relations(one, other) == (0,)
+
+
+def test_while_the_cnn_learns_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(stop.st, "caption", said.append)
+    waiting = run_of(powers(0.9, 8, count=1), facts=facts_of(9, 8), run_id="r", spec={"cell": "tanh", "gap": 1})
+    waiting = dataclasses.replace(waiting, state="running", detail="training the CNN")
+
+    def none(step: int | None) -> dict[str, np.ndarray]:
+        raise StoreError("there are none yet")
+
+    stop.own(stop.USUAL, [Seen(waiting, none)])
+    assert said == ["Now: training the CNN. As soon as the first weights are kept, scenes can be captioned here."]

@@ -159,7 +159,9 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
     """A scene, what the network says of it, and what each word hangs on."""
     usable = [place for place, one in enumerate(seen) if _weights(one)]
     if not usable:
-        st.caption("As soon as the first weights are kept, scenes can be captioned here.")
+        doing = next((one.run.detail for one in seen if one.run.state == "running" and one.run.detail), "")
+        now = f"Now: {markdown(doing)}. " if doing else ""
+        st.caption(f"{now}As soon as the first weights are kept, scenes can be captioned here.")
         return
     st.markdown("#### Caption a new scene")
     left, right = st.columns([2, 3], gap="large")
@@ -234,7 +236,8 @@ def _network(seen: Sequence[Seen], usable: Sequence[int]) -> Seen:
 
 def _scene() -> tuple[Thing, ...]:
     """The scene that a person composes, or a random one that training never drew; nothing where it is no scene."""
-    st.session_state.setdefault(key("scene"), (Thing("circle", "red", 6.5, 15.0), Thing("square", "blue", 24.5, 17.0)))
+    if key("scene") not in st.session_state:
+        st.session_state[key("scene")] = scene(0)
     own = st.toggle("Compose the scene yourself", key=key("compose"), persist_state="session")
     if not own:
         st.button("Random new scene", key=key("random"), icon=":material/casino:", on_click=_another)
@@ -242,15 +245,20 @@ def _scene() -> tuple[Thing, ...]:
         return tuple(st.session_state[key("scene")])
     usual = (("circle", "red", "top left"), ("square", "blue", "top right"))
     things = []
-    for place, (shape, colour, where) in enumerate(usual):
-        with st.container(horizontal=True, gap="small"):
-            shapes = SHAPES if place == 0 else (*SHAPES, _NOBODY)
-            shape = _pick("shape", place, shapes, shape)
-            colour = _pick("colour", place, COLOURS, colour)
-            where = _pick("place", place, tuple(PLACES), where)
-        if shape != _NOBODY:
-            x, y = PLACES[where]
-            things.append(Thing(shape, colour, x, y, _RADIUS))
+    for place in range(2):
+        chosen: dict[str, str] = {}
+        shapes = SHAPES if place == 0 else (*SHAPES, _NOBODY)
+        for column, what, options, at_first in zip(
+            st.columns(3),
+            ("shape", "colour", "place"),
+            (shapes, COLOURS, tuple(PLACES)),
+            usual[place],
+            strict=True,
+        ):
+            with column:
+                chosen[what] = _pick(what, place, options, at_first)
+        if chosen["shape"] != _NOBODY:
+            things.append(Thing(chosen["shape"], chosen["colour"], *PLACES[chosen["place"]], _RADIUS))
     if len(things) == 2 and (things[0].x, things[0].y) == (things[1].x, things[1].y):
         st.warning("Two things cannot be in the same place; move one of them.")
         return ()
@@ -266,9 +274,14 @@ def _pick(what: str, place: int, options: Sequence[str], usual: str) -> str:
 
 
 def _another() -> None:
-    """A random scene: a click draws the next one of a stream of its own."""
+    """Go on to the next random scene."""
     count = st.session_state[key("count")] = st.session_state.get(key("count"), 0) + 1
-    st.session_state[key("scene")] = random_scene(np.random.default_rng([9, count]))
+    st.session_state[key("scene")] = scene(count)
+
+
+def scene(count: int) -> tuple[Thing, ...]:
+    """The random scene after ``count`` clicks."""
+    return random_scene(np.random.default_rng([9, count]))
 
 
 def _verdict(how: str, said: Caption, things: Sequence[Thing]) -> None:
