@@ -30,6 +30,8 @@ Draw = Callable[[np.random.Generator, int], tuple[Array, Array]]
 """Draws so many pictures float32 [B,3,P,P], and which kinds each shows, 0 or 1 int64 [B,K]."""
 
 STEPS, BATCH, LEARNING_RATE = 400, 48, 8e-3
+SIGN_OF_LIFE = 40
+"""After so many steps it says again that it is at work, lest whoever waits takes it for hung."""
 TESTED = 600
 """New pictures that the classifier's accuracy is measured on."""
 TRAINING = "training the CNN to classify what the pictures show, which takes some seconds"
@@ -76,13 +78,12 @@ class Pictures(nn.Module):
     def prepare(self, draw: Draw, seed: int, say: Callable[[str], None]) -> Mapping[str, str]:
         """Have the convolutions learn, from ``seed``, to classify what ``draw`` gives; once in a process for each seed.
 
-        ``say`` hears of it before, and "" after. Returns, as words, what is known of the classifier: the share of new
-        pictures of which it named exactly the things that they show.
+        ``say`` hears of it meanwhile, and "" after. Returns, as words, what is known of the classifier: of which share
+        of new pictures it named exactly the things that they show.
         """
         key = (getattr(draw, "__func__", draw), self.width, seed)
         if key not in _learnt:
-            say(TRAINING)
-            accuracy = self.learn(draw, np.random.default_rng(seed))
+            accuracy = self.learn(draw, np.random.default_rng(seed), alive=lambda: say(TRAINING))
             while len(_learnt) >= _REMEMBERED:
                 _learnt.pop(next(iter(_learnt)))
             _learnt[key] = {name: value.cpu().clone() for name, value in self.state_dict().items()}, accuracy
@@ -91,10 +92,17 @@ class Pictures(nn.Module):
         self.load_state_dict(state)
         return {"picture accuracy": f"{accuracy:.4f}", "pictures tested": str(TESTED)}
 
-    def learn(self, draw: Draw, rng: np.random.Generator, steps: int = STEPS) -> float:
+    def learn(
+        self,
+        draw: Draw,
+        rng: np.random.Generator,
+        steps: int = STEPS,
+        alive: Callable[[], None] = lambda: None,
+    ) -> float:
         """Train for ``steps``, write the convolutions into the buffers, and return the accuracy on new pictures.
 
-        The loss is the cross-entropy of each kind's yes or no. Always computed on the CPU.
+        The loss is the cross-entropy of each kind's yes or no. Always computed on the CPU. ``alive`` is called at
+        first and every ``SIGN_OF_LIFE`` steps.
         """
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         shapes = [tuple(weight.shape) for weight, _ in self._layers()]
@@ -104,6 +112,8 @@ class Pictures(nn.Module):
         own = nn.Parameter(torch.full((kinds,), -2.0))  # and few things are there
         optimizer = torch.optim.Adam([*(part for layer in layers for part in layer), last, own], lr=LEARNING_RATE)
         for step in range(steps):
+            if step % SIGN_OF_LIFE == 0:
+                alive()
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 1.5 * (1 - step / steps))
             pictures, shown = draw(rng, BATCH)
             scores = _classified(torch.from_numpy(pictures), layers, last, own)

@@ -92,9 +92,19 @@ def test_the_convolutions_are_kept_but_not_trained() -> None:
     }
 
 
+def _learn_for(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    monkeypatch.setattr(Pictures.learn, "__defaults__", (steps, lambda: None))
+
+
+def test_it_gives_signs_of_life_while_it_learns() -> None:
+    signs: list[int] = []
+    draw = tasks.build("captions", 1).labelled
+    Pictures(32).learn(draw, np.random.default_rng(0), 2 * pictures.SIGN_OF_LIFE + 1, lambda: signs.append(1))
+    assert len(signs) == 3
+
+
 def test_learning_says_so_once_and_is_the_same_for_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "STEPS", 3)
-    monkeypatch.setattr(pictures.Pictures.learn, "__defaults__", (3,))
+    _learn_for(monkeypatch, 3)
     monkeypatch.setattr(pictures, "_learnt", {})
     draw = tasks.build("captions", 1).labelled
     said: list[str] = []
@@ -116,7 +126,7 @@ def test_learning_says_so_once_and_is_the_same_for_the_same_seed(monkeypatch: py
 
 
 def test_only_a_few_seeds_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures.Pictures.learn, "__defaults__", (1,))
+    _learn_for(monkeypatch, 1)
     monkeypatch.setattr(pictures, "_learnt", {})
     monkeypatch.setattr(pictures, "TESTED", 2)
     for seed in range(6):
