@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from diagnostics.measures.verdict import verdict
 from diagnostics.records import COLUMNS, Run
 from experiments.spec import RunSpec, predict
 from experiments.train import Trainer, task_of, train
+from models import pictures
 from models.count import picture_size
+from models.pictures import Pictures
 from tasks import TASKS
 from tests.experiments.recording import Memory, trained
 
@@ -38,8 +41,8 @@ def spec_of(fields: dict[str, Any], **more: Any) -> RunSpec:
 @pytest.fixture(autouse=True)
 def _quick_eyes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What looks at pictures learns for seconds; here it need not see well."""
-    pictures = pytest.importorskip("models.pictures")
-    monkeypatch.setattr(pictures, "STEPS", 1)
+    monkeypatch.setattr(Pictures, "learn", partialmethod(Pictures.learn, steps=2))
+    monkeypatch.setattr(pictures, "_learnt", {})
 
 
 @pytest.mark.parametrize("fields", OFFERED, ids=lambda fields: "-".join(map(str, fields.values())))
