@@ -34,6 +34,10 @@ _PATH = "learn-path"
 _WRITTEN = "learn-written"
 """The stop that the address was last given by the page: another one in it was asked for by a link."""
 
+_LAB = (
+    "Brings the Lab's controls to what is asked for here, and shows the runs, if you have trained them. Where they "
+    "differ in something that the Lab does not compare, its controls begin with the first."
+)
 _TO_THE_TOP = "<script>document.querySelector('[data-testid=stMain]').scrollTo(0, 0)</script>"
 """Another stop begins where it begins: the browser stays where the one before was left."""
 
@@ -267,7 +271,7 @@ def _tools(stop: Stop, values: Values, rows: Sequence[RunRow], specs: Sequence[R
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
         if wanted:
             settings = wanted if isinstance(wanted, Settings) else settings_of(wanted)
-            if st.button("The same in the Lab", icon=":material/science:", key=f"learn-{stop.slug}-lab"):
+            if st.button("The same in the Lab", icon=":material/science:", key=f"learn-{stop.slug}-lab", help=_LAB):
                 st.session_state[SETTINGS] = settings
                 if rows:
                     st.session_state[address.COMPARISON] = rows[0].comparison

@@ -67,3 +67,11 @@ def test_the_cliff_closes_the_path(learn: Learn) -> None:
     assert "Why clipping: the cliff" in words(app)
     assert set(app.session_state["learn-charts"][SLUG]) == {"cliff", "cliff-above"}
     assert "diverged at step 3" in words(app)
+
+
+def test_the_lab_compares_the_cells_that_are_trained_alike(learn: Learn) -> None:
+    app = learn(SLUG)
+    app.button(key=f"learn-{SLUG}-lab").click().run()
+    assert not app.exception
+    asked = {spec.digest() for spec in app.session_state["settings"].specs()}
+    assert asked == {spec.digest() for spec in stop.specs(stop.USUAL)[:4]}

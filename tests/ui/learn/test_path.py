@@ -12,9 +12,9 @@ from diagnostics.store import StoreError
 from experiments.keep import steps_to_keep
 from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
-from ui.learn.make_examples import AT_MOST_BYTES
 from ui.learn import ask, examples, path
 from ui.learn.exports import page
+from ui.learn.make_examples import AT_MOST_BYTES
 from ui.learn.panels import SHOWN
 from ui.learn.stop import Seen
 from ui.learn.uses import USES

@@ -178,6 +178,7 @@ STOP = Stop(
         why,
     ),
     seen=seen,
+    lab=lambda values: specs(values)[:-2],  # the linear ones are trained in another way, which the Lab has no room for
     figures=("ribbon", "profile", "learning", "clipping"),
     own=own,
 )
