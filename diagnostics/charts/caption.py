@@ -21,7 +21,7 @@ HOW_TO_READ = (
     "First the picture, then one panel for each word of its caption. The colour of a pixel says how much the "
     "logarithm of that word's probability changes with the pixel (the length of its gradient over red, green and "
     "blue), in proportion to the brightest pixel of all words; the lines outline what is drawn. A word that "
-    "follows from the words before it (“of” after “left”) is dark: the picture has no say in it. Grey is exactly 0."
+    "the network is sure of is dark: nothing in the picture would change it much. Grey is exactly 0."
 )
 DECADES = 2
 """Powers of ten that the colours span below the largest."""

@@ -171,7 +171,8 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
         if not things:
             return
         picture = scenes.picture(things)
-        st.image(enlarged(picture), width=192)
+        drawn = " and ".join(f"a {scenes.named(thing.kind)}" for thing in things)
+        st.image(enlarged(picture), width=192, caption=f"Drawn: {drawn}")
     captioner = Captioner(str(one.run.spec["cell"]), _weights(one), T - int(one.run.spec["gap"]))
     looked = look(captioner.weights, picture)
     said = caption(captioner, looked, start=START, end=END, longest=T)
@@ -197,17 +198,18 @@ def own(values: Values, seen: Sequence[Seen]) -> None:
 
 
 def ways(found: Gradients, said: Caption) -> str:
-    """Of the word after the first three that hangs most on the picture: by which looks its gradient came there."""
+    """Of the word of the second thing's name that hangs most on the picture: by which looks its gradient came."""
     by_look = np.linalg.norm(found.features, axis=2)  # [words, looks]
-    sizes = by_look[3:].sum(axis=1)
+    naming = [n for n, token in enumerate(said.tokens) if n > 2 and VOCABULARY[token] in (*COLOURS, *SHAPES)]
+    sizes = by_look[naming].sum(axis=1)
     if not len(sizes) or not np.isfinite(sizes).all() or not sizes.max() > 0:
         return ""
-    word = 3 + int(sizes.argmax())
+    word = naming[int(sizes.argmax())]
     own = by_look[word, word] / by_look[word].sum()
     return (
-        f"After the first three words, “{markdown(VOCABULARY[said.tokens[word]])}” hangs most on the picture: "
-        f"{percent(own)} of its gradient (norms added up) came through the look at its own step, {percent(1 - own)} "
-        "through the state, from looks at earlier words."
+        f"Of the words that name the second thing “{markdown(VOCABULARY[said.tokens[word]])}” hangs most on the "
+        f"picture: {percent(own)} of its gradient (norms added up) came through the look at its own step, "
+        f"{percent(1 - own)} through the state, from looks at earlier words."
     )
 
 
