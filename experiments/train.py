@@ -17,25 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import tasks
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.first_non_finite import Found
 from diagnostics.measures.parameters import update_ratio
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
-from experiments.cost import HELD_OUT, MEASURED_AT_ONCE, planned
+from experiments.cost import HELD_OUT, MEASURED_AT_ONCE
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.keep import Keeper, steps_to_keep
+from experiments.making import build, prepare, task_of
 from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
 from experiments.trouble import NORMS_BEFORE, after_update, first_broken, told
-from models.build import assemble
 from models.cells import CELLS
-from models.initialise import initialise
-from models.model import Model
 from tasks.base import UNASKED, Batch, Task
 
 SIZED = 128
@@ -311,27 +308,3 @@ class Trainer:
     def _mean_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over all answers: cross-entropy in nats, or the squared error."""
         return mean_loss(self.task.loss, outputs, targets)
-
-
-def task_of(spec: RunSpec) -> Task:
-    """The task that a spec describes."""
-    return tasks.build(spec.task, spec.gap, spec.length, spec.wiring, spec.text)
-
-
-def build(spec: RunSpec, task: Task, seed: int) -> Model:
-    """The network that a spec describes, with weights drawn from ``seed``; what has to learn to look at pictures first
-    has not (see ``prepare``)."""
-    assert spec.model is not None  # resolved by the spec
-    network = assemble(spec.model, planned(spec, task))
-    initialise(network, spec.init, spec.gate_bias, task.length, torch.Generator().manual_seed(seed))
-    return network
-
-
-def prepare(network: Model, task: Task, seed: int, say: Callable[[str], None]) -> Mapping[str, str]:
-    """Have what looks at pictures learn to see, before the network that talks of them is trained; what is to be known
-    of that, as words."""
-    eyes = getattr(network, "pictures", None)
-    if eyes is None:
-        return {}
-    told: Mapping[str, str] = eyes.prepare(task.labelled, seed, say)
-    return told

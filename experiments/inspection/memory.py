@@ -20,8 +20,8 @@ from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
 from experiments.cost import HELD_OUT
 from experiments.inspection.cost import measured_batch
+from experiments.making import build
 from experiments.spec import RunSpec
-from experiments.train import build
 from models.model import Model
 from tasks.base import Task
 

@@ -18,8 +18,8 @@ from diagnostics.records import Array
 from diagnostics.recurrence import Trace
 from experiments import backward
 from experiments.cost import HELD_OUT
+from experiments.making import build, task_of
 from experiments.spec import Refusal, RunSpec
-from experiments.train import build, task_of
 from models.cells import CELLS
 from models.network import Network
 

@@ -11,8 +11,9 @@ import torch
 
 from diagnostics.measures.verdict import verdict
 from diagnostics.records import COLUMNS, Run
+from experiments.making import task_of
 from experiments.spec import RunSpec, predict
-from experiments.train import Trainer, task_of, train
+from experiments.train import Trainer, train
 from models import pictures
 from models.count import picture_size
 from models.pictures import Pictures
@@ -107,3 +108,19 @@ def test_the_what_if_of_clipping_has_what_it_needs(fields: dict[str, Any]) -> No
     count, _, squares = records["grad_sizes"][0].sum(axis=0)
     assert count > 0
     np.testing.assert_allclose(np.sqrt(squares), records["grad_norm_pre"][0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "broken"),
+    [
+        ({"task": "sentiment", "model": "convolution"}, "of the features, timestep"),
+        ({"task": "entities", "bidirectional": True, "cell": "relu", "init": "scaled:50"}, "of the state h, timestep"),
+        ({"task": "translation", "cell": "relu", "init": "scaled:80"}, "of the state h, timestep"),
+    ],
+)
+def test_where_training_breaks_is_found_in_every_kind_of_network(fields: dict[str, Any], broken: str) -> None:
+    spec = spec_of(fields, steps=60, optimizer="sgd", learning_rate=100.0, clip="none")
+    outcome, _, judged = trained(spec)
+    assert outcome.state == "diverged"
+    assert broken in outcome.detail
+    assert judged.kind == "diverged"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.making import build, task_of
 from experiments.spec import RunSpec
-from experiments.train import build, task_of
 from models.mass import mass
 
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from diagnostics.records import Array, Run
+from experiments.making import build, task_of
 from experiments.spec import Refusal, RunSpec
-from experiments.train import build, task_of, train
+from experiments.train import train
 from models.answers import answers
 from tests.diagnostics.charts.samples import facts_of, powers, run_of
 from tests.experiments.recording import Memory
