@@ -114,13 +114,6 @@ def draw(
     return np.clip(drawn, 0, 1, out=drawn)
 
 
-def singles(rng: np.random.Generator, kinds: Array) -> NDArray[np.float32]:
-    """Pictures [N,3,P,P] of one thing each, of the given kinds [N], anywhere in the picture."""
-    radius = rng.uniform(*RADII, len(kinds))
-    x, y = anywhere(rng, radius), anywhere(rng, radius)
-    return draw(rng, [kinds], [(x, y)], [radius])
-
-
 def anywhere(rng: np.random.Generator, radius: Floats) -> Floats:
     """A place [N] along one axis at which a thing of ``radius`` [N] is whole."""
     return rng.uniform(radius + 0.5, P - 1.5 - radius)

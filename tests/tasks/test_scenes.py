@@ -100,12 +100,3 @@ def test_what_is_not_there_is_not_drawn_and_all_values_are_shares() -> None:
     assert np.ptp(drawn[2]) < 0.06, "only ground and grain"
     assert np.ptp(drawn[0, :, :, :4]) < 0.06
     assert np.ptp(drawn[1, :, :, :8]) > 0.3
-
-
-def test_singles_are_whole_and_of_their_kind() -> None:
-    drawn = scenes.singles(np.random.default_rng(1), np.array([0, 3, 6] * 4))
-    assert drawn.shape == (12, 3, P, P)
-    edge = np.concatenate([drawn[:, :, 0], drawn[:, :, -1], drawn[:, :, :, 0], drawn[:, :, :, -1]], axis=2)
-    assert (np.ptp(edge.reshape(12, -1), axis=1) < 0.06).all()
-    means = 1 - drawn.mean(axis=(2, 3))
-    assert (means.argmin(axis=1) == np.array([0, 1, 2] * 4)).all()
