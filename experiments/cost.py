@@ -20,7 +20,7 @@ import tasks
 from diagnostics.measures.entry_sizes import BINS
 from experiments.keep import steps_to_keep
 from models.cells import CELLS
-from models.count import count, table
+from models.count import count, fixed, table
 from models.count import head as of_head
 from models.kinds import MODELS
 from models.plan import Plan
@@ -169,7 +169,8 @@ def predict(spec: Sizes) -> Cost:
     memory += parameters * 28 + 200 * 2**20
     profiles = -(-spec.steps // (spec.record_every or 1))
     per_profile = 8 * (steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3) + 3 * BINS)
-    weights = 4 * parameters * len(steps_to_keep(spec.steps, 4 * parameters))
+    kept = 4 * (parameters + fixed(plan))
+    weights = kept * len(steps_to_keep(spec.steps, kept))
     disk = profiles * per_profile + spec.steps * 80 + weights
     return Cost(seconds, int(memory), disk, parameters)
 

@@ -31,6 +31,13 @@ def picture_size(width: int) -> int:
     return int(MAPS[-1] * (width // 2 ** len(MAPS)) ** 2)
 
 
+def fixed(plan: Plan) -> int:
+    """Numbers that are kept with the weights but not trained with them: the convolutions that look at a picture."""
+    if not plan.pictures:
+        return 0
+    return sum(maps * (9 * below + 1) for below, maps in zip((3, *MAPS), MAPS, strict=False)) + 1
+
+
 def count(kind: str, plan: Plan) -> Count:
     """The sizes of the network of a kind of ``MODELS``. Raises ``KeyError`` where there is no such kind."""
     return _KINDS[kind](plan)

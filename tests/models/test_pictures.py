@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from torch.nn import functional
 
 import tasks
 from models import pictures
+from models.count import fixed
 from models.pictures import Pictures
+from models.plan import Plan
 from tests.models.test_captioning import network
 
 SEEN = np.random.default_rng(4).random((2, 3, 32, 32))
@@ -132,3 +136,9 @@ def test_only_a_few_seeds_are_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
     for seed in range(6):
         Pictures(32).prepare(tasks.build("captions", 1).labelled, seed, lambda _: None)
     assert len(pictures._learnt) == 4
+
+
+def test_what_is_kept_of_the_convolutions_is_counted_beforehand() -> None:
+    plan = Plan("tanh", 16, 7, 1, 16, 16, 6, True, 9, pictures=32)
+    assert fixed(plan) == sum(buffer.numel() for buffer in Pictures(32).buffers())
+    assert fixed(dataclasses.replace(plan, pictures=0)) == 0
