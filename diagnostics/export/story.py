@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from diagnostics.export.gallery import Drawing
+from diagnostics.export.mathml import mathml
 from diagnostics.export.page import document, escape
 from diagnostics.export.report import asked_and_made, figure_card, judged_in_words
 from diagnostics.records import Run
@@ -19,7 +20,7 @@ from diagnostics.version import VERSION
 
 @dataclass(frozen=True)
 class Story:
-    """What is told. Texts are the little Markdown of ``prose``; ``equation`` is LaTeX, which stands as it is."""
+    """What is told. Texts are the little Markdown of ``prose``; ``equation`` is LaTeX."""
 
     title: str
     question: str
@@ -49,7 +50,7 @@ def story_html(
         f'<p class="quiet">written {when} by gradreach {VERSION}</p>',
         f"<p><strong>{prose(story.question)}</strong></p>\n</header>\n<main>",
         f"<p>{prose(story.text)}</p>",
-        f'<section class="card"><p><code>{escape(story.equation)}</code></p><p>{prose(story.letters)}</p></section>',
+        f'<section class="card">{_equation(story.equation)}<p>{prose(story.letters)}</p></section>',
         *(("<h2>Predicted and found</h2>",) if story.outcome else ()),
         *(f"<p>{prose(line)}</p>" for line in story.outcome),
         *_listed("What to see", story.seen),
@@ -60,6 +61,10 @@ def story_html(
         "</main>",
     ]
     return document(story.title, "\n".join(body), {d.key: d.json for d in drawn}, {d.key: d.json for d in dark})
+
+
+def _equation(latex: str) -> str:
+    return mathml(latex) or f"<p><code>{escape(latex)}</code></p>"
 
 
 def _listed(title: str, lines: Sequence[str]) -> Iterable[str]:

@@ -25,14 +25,20 @@ def test_the_page_has_every_part_and_the_figures_in_both_themes() -> None:
     light, dark = (chosen(("profile", "heatmap"), runs, theme) for theme in ("light", "dark"))
     assert [drawing.figure_key for drawing in light] == ["profile"] + ["heatmap"] * len(runs)
     html = story_html(told, runs, light, dark, created_s=0.0)
-    for part in ("<h1>3 · A title</h1>", r"h_t = \tanh(x)", "Predicted: <strong>x</strong>.", "It <em>did</em>."):
+    for part in (
+        "<h1>3 · A title</h1>",
+        "<msub><mi>h</mi><mi>t</mi></msub>",
+        "Predicted: <strong>x</strong>.",
+        "It <em>did</em>.",
+    ):
         assert part in html
     assert html.count('id="light-') == html.count('id="dark-') == len(light)
     assert "<h2>Verdicts</h2>" in html
 
 
 def test_without_runs_and_figures_it_is_a_page_still() -> None:
-    html = story_html(Story("T", "Q", "t", "e", "l", [], []), [], [])
+    html = story_html(Story("T", "Q", "t", r"\unheard_{of}", "l", [], []), [], [])
+    assert r"<code>\unheard_{of}</code>" in html
     assert "Verdicts" not in html
     assert "What to see" not in html
     assert "</html>" in html

@@ -154,9 +154,9 @@ STOP = Stop(
         "**Gates** give the state a way through on which it is added to instead of multiplied. **Clipping** shortens "
         "a gradient that is too long. Here four networks that could vanish stand beside a linear one that explodes."
     ),
-    equation=r"\begin{gathered}\frac{\partial \mathcal{L}}{\partial h_{T-k}} = \frac{\partial \mathcal{L}}{\partial h_T}"
-    r"\prod_{t=T-k+1}^{T} \operatorname{diag}\!\big(f'(a_t)\big)\, W_{hh} \\[0.6em] "
-    r"g \leftarrow g \cdot \min\!\Big(1, \frac{\theta}{\lVert g \rVert}\Big)\end{gathered}",
+    equation=r"\begin{gathered}\frac{\partial \mathcal{L}}{\partial h_{T-k}} = "
+    r"\frac{\partial \mathcal{L}}{\partial h_T} \prod_{t=T-k+1}^{T} \operatorname{diag}\!\big(f'(a_t)\big)\, W_{hh} "
+    r"\\[0.6em] g \leftarrow g \cdot \min\!\Big(1, \frac{\theta}{\lVert g \rVert}\Big)\end{gathered}",
     letters=(
         r"$\mathcal{L}$ loss; $h_t$ state; $a_t = W_{hh} h_{t-1} + W_{xh} x_t$; $f'$ slope of the nonlinearity; "
         r"$W_{hh}$ recurrent weights; $T$ last step; $k$ steps back; $g$ the gradient of all weights; $\theta$ the "
