@@ -16,6 +16,8 @@ from diagnostics.measures.numbers import number, percent
 from diagnostics.records import Array, Run
 
 _PLOT_PX = 340
+_CLOSE = 0.05
+"""Share of the axis that a number takes."""
 WAITING = "No run has been measured yet: the first points come while training goes on."
 
 
@@ -115,6 +117,15 @@ def _said(prepared: Prepared, line: Line) -> str:
     return f"{line.label}: {points}"
 
 
+def _apart(places: Sequence[float]) -> list[str]:
+    """The numbers below the places; "" for one that would touch the next, on an axis that is logarithmic."""
+    if len(places) < 2 or places[0] <= 0:
+        return [number(x, 4) for x in places]
+    close = _CLOSE * math.log10(places[-1] / places[0])
+    shown = [b is None or math.log10(b / a) > close for a, b in zip(places, [*places[1:], None], strict=True)]
+    return [number(x, 4) if show else "" for x, show in zip(places, shown, strict=True)]
+
+
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the lines over a logarithmic axis whose ticks are the places that there are."""
     look = frame(theme, size)
@@ -153,7 +164,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             "title": {"text": prepared.axis},
             "range": [math.log10(places[0]) - wide, math.log10(places[-1]) + wide],
             "tickvals": places,
-            "ticktext": [number(x, 4) for x in places],
+            "ticktext": _apart(places),
         },
         yaxis={"title": {"text": "success"}, "range": [-0.03, 1.05], "tickformat": ".0%"},
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from diagnostics.charts import success_along
 from diagnostics.charts.success_along import WAITING, Prepared, describe, draw, prepare
 from diagnostics.records import Run
 from tests.diagnostics.charts.samples import facts_of, powers, run_of
@@ -59,3 +60,9 @@ def test_it_is_drawn_in_both_themes_and_sizes_with_a_tick_at_every_place() -> No
             figure = draw(prepared, theme=theme, size=size)  # type: ignore[arg-type]
             assert list(figure.layout.xaxis.tickvals) == [5, 40]
             assert figure.layout.meta["figure"] == "success_along"
+
+
+def test_numbers_below_places_that_are_close_do_not_touch() -> None:
+    assert success_along._apart([10.0, 20.0, 21.0, 40.0, 80.0]) == ["10", "", "21", "40", "80"]
+    assert success_along._apart([4.0, 10.0, 20.0, 40.0]) == ["4", "10", "20", "40"]
+    assert success_along._apart([7.0]) == ["7"]
