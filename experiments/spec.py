@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo, model_validator
 
 import tasks
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from experiments.cost import Cost, predict, unaffordable
 from models.cells import CELLS
 from tasks import LONGEST, TASKS
@@ -27,7 +28,7 @@ __all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "checked", "expa
 INITS = ("torch", "orthogonal", "identity", "scaled:F")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
-CLIP_LEAST, CLIP_MOST = 1e-12, 1e12
+CLIP_LEAST, CLIP_MOST = THRESHOLD_LEAST, THRESHOLD_MOST
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_GATE_BIAS = "chrono"
 """A gate remembers only if it starts open: at gap 40 a forget bias of 1 (3.7 steps of memory) learns nothing in time.
