@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from models.cells import CELLS
 from models.kinds import MODELS
 from tasks import TASKS, characters
@@ -21,7 +22,7 @@ INITS = ("torch", "orthogonal", "identity", "scaled:F")
 INITIALS = ("zero", "learned")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
-CLIP_LEAST, CLIP_MOST = 1e-12, 1e12
+CLIP_LEAST, CLIP_MOST = THRESHOLD_LEAST, THRESHOLD_MOST
 SOFTMAXES = ("full", "adaptive", "hierarchical", "nce")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from diagnostics.measures.clipping import THRESHOLD_MOST, is_threshold
 from diagnostics.measures.evidence import Evidence
 from diagnostics.measures.numbers import number, percent, steps
 
@@ -104,7 +105,8 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         return []
     if e.state in ("queued", "running"):
         return ["Give it the remaining steps before changing anything: the gradient arrives."]
-    said = [f"Try more than {e.steps_done} training steps: the gradient arrives, so what is missing may be time."]
+    done = f"{e.steps_done} training step{'s' * (e.steps_done != 1)}"
+    said = [f"Try more than {done}: the gradient arrives, so what is missing may be time."]
     if e.clipped >= _OFTEN_CLIPPED:
         said.append(
             f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
@@ -161,8 +163,10 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _threshold(e: Evidence) -> str:
-    """Name a threshold of the run's own scale."""
-    if math.isnan(e.typical_norm):
+    """Name a threshold of the run's own scale, as far as there is one."""
+    if e.typical_norm > THRESHOLD_MOST:
+        return f" at {number(THRESHOLD_MOST)}, the highest threshold there is, or lower"
+    if not is_threshold(e.typical_norm):  # nor nan
         return ""
     return f" at {number(e.typical_norm)} (this run's median norm) or lower"
 

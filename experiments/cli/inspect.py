@@ -131,7 +131,8 @@ def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
         values, errors = found["lyapunov"][layer], found["lyapunov_error"][layer]
         yield (
             "Lyapunov",
-            f"largest {_g(values[0])} ± {_g(errors[0])} per step (natural log), so a factor of {_g(np.exp(values[0]))}",
+            f"largest {_g(values[0])} per step (natural log), so a factor of {_g(np.exp(values[0]))}; standard error "
+            f"{_g(errors[0])}, over stretches of time, samples and random starts",
         )
     if "singular_values" in found:
         largest, smallest = middle(found["singular_values"][layer][:, [0, -1]])

@@ -81,6 +81,7 @@ def test_as_people_start_it(trained: Said, folder, ids):
     out, err = run.communicate(timeout=120)
     assert (run.returncode, err) == (0, "")
     assert "Lyapunov  largest" in out
+    assert ", over stretches of time, samples and random starts\n" in out
     assert out.splitlines()[-1].startswith("lyapunov")
 
 
