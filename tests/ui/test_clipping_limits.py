@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from diagnostics.records import Records
 from diagnostics.store import Store
-from experiments.spec import CLIP_LEAST, CLIP_MOST, RunSpec
+from experiments.grammar import CLIP_LEAST, CLIP_MOST
+from experiments.spec import RunSpec
 from tests.diagnostics.charts.samples import story
 from tests.ui.conftest import Open, words, write
 
