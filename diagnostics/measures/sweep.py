@@ -155,8 +155,8 @@ def findings(told: Iterable[Series], goal: float = GOAL) -> tuple[str, ...]:
     """Say per series whether clipping is needed, harms, or makes no difference that the seeds let one see.
 
     A difference is one where the shares of seeds that reach the goal differ by ``TELLING`` at least and by more than
-    one seed, and the seeds' greatest successes by more than two standard errors of their means, in which the chance that
-    is in a measurement on held-out examples is counted.
+    one seed, and the seeds' greatest successes by more than two standard errors of their means, in which the chance
+    that is in a measurement on held-out examples is counted.
     """
     return tuple(f"{series.name}: {_finding(series, goal)}" for series in told)
 

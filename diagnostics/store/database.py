@@ -65,7 +65,6 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
                     raise
                 connection.close()
                 connection = _open_with_trouble(path)
-                _look(connection)
             yield connection
         finally:
             connection.close()
@@ -87,6 +86,7 @@ def _open_with_trouble(path: Path) -> sqlite3.Connection:
         connection = connect(path, write=True)
         try:
             connection.execute("PRAGMA query_only=ON")
+            _look(connection)
         except BaseException:
             connection.close()
             raise
