@@ -359,7 +359,7 @@ def test_the_report_of_the_lab_holds_what_was_found(
     open_app: Open, store: Store, told: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    monkeypatch.setattr("ui.exports.comparison_exports", lambda title, report, bundle, scope, **more: made.append(report))
+    monkeypatch.setattr("ui.exports.comparison_exports", lambda title, report, *rest, **more: made.append(report))
     answered(store, told[1][0])
     open_app(comparison=told[0])
     text = made[-1]().decode()
