@@ -1,0 +1,1 @@
+"""Looking into a file of weights that somebody brings, in a process of its own."""
