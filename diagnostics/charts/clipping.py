@@ -15,7 +15,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds, loss_known
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.numbers import number, percent
@@ -113,7 +113,8 @@ def _panel(group: Group, label: str, colour: int) -> Panel:
     longest = max((run.records["step"] for run in begun), key=len)
     edges = block_edges(len(longest), MOST_POINTS)
     pre, post = (_peaks(begun, name, len(longest)) for name in ("grad_norm_pre", "grad_norm_post"))
-    broken = [(run.records["step"], np.flatnonzero(~np.isfinite(run.records["loss"]))) for run in begun]
+    losses = [(run.records["step"], run.records["loss"]) for run in begun if loss_known(run)]
+    broken = [(step, np.flatnonzero(~np.isfinite(loss))) for step, loss in losses]
     diverged = tuple(int(step[at[0]]) for step, at in broken if at.size)
     rails = [rails_of(run.records["step"], run.records["grad_norm_pre"]) for run in begun]
     rule = str(group.runs[0].spec.get("clip", ""))
@@ -162,8 +163,11 @@ def _remark(rule: str, shares: Sequence[float], diverged: Sequence[int], runs: i
         when = f"at step {first}" if first == last else f"at steps {first} to {last}"
         end = f"; {f'{len(diverged)} of {runs} ' if runs > 1 else ''}diverged {when}"
     kind, _, value = rule.partition(":")
-    if kind == "none" or not kind:
+    shortened = any(share > 0 for share in shares)
+    if kind == "none" or not (kind or shortened):
         return f"not clipped{end}"
+    if not kind:  # somebody else's clipping, of which only the norms are known
+        return f"shortened on {span(spread(shares), percent)} of the steps{end}"
     how = f"by norm at {_short(value)}" if kind == "norm" else f"each entry at ±{_short(value)}"
     if not any(share != 0 for share in shares):
         return f"never clipped, {how}{end}"

@@ -100,6 +100,7 @@ FIGURES: Mapping[str, Figure] = {
             prepare=learning.prepare,
             draw=learning.draw,
             accessible_name=learning.describe,
+            applies=learning.applies,
         ),
         Figure(
             key="clipping",

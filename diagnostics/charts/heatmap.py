@@ -21,6 +21,7 @@ from diagnostics.charts.series import (
     VALUE,
     ZERO,
     absent,
+    cuts,
     kinds,
     log10,
     ratios,
@@ -57,6 +58,8 @@ class Prepared(NamedTuple):
     word: str
     nothing: str
     """Why there is no row, where there is none."""
+    cuts: tuple[int, ...] = ()
+    """Timesteps before which the state was detached."""
 
 
 def prepare(runs: Sequence[Run]) -> Prepared:
@@ -106,7 +109,11 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         informative=facts.informative_steps,
         word=safe(name_word(short(facts.tokens[facts.needed], 18))),
         nothing=absent(runs, _WHAT),
+        cuts=cuts(face)[:_CUTS_AT_MOST],
     )
+
+
+_CUTS_AT_MOST = 40
 
 
 def _of_run(run: Run, loss_step: int) -> tuple[Array, Array]:
@@ -262,8 +269,15 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
     for step in prepared.informative:
         figure.add_vline(x=step, line={"color": "#FFFFFF", "width": look.size.thin + 1.5})
         figure.add_vline(x=step, line={"color": "#0B0D12", "width": look.size.thin, "dash": "dot"})
-    first = min(prepared.informative, default=prepared.loss_step)
-    for x, text, anchor in ((first, f"<b>{prepared.word}</b>", "center"), (prepared.loss_step, "loss", "right")):
+    for step in prepared.cuts:
+        figure.add_vline(x=step - 0.5, line={"color": "#FFFFFF", "width": look.size.thin + 1.5})
+        figure.add_vline(x=step - 0.5, line={"color": "#0B0D12", "width": look.size.thin, "dash": "dashdot"})
+    notes: list[tuple[float, str, str]] = [(prepared.loss_step, "loss", "right")]
+    if prepared.informative:
+        notes.append((min(prepared.informative), f"<b>{prepared.word}</b>", "center"))
+    if prepared.cuts:
+        notes.append((prepared.cuts[0] - 0.5, "state detached", "center"))
+    for x, text, anchor in notes:
         figure.add_annotation(
             text=f"{text} ▾" if anchor == "right" else f"▾ {text}",
             x=x,

@@ -15,7 +15,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds
+from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, loss_known, watched
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seeds import Envelope, Group, envelope, groups, on_one_grid, singles
@@ -47,6 +47,8 @@ class Curve(NamedTuple):
     broken: tuple[Broken, ...]
     """The runs that met a loss that was not a finite number."""
     runs: int
+    unmeasured: bool
+    """Whether there is no held-out set, and never will be: the run was watched."""
 
 
 class Broken(NamedTuple):
@@ -65,15 +67,26 @@ class Prepared(NamedTuple):
     curves: tuple[Curve, ...]
     chance_loss: tuple[float, ...]
     chance_success: tuple[float, ...]
-    """The distinct values of knowing nothing; several where the runs' tasks differ."""
+    """The distinct values of knowing nothing that are known; several where the runs' tasks differ."""
     loss_name: str
     success_name: str
     log_loss: bool
     loss_title: str
     """The loss axis's title: the unit alone, for the caption has the loss's whole name."""
     success_title: str
+    measured: bool
+    """Whether success is measured at all; a watched training has no held-out set of ours, and then there is no plot."""
     nothing: str
     """Why there is no curve, where there is none."""
+
+
+def applies(runs: Sequence[Run]) -> bool:
+    """Whether any of the runs has a loss to show, or may still have one; a watched one has where it was given."""
+    return any(bool(run.records.rows("eval")) or (_may_have(run) if watched(run) else True) for run in runs)
+
+
+def _may_have(run: Run) -> bool:
+    return bool(run.records.rows("step")) and loss_known(run)
 
 
 def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
@@ -88,18 +101,22 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     curves = tuple(
         _curve(group, label, style)
         for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True)
-        if _begun([group])
+        if _begun([group]) and applies(group.runs)
     )
+    bundles = tuple(group for group in bundles if applies(group.runs))
+    runs = [run for run in runs if applies([run])]
     facts = [run.facts for run in runs if run.facts is not None]
     loss_name = _common([fact.loss_name for fact in facts], "loss")
     # Without a closed form it is not a number, and there is no line to draw.
     chance_loss = tuple(sorted({fact.chance_loss for fact in facts if math.isfinite(fact.chance_loss)}))
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
     reduced = "" if block == 1 else f", mean of up to {block} steps"
+    measured = any(not watched(run) or run.records.rows("eval") for run in runs)
+    held_out = " · thick: the held-out set · dotted: knowing nothing" if measured else ""
     origin = Origin(
         "learning",
         ids(runs),
-        f"Thin: training loss of each step's batch{reduced} · thick: the held-out set · dotted: knowing nothing"
+        f"{'Thin: training' if measured else 'Training'} loss of each step's batch{reduced}{held_out}"
         + (f" · loss: {safe(loss_name)}" if loss_name != "loss" else "")
         + (f" · {_OVER_SEEDS}{_uneven(bundles, curves)}" if over_seeds else ""),
         {
@@ -116,12 +133,13 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
         origin,
         curves,
         chance_loss,
-        tuple(sorted({fact.chance_success for fact in facts})),
+        tuple(sorted({fact.chance_success for fact in facts if math.isfinite(fact.chance_success)})),
         safe(loss_name),
         safe(success_name),
         _needs_log(curves, chance_loss),
         _axis_title(_unit(loss_name)),
         _axis_title(success_name),
+        measured,
         absent(runs, "training step"),
     )
 
@@ -159,6 +177,7 @@ def _curve(group: Group, label: str, style: Style) -> Curve:
         eval_success=envelope(successes),
         broken=tuple(one for run in group.runs if (one := _broken_at(run, group.several)) is not None),
         runs=len(group.runs),
+        unmeasured=all(watched(run) and not run.records.rows("eval") for run in group.runs),
     )
 
 
@@ -202,14 +221,22 @@ def describe(prepared: Prepared) -> str:
     """Say what the figure shows, for those who cannot see it."""
     said = []
     for curve in prepared.curves:
-        success = f"success {_last(curve.eval_success)}" if len(curve.eval_step) else "not measured yet"
+        success = f"success {_last(curve.eval_success)}" if len(curve.eval_step) else _unmeasured(prepared, curve)
         broken = "".join(
             f", {one.name + ' ' if one.name else ''}loss {MEANINGS[one.kind]} at training step {one.step}"
             for one in curve.broken
         )
         said.append(f"{curve.label}: {success}{broken}")
-    chance = f"Knowing nothing gives success {' or '.join(percent(share) for share in prepared.chance_success)}"
-    return spoken([TITLE.replace("?", ":"), *said, chance])
+    if prepared.chance_success:
+        said.append(f"Knowing nothing gives success {' or '.join(map(percent, prepared.chance_success))}")
+    return spoken([TITLE.replace("?", ":"), *said])
+
+
+def _unmeasured(prepared: Prepared, curve: Curve) -> str:
+    known = curve.loss[np.isfinite(curve.loss)]
+    if prepared.measured or not known.size:
+        return "not measured yet"
+    return f"training loss from {number(float(known[0]), 3)} to {number(float(known[-1]), 3)}"
 
 
 def _last(success: Envelope) -> str:
@@ -222,33 +249,37 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     look = frame(theme, size)
     if not prepared.curves:
         return waiting(look, prepared.origin, TITLE, prepared.nothing)
-    figure = new_figure(look, prepared.origin, TITLE, _PLOT_PX, [curve.label for curve in prepared.curves])
+    plot_px = _PLOT_PX if prepared.measured else _PLOT_PX // 2
+    figure = new_figure(look, prepared.origin, TITLE, plot_px, [curve.label for curve in prepared.curves])
     for curve in prepared.curves:
         if curve.runs > 1:
             colour = look.theme.lines[curve.style.colour]
             add_band(figure, curve.eval_step, curve.eval_loss, colour, curve.label, "y")
             add_band(figure, curve.eval_step, curve.eval_success, colour, curve.label, "y2")
     for curve in prepared.curves:
-        _loss(figure, look, curve, prepared.loss_name)
-        _success(figure, look, curve)
+        _loss(figure, look, curve, prepared)
+        if prepared.measured and not curve.unmeasured:
+            _success(figure, look, curve)
     _chance(figure, look, prepared)
     broken = _broken(figure, look, prepared)
+    bottom = 0.5 if prepared.measured else 0.0
     figure.update_layout(
-        xaxis={"title": {"text": "training step"}, "anchor": "y2"},
+        xaxis={"title": {"text": "training step"}, "anchor": "y2" if prepared.measured else "y"},
         yaxis={
             "title": {"text": prepared.loss_title},
-            "domain": [0.5, _RAIL[0] - 0.02 if broken else 1],
+            "domain": [bottom, _RAIL[0] - 0.02 if broken else 1],
             **_loss_axis(prepared),
         },
-        yaxis2={
+    )
+    if prepared.measured:
+        figure.layout.yaxis2 = {
             "title": {"text": prepared.success_title},
             "domain": [0, 0.42],
             "range": [-0.03, 1.05],
             "tickformat": ".0%",
             "anchor": "x",
-        },
-    )
-    figure.layout.margin.r = look.px(76)
+        }
+        figure.layout.margin.r = look.px(76)
     return figure
 
 
@@ -262,17 +293,28 @@ def _loss_axis(prepared: Prepared) -> dict[str, object]:
     return {"type": "log", "range": list(decades), **log_ticks(decades, most=6)}
 
 
-def _loss(figure: go.Figure, look: Frame, curve: Curve, loss_name: str) -> None:
-    colour = look.theme.lines[curve.style.colour]
+def _loss(figure: go.Figure, look: Frame, curve: Curve, prepared: Prepared) -> None:
+    colour, loss_name = look.theme.lines[curve.style.colour], prepared.loss_name
+    hover = f"training step %{{x}}<br>training {loss_name} %{{y:.4g}}<extra>{curve.label}</extra>"
+    if not prepared.measured:  # the one line that there is
+        figure.add_scatter(
+            x=wire(curve.step), y=wire(curve.loss), **_strong(look, curve) | {"mode": "lines"}, hovertemplate=hover
+        )
+        return
+    # Of a run that is not measured this line is the only one, and so has its name in the legend.
+    alone = not len(curve.eval_step) and curve.unmeasured
     figure.add_scatter(
         x=wire(curve.step),
         y=wire(curve.loss),
         mode="lines",
         line={"color": faded(colour, 0.38), "width": look.size.thin},
+        name=curve.label,
         legendgroup=curve.label,
-        showlegend=False,
-        hovertemplate=f"training step %{{x}}<br>training {loss_name} %{{y:.4g}}<extra>{curve.label}</extra>",
+        showlegend=alone,
+        hovertemplate=hover,
     )
+    if alone:
+        return
     figure.add_scatter(
         x=wire(curve.eval_step),
         y=wire(curve.eval_loss.median),

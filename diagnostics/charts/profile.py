@@ -18,6 +18,7 @@ from diagnostics.charts.series import (
     VALUE,
     Sheaf,
     absent,
+    cuts,
     drawn_from,
     kinds,
     ratios,
@@ -26,6 +27,7 @@ from diagnostics.charts.series import (
     sheaf,
     subject,
     training_steps,
+    watched,
 )
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.numbers import number, steps
@@ -61,6 +63,8 @@ class Line(NamedTuple):
     """Lags at which the median is exactly 0, infinite, or not a number."""
     ahead: bool = False
     """Whether lags are counted forwards from the loss, since what matters comes after it."""
+    cuts: tuple[int, ...] = ()
+    """Lags of the states that were handed on without their gradient: truncation ends it there."""
 
 
 class Prepared(NamedTuple):
@@ -125,7 +129,7 @@ def _line(face: Run, label: str, style: Style, one: Sheaf, normalise: bool) -> L
         label=label,
         style=style,
         training_steps=(min(steps_of), max(steps_of)),
-        word=safe(name_word(short(facts.tokens[facts.needed], 18))),
+        word="" if _whole(face) else safe(name_word(short(facts.tokens[facts.needed], 18))),
         distance=abs(facts.distance),
         ahead=facts.ahead,
         low=low,
@@ -133,7 +137,13 @@ def _line(face: Run, label: str, style: Style, one: Sheaf, normalise: bool) -> L
         high=high,
         gradient=one.gradient.median,
         rails=rails_of(np.arange(len(median)), median),
+        cuts=tuple(facts.loss_step - t + 1 for t in cuts(face) if t <= facts.loss_step),
     )
+
+
+def _whole(run: Run) -> bool:
+    """Whether no one step matters more than the others: all of a watched sequence, where nobody said which does."""
+    return watched(run) and run.facts is not None and not run.facts.informative_steps
 
 
 def decades(lines: Sequence[Line]) -> tuple[int, int]:
@@ -158,6 +168,8 @@ def _said(line: Line) -> str:
     reached, of = reach(line.median), len(line.median) - 1
     below = line.median[reached] < REACH_THRESHOLD * line.median[0]
     how = f"falls below 1 % after {reached} of {steps(of)}" if below else f"stays above 1 % for all {steps(of)}"
+    if line.cuts:
+        how += f", cut off {' and '.join(map(str, line.cuts[:6]))} steps back, where the state was detached"
     if not line.word:
         return f"{line.label}: {how}"
     at = float(ratios(line.median[line.distance], line.median[0]))
@@ -273,5 +285,27 @@ def _marks(figure: go.Figure, look: Frame, prepared: Prepared, places: Sequence[
         figure.add_annotation(
             text=text, x=distance, y=1, yref="paper", yanchor="bottom", xanchor="center", yshift=row * look.px(_ROW_PX)
         )
+    _cuts(figure, look, prepared)
     if prepared.normalised:
         add_level(figure, look, REACH_THRESHOLD, "1 %", margin_px=44)
+
+
+_CUTS_AT_MOST = 40
+
+
+def _cuts(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
+    """Mark where the state was detached: the gradient ends there for want of a way, and has not faded."""
+    lags = sorted({lag for line in prepared.lines for lag in line.cuts})[:_CUTS_AT_MOST]
+    for lag in lags:
+        # Between the state that was handed on and the one before it.
+        figure.add_vline(x=lag - 0.5, line={"color": look.theme.muted, "width": look.size.thin, "dash": "dashdot"})
+    if lags:
+        figure.add_annotation(
+            text="✂ state detached",
+            x=lags[0] - 0.5,
+            y=0,
+            yref="paper",
+            yanchor="bottom",
+            xanchor="right",
+            font={"color": look.theme.muted},
+        )

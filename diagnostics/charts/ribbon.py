@@ -333,7 +333,7 @@ def _strip(
 def _answer(look: Frame, ribbon: Ribbon, top: float) -> dict[str, object]:
     place = ribbon.layout.answer
     return {
-        "text": f"→ <i>{ribbon.answer}</i>",
+        "text": f"→ <i>{ribbon.answer}</i>" if ribbon.answer else "",
         "x": place.left + 0.6,
         "y": top + place.line + 0.5,
         "xanchor": "left",

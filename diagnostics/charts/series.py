@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -192,6 +192,23 @@ def moment(shown: Sequence[tuple[str, Snapshot]]) -> str:
     if len(noted) > _MOST_NOTES:
         return f"{at}, of {len(noted)} runs the last with a gradient at the loss that is finite and above 0"
     return "; ".join([at, *(f"{label} at step {shot.training_step}, {shot.note}" for label, shot in noted)])
+
+
+def watched(run: Run) -> bool:
+    """Whether the run is a person's own training that was watched, without a task of ours."""
+    return bool(run.spec.get("watched"))
+
+
+def loss_known(run: Run) -> bool:
+    """Whether any training step has a loss: who watches may not be told of it, and then all of them are nan."""
+    return bool(run.state == "diverged" or not np.isnan(run.records.get("loss", np.empty(0))).all())
+
+
+def cuts(run: Run) -> tuple[int, ...]:
+    """The timesteps whose incoming state was cut off from the gradient, where a watched run tells of any."""
+    about = run.spec.get("watched")
+    told = about.get("cuts") if isinstance(about, Mapping) else None
+    return tuple(t for t in told if type(t) is int and t > 0) if isinstance(told, Sequence) else ()
 
 
 def absent(runs: Sequence[Run], what: str, waiting: str = "") -> str:
