@@ -39,7 +39,9 @@ class Column:
 
 COLUMNS: Mapping[str, Column] = {
     "step": Column("step", "i8", (), "training step", "number of the training step, from 0"),
-    "loss": Column("step", "f8", (), "loss", "training loss of the step's batch, before its update"),
+    "loss": Column(
+        "step", "f8", (), "loss", "training loss of the step's batch, before its update; nan in all rows: not known"
+    ),
     "grad_norm_pre": Column("step", "f8", (), "l2", "norm of the whole parameter gradient before clipping, in float64"),
     "grad_norm_post": Column("step", "f8", (), "l2", "norm of the whole parameter gradient after clipping, in float64"),
     "clip_factor": Column(
@@ -73,11 +75,21 @@ COLUMNS: Mapping[str, Column] = {
         "profile", "f8", ("L", "T"), "l2", "the c part of state_grad, median over the batch; LSTM only", optional=True
     ),
     "input_grad": Column(
-        "profile", "f8", ("T", "band"), "l2", "norm of the gradient with respect to the input x_t, per sample; pre-clip"
+        "profile",
+        "f8",
+        ("T", "band"),
+        "l2",
+        "norm of the gradient with respect to the input x_t, per sample; pre-clip; where there is one input to each "
+        "timestep",
+        optional=True,
     ),
     "state_norm": Column("profile", "f8", ("L", "T"), "l2", "norm of the state h_t, median over the batch"),
     "saturated": Column(
-        "profile", "f8", ("L", "T"), "share", "share of saturated units (tanh |h|>0.95; gates <0.05 or >0.95; ReLU 0)"
+        "profile",
+        "f8",
+        ("L", "T"),
+        "share",
+        "share of saturated units (tanh |h|>0.95; gates <0.05 or >0.95; ReLU 0); nan where nobody knows the units",
     ),
     "grad_sizes": Column(
         "profile",

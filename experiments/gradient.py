@@ -4,33 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from diagnostics.measures.norms import sample_norms
-
-TORCH_EPSILON = 1e-6
-"""``torch.nn.utils.clip_grad_norm_`` scales by min(1, c / (‖g‖ + 1e-6)), so a clipped norm stays just below c."""
-
-
-@dataclass(frozen=True)
-class Clipped:
-    """One gradient before and after clipping. Norms are l2 over all parameters, in float64; counts are pre-clip."""
-
-    norm_pre: float
-    norm_post: float
-    nan_count: int
-    inf_count: int
-    zero_count: int
-
-    @property
-    def factor(self) -> float:
-        """Post-clip norm ÷ pre-clip norm; 1 where nothing was clipped, nan where neither norm is a number."""
-        if self.norm_post == self.norm_pre:
-            return 1.0
-        return self.norm_post / self.norm_pre if self.norm_pre else math.nan
+from diagnostics.measures.whole_gradient import Clipped, clip
 
 
 class Flat:
@@ -55,26 +33,8 @@ class Flat:
             member.grad = gradient.view_as(member)
 
     def clip(self, kind: str, threshold: float) -> Clipped:
-        """Clip the gradient in place and say what was there before.
-
-        ``norm``: g ← g · min(1, c / (‖g‖ + 1e-6)); ``value``: each entry cut to ±c; ``none``. The same as torch's
-        clipping with one difference: ‖g‖ is taken in float64, so a finite gradient whose float32 norm overflows is
-        scaled to c, where torch would set it to zero without a word. An infinite entry becomes nan, as in torch.
-        """
-        before = _norm(self.gradient)
-        zero_count = self.gradient.numel() - int(torch.count_nonzero(self.gradient))
-        nan_count = inf_count = 0
-        if not math.isfinite(before):
-            nan_count, inf_count = int(self.gradient.isnan().sum()), int(self.gradient.isinf().sum())
-        after = before
-        if kind == "value":
-            self.gradient.clamp_(-threshold, threshold)
-            after = _norm(self.gradient)
-        elif kind == "norm" and not before + TORCH_EPSILON <= threshold:
-            half = math.sqrt(threshold / (before + TORCH_EPSILON))  # the factor itself may be too small for float32
-            self.gradient.mul_(half).mul_(half)
-            after = _norm(self.gradient)
-        return Clipped(before, after, nan_count, inf_count, zero_count)
+        """Clip the gradient in place and say what was there before (see ``whole_gradient.clip``)."""
+        return clip([self.gradient], kind, threshold)
 
     def first_non_finite(self) -> str | None:
         """The name of the first parameter that holds a nan or an infinity, or None."""
@@ -84,7 +44,3 @@ class Flat:
             return None
         parts: Iterable[Tensor] = parameters.split(self._sizes)
         return next(name for name, part in zip(self.names, parts, strict=True) if not bool(part.isfinite().all()))
-
-
-def _norm(values: Tensor) -> float:
-    return float(sample_norms(values.view(1, 1, -1))[0, 0])

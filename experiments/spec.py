@@ -10,13 +10,13 @@ import difflib
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from diagnostics.measures.clipping import parse_rule
 from experiments import grammar
 from experiments.cost import Cost, predict, unaffordable
 from experiments.rules import broken, recurrent
@@ -224,8 +224,7 @@ class RunSpec(BaseModel):
     @property
     def clip_rule(self) -> tuple[str, float]:
         """``("none", inf)``, ``("norm", threshold)`` or ``("value", threshold)``."""
-        kind, _, threshold = self.clip.partition(":")
-        return kind, float(threshold) if threshold else math.inf
+        return parse_rule(self.clip)
 
     def label(self) -> str:
         """A short name: the cell, what is not as usual about it, the clipping and the seed."""

@@ -17,6 +17,25 @@ def is_threshold(value: float) -> bool:
     return THRESHOLD_LEAST <= value <= THRESHOLD_MOST
 
 
+def parse_rule(text: str) -> tuple[str, float]:
+    """``("none", inf)``, ``("norm", threshold)`` or ``("value", threshold)`` of ``none``, ``norm:1.0``, ``value:0.5``.
+
+    Raises ``ValueError`` where it is none of these.
+    """
+    kind, colon, number = text.partition(":") if isinstance(text, str) else ("", "", "")
+    if (kind, colon) == ("none", ""):
+        return "none", math.inf
+    try:
+        threshold = float(number)
+    except ValueError:
+        threshold = math.nan
+    if kind not in ("norm", "value") or math.isnan(threshold):
+        raise ValueError(f'clip must be "none", "norm:THRESHOLD" or "value:THRESHOLD", but got {text!r}')
+    if not is_threshold(threshold):
+        raise ValueError(f"clip must have a threshold from {THRESHOLD_LEAST:g} to {THRESHOLD_MOST:g}, but got {text!r}")
+    return kind, threshold
+
+
 def clipped_share(clip_factor: Array) -> float:
     """Return the share of training steps, 0 to 1, on which clipping changed the gradient; nan where there are none.
 

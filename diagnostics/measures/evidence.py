@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -112,7 +113,7 @@ def gather(run: Run) -> Evidence | None:
     typical = typical_profile(records, facts.loss_step, ahead=facts.ahead)
     of = len(facts.tokens) - 1 - facts.loss_step if facts.ahead else facts.loss_step
     phi, distance = typical.values, min(abs(facts.distance), of)
-    diverged = _diverged_step(records)
+    diverged = _diverged_step(run)
     fit = decay(phi)
     ratio, peak, peak_lag = _ratios(phi, distance)
     found = reach(phi) if phi.size else None
@@ -152,6 +153,9 @@ def gather(run: Run) -> Evidence | None:
 
 def _cut(run: Run, loss_step: int) -> int:
     chunk = run.spec.get("truncate")
+    watched = run.spec.get("watched")
+    if isinstance(watched, Mapping) and (cuts := [cut for cut in watched.get("cuts", ()) if 0 < cut <= loss_step]):
+        chunk = loss_step + 1 - max(cuts)
     return chunk if isinstance(chunk, int) and 0 < chunk <= loss_step else 0
 
 
@@ -177,9 +181,22 @@ def _ratios(phi: Array, distance: int) -> tuple[float, float, int]:
     return float(way[-1]), float(comparable[peak_lag]), peak_lag
 
 
-def _diverged_step(records: Records) -> int | None:
-    """Return the first training step whose loss was not a finite number, or None."""
-    if "loss" not in records or "step" not in records:
+def loss_known(run: Run) -> bool:
+    """Whether the training loss was recorded: whoever watches a loop may never be told it, and every row is nan then.
+
+    What watched says so in its spec; else a run whose every loss is nan has one only if it diverged.
+    """
+    watched = run.spec.get("watched")
+    if isinstance(watched, Mapping) and "loss" in watched:
+        return bool(watched["loss"])
+    losses = run.records.get("loss", np.empty(0))
+    return run.state == "diverged" or not bool(np.isnan(losses).all())
+
+
+def _diverged_step(run: Run) -> int | None:
+    """Return the first training step whose loss was not a finite number, or None; also where no loss is known."""
+    records = run.records
+    if "loss" not in records or "step" not in records or not loss_known(run):
         return None
     broken = np.flatnonzero(~np.isfinite(records["loss"]))
     return int(records["step"][broken[0]]) if broken.size else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,11 +138,13 @@ class Catalog:
         comparison_name: str,
         *,
         comparison: str | None = None,
-        ended: Mapping[str, Any] | None = None,
+        columns: Mapping[str, Any] | None = None,
+        before: Callable[[str], None] = lambda run_id: None,
     ) -> tuple[str, list[str]]:
         """Add runs to a new comparison, or to an existing one, and return its id and theirs.
 
-        They are queued, unless ``ended`` has the columns, with the state, in which they ended elsewhere.
+        They are queued, unless ``columns`` has others, with the state that they are in. ``before`` is called with each
+        id before anybody can see the run.
         """
         if not specs or len(specs) != len(names):
             raise StoreError(f"names must be one per spec, at least one, but got {len(names)} for {len(specs)}")
@@ -166,7 +168,8 @@ class Catalog:
                     "spec": text,
                     "created_s": now,
                 }
-                values |= {"state": "queued", "steps": _steps(spec)} | _bound(ended or {})
+                values |= {"state": "queued", "steps": _steps(spec)} | _bound(columns or {})
+                before(run_id)
                 connection.execute(
                     f"INSERT INTO run ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", [*values.values()]
                 )

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock
+
 from diagnostics.records import Array, Run
 from diagnostics.store import locks, run_file, weights
 from diagnostics.store.catalog import Catalog
@@ -225,6 +227,33 @@ class Store:
         if writer is None:
             raise StoreError(f"run {run_id} cannot be started: it is {self.row(run_id).state}, not queued and free")
         return writer
+
+    def record(
+        self, spec: Mapping[str, Any], name: str, comparison: str | None = None, comparison_name: str = ""
+    ) -> RunWriter:
+        """Start writing a run that was never queued: whoever trains it is here, and nobody else is to claim it.
+
+        It joins ``comparison``, or a new one called ``comparison_name``.
+        """
+        held: list[FileLock] = []
+
+        def hold(run_id: str) -> None:  # the lock first, as in ``_try_writer``
+            lock = locks.hold(self.layout.run_lock(run_id))
+            if lock is None:
+                raise StoreError(f"run {run_id} cannot be started: its lock is held already")
+            held.append(lock)
+
+        now = time.time()
+        columns = {"state": "running", "started_s": now, "heartbeat_s": now}
+        try:
+            _, (run_id,) = self.catalog.insert(
+                [spec], [name], comparison_name, comparison=comparison, columns=columns, before=hold
+            )
+            return RunWriter(self.layout, self.catalog, self.catalog.row(run_id), held[0])
+        except BaseException:
+            for lock in held:
+                lock.release()
+            raise
 
     def claim(self) -> RunWriter | None:
         """Start writing the oldest queued run; None where none is waiting. Two claimants never get the same one."""

@@ -100,7 +100,7 @@ def _list(
         file.put(**{**documents, "end": {**documents["end"], "chunks": file.seq}})
         file.close()
         ended = summary(documents, Records.concatenate(chunks))
-        _, ids = catalog.insert([spec], [name], comparison_name, comparison=comparison, ended=ended)
+        _, ids = catalog.insert([spec], [name], comparison_name, comparison=comparison, columns=ended)
         passing.replace(layout.run_file(ids[0]))
     finally:
         file.close()

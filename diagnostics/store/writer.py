@@ -25,7 +25,8 @@ RESERVE_BYTES = 128 * 2**10
 
 
 class RunWriter:
-    """Holds a run from ``running`` to its end; a context manager. Made by ``Store.writer`` and ``Store.claim``.
+    """Holds a run from ``running`` to its end; a context manager. Made by ``Store.writer``, ``Store.claim`` and
+    ``Store.record``.
 
     Leaving the block without ``finish`` ends the run: ``failed`` after an exception, with its message as the detail,
     ``interrupted`` where the process was asked to leave.
@@ -57,6 +58,10 @@ class RunWriter:
     def begin(self, facts: TaskFacts, info: Mapping[str, Any]) -> None:
         """Record what is known before the first step: the task's facts and how the run is made (JSON data)."""
         self._opened().put(facts=facts.__dict__, info=info)
+
+    def inform(self, info: Mapping[str, Any]) -> None:
+        """Record anew how the run is made, where that is known better by now."""
+        self._opened().put(info=info)
 
     def append(self, columns: Mapping[str, Any]) -> int:
         """Write rows of any complete streams as one chunk and return its number; then ``kill -9`` loses none of them.

@@ -12,14 +12,9 @@ from diagnostics.measures.clipping import is_threshold
 from diagnostics.measures.entry_sizes import EDGES, NOT_MEASURED, entry_sizes
 from diagnostics.measures.what_if import TORCH_EPSILON, by_norm, by_value, cut_at, sizes_of, suggest
 from diagnostics.records import Records
-from experiments import gradient
 
 NORMS = arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1e30))
 THRESHOLDS = arrays.arrays(np.float64, st.integers(1, 6), elements=st.floats(1e-12, 1e12))
-
-
-def test_the_epsilon_is_that_of_training() -> None:
-    assert TORCH_EPSILON == gradient.TORCH_EPSILON
 
 
 @given(NORMS, THRESHOLDS)

@@ -1,0 +1,98 @@
+"""The whole parameter gradient, laid out in any number of tensors: measured in float64, and clipped (torch)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diagnostics.measures.norms import sample_norms
+from diagnostics.measures.what_if import TORCH_EPSILON
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One gradient: its l2 norm in float64, and how many of its entries are nan, infinite, exactly 0."""
+
+    norm: float
+    nan_count: int
+    inf_count: int
+    zero_count: int
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """One gradient before and after clipping. Norms are l2 over all parameters, in float64; counts are pre-clip."""
+
+    norm_pre: float
+    norm_post: float
+    nan_count: int
+    inf_count: int
+    zero_count: int
+
+    @property
+    def factor(self) -> float:
+        """Post-clip norm ÷ pre-clip norm; 1 where nothing was clipped, nan where neither norm is a number."""
+        if self.norm_post == self.norm_pre:
+            return 1.0
+        return self.norm_post / self.norm_pre if self.norm_pre else math.nan
+
+
+def measured(gradients: Sequence[Tensor]) -> Measured:
+    """What there is to say of a gradient in parts, dense tensors of any shapes."""
+    nonzero = [torch.count_nonzero(part) for part in gradients]
+    zero_count = sum(part.numel() for part in gradients) - int(sum(_together(nonzero)))
+    norm = norm_of(gradients)
+    if math.isfinite(norm):
+        return Measured(norm, 0, 0, zero_count)
+    nans = sum(_together([part.isnan().sum() for part in gradients]))
+    infinities = sum(_together([part.isinf().sum() for part in gradients]))
+    return Measured(norm, int(nans), int(infinities), zero_count)
+
+
+def norm_of(gradients: Sequence[Tensor]) -> float:
+    """The l2 norm of all parts together, in float64: it neither underflows nor overflows where a float32 norm would."""
+    if any(part.device.type not in ("cpu", "mps") for part in gradients):
+        with torch.no_grad():
+            norms = _together([torch.linalg.vector_norm(part, dtype=torch.float64) for part in gradients])
+    else:
+        norms = [float(sample_norms(part.reshape(1, 1, -1))[0, 0]) for part in gradients]
+    if len(norms) == 1:
+        return norms[0]
+    return math.nan if any(map(math.isnan, norms)) else math.hypot(*norms)  # of inf and nan, hypot says inf
+
+
+def clip(gradients: Sequence[Tensor], kind: str, threshold: float, before: Measured | None = None) -> Clipped:
+    """Clip the gradient in place and say what was there before; ``before``: what ``measured`` said of it just now.
+
+    ``norm``: g ← g · min(1, c / (‖g‖ + 1e-6)); ``value``: each entry cut to ±c; ``none``. The same as torch's
+    clipping with one difference: ‖g‖ is taken in float64, so a finite gradient whose float32 norm overflows is
+    scaled to c, where torch would set it to zero without a word. An infinite entry becomes nan, as in torch.
+    """
+    found = measured(gradients) if before is None else before
+    after = found.norm
+    with torch.no_grad():
+        if kind == "value":
+            for part in gradients:
+                part.clamp_(-threshold, threshold)
+            after = norm_of(gradients)
+        elif kind == "norm" and not found.norm + TORCH_EPSILON <= threshold:
+            # The factor itself may be too small for float32.
+            half = math.sqrt(threshold / (found.norm + TORCH_EPSILON))
+            for part in gradients:
+                part.mul_(half).mul_(half)
+            after = norm_of(gradients)
+    return Clipped(found.norm, after, found.nan_count, found.inf_count, found.zero_count)
+
+
+def _together(scalars: Sequence[Tensor]) -> list[float]:
+    """Numbers on whatever devices, each device asked once."""
+    if not scalars or scalars[0].device.type == "cpu":
+        return [float(one) for one in scalars]
+    by_device: dict[torch.device, list[Tensor]] = {}
+    for one in scalars:
+        by_device.setdefault(one.device, []).append(one)
+    return [value for held in by_device.values() for value in torch.stack(held).tolist()]
