@@ -11,6 +11,7 @@ from diagnostics.store import RunRow, Store
 from experiments.naming import comparison_name, run_names
 from experiments.pool import Pool, default_slots
 from experiments.spec import RunSpec
+from experiments.watched import is_watched
 
 IDLE_S = 300.0
 """How long a worker stays warm without work."""
@@ -74,7 +75,8 @@ class Queue:
             return
         rows = self.store.active()
         waiting = [row for row in rows if row.state == "queued"]
-        running = [row for row in rows if row.state == "running"]
+        # A watched run is trained by whoever watches it, beside the workers.
+        running = [row for row in rows if row.state == "running" and not is_watched(row.spec)]
         self._pool.kill_hung(running)
         trouble = self._pool.ensure(len(waiting), len(running), warm)
         if trouble:

@@ -15,9 +15,10 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds, loss_known
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
+from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seed_verdict import span
 from diagnostics.measures.seeds import Envelope, Group, envelope, groups, singles, spread

@@ -15,8 +15,9 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, loss_known, watched
+from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, watched
 from diagnostics.charts.ticks import log_ticks
+from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seeds import Envelope, Group, envelope, groups, on_one_grid, singles
 from diagnostics.records import Array, Run

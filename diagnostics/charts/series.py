@@ -199,11 +199,6 @@ def watched(run: Run) -> bool:
     return bool(run.spec.get("watched"))
 
 
-def loss_known(run: Run) -> bool:
-    """Whether any training step has a loss: who watches may not be told of it, and then all of them are nan."""
-    return bool(run.state == "diverged" or not np.isnan(run.records.get("loss", np.empty(0))).all())
-
-
 def cuts(run: Run) -> tuple[int, ...]:
     """The timesteps whose incoming state was cut off from the gradient, where a watched run tells of any."""
     about = run.spec.get("watched")

@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from diagnostics.charts.series import watched
 from diagnostics.export.gallery import Drawing, drawings, profiled
 from diagnostics.export.page import document, escape, plot
 from diagnostics.export.report_inside import Inside
 from diagnostics.export.summary import final_loss
 from diagnostics.inspection import Inspection
 from diagnostics.measures.events import Event, events, over_seeds
+from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent, rate
 from diagnostics.measures.seed_verdict import SPANS, SeedVerdict, span, verdict_over_seeds
 from diagnostics.measures.seeds import Group, groups
@@ -145,9 +147,13 @@ def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
         ]
         for run, j in zip(runs, judged, strict=True)
     ]
-    loss = " or ".join(dict.fromkeys(run.facts.loss_name for run in runs if run.facts)) or "as the task says"
+    measured = [run for run in runs if run.facts and not watched(run)]
+    loss = " or ".join(dict.fromkeys(run.facts.loss_name for run in measured if run.facts))
+    said = f"Loss: {escape(loss or 'as the task says')}, held out. "
+    if any(map(watched, runs)):
+        said = f"{said if measured else ''}Of watched models: the loss of the last training step, where it was told. "
     return _table(header, rows) + (
-        f'<p class="quiet">Loss: {escape(loss)}, held out. Reach: steps back from the loss, of all there are, until '
+        f'<p class="quiet">{said}Reach: steps back from the loss, of all there are, until '
         "the gradient is first below 1 % of its value at the loss. Decay: factor per step back. Half-life: in steps. "
         "Informative step: the gradient there ÷ the gradient at the loss.</p>"
     )
@@ -175,7 +181,16 @@ def _undrawn(runs: Sequence[Run]) -> Iterable[str]:
 
 def _specs(runs: Sequence[Run]) -> Iterable[str]:
     yield "<h2>What was run</h2>"
-    yield from _compared(runs, [run.spec for run in runs])
+    yield from _compared(runs, [_flat(run.spec) for run in runs])
+
+
+def _flat(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A spec without folders: what was watched stands beside the rest."""
+    about = spec.get("watched")
+    if not isinstance(about, Mapping):
+        return spec
+    told = {**about, **{name: value for name, value in spec.items() if name not in ("watched", "steps")}}
+    return {name: value for name, value in told.items() if value not in ("", [])}
 
 
 def _compared(runs: Sequence[Run], facts: Sequence[Mapping[str, Any]]) -> Iterable[str]:
@@ -200,7 +215,7 @@ def _compared(runs: Sequence[Run], facts: Sequence[Mapping[str, Any]]) -> Iterab
 
 def _sample(runs: Sequence[Run]) -> Iterable[str]:
     """A sample of each task, as a person would read it, with the informative words marked."""
-    samples = {(run.facts.title, run.facts.tokens): run.facts for run in runs if run.facts}
+    samples = {(run.facts.title, run.facts.tokens): run.facts for run in runs if run.facts and not watched(run)}
     if samples:
         yield "<h2>The task</h2>"
     for facts in samples.values():
@@ -228,8 +243,12 @@ def _provenance(runs: Sequence[Run]) -> Iterable[str]:
     yield (
         '<p class="quiet">State gradients are per-sample l2 norms of the total derivative of the loss, measured before '
         "clipping, with the mean over the batch undone; lines are medians over the batch. Norms are computed in "
-        "float64. The same spec on the same build and processor, in one thread, gives the same numbers.</p>"
+        f"float64. {_AGAIN if not any(map(watched, runs)) else _WATCHED}</p>"
     )
+
+
+_AGAIN = "The same spec on the same build and processor, in one thread, gives the same numbers."
+_WATCHED = "What was watched was trained by somebody's own program, which is not in this report."
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, wrapping: bool = False) -> str:
@@ -257,6 +276,8 @@ def _shown(told: Mapping[str, Any], name: str) -> str:
 
 def _loss(run: Run) -> str:
     """The loss at the end; where it is recorded and not a number, that is what it says, unlike where there is none."""
+    if watched(run) and not loss_known(run):
+        return "–"
     return number(final_loss(run), 3) if run.records.rows("step") or run.records.rows("eval") else "–"
 
 

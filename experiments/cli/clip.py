@@ -27,6 +27,7 @@ from diagnostics.records import Run
 from experiments.cli.words import find_all, open_store, plain, print_json, table
 from experiments.grammar import CLIP_LEAST, CLIP_MOST
 from experiments.spec import Refusal
+from experiments.watched import is_watched
 
 _ROWS = 12
 """Of the table by value, where no threshold is asked for."""
@@ -155,6 +156,8 @@ def _counted(count: int, what: str) -> str:
 
 def _trained(run: Run) -> str:
     clip = run.spec.get("clip")
+    if not clip and is_watched(run.spec):
+        return "what it was trained with is not known"
     return "nothing was clipped in training" if clip in (None, "none") else f"it was trained with {plain(clip)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +18,7 @@ from diagnostics.store import RunRow, Store
 from experiments.cli import seeds, sweep
 from experiments.cli.words import find, open_store, plain, print_json, setting, share, table, when
 from experiments.spec import FIELDS, Refusal
+from experiments.watched import about, is_watched
 
 
 def list_command(asked: argparse.Namespace) -> int:
@@ -56,7 +58,7 @@ def show_command(asked: argparse.Namespace) -> int:
         told = {**_run_json(row, run, judged), "over_seeds": seeds.as_json(over_seeds)}
         print_json(told | ({"records": records} if records is not None else {}))
     else:
-        _print_run(row, run, judged)
+        _print_run(row, run, judged, store.info(row.id) if is_watched(row.spec) else {})
         for group, said in over_seeds:
             print(f"\n{plain(group.name)}: {plain(said.sentence)}")
     return 0
@@ -104,9 +106,21 @@ def _row_cells(row: RunRow) -> tuple[object, ...]:
     state = row.state + (" (deleted)" if row.deleted else "")
     spec = row.spec
     return (
-        *(row.id, row.comparison, row.name, setting(spec, "task"), setting(spec, "gap"), state),
-        *(f"{row.steps_done}/{row.steps}", share(row.success), when(row.created_s)),
+        *(
+            row.id,
+            row.comparison,
+            row.name,
+            "watched" if is_watched(spec) else setting(spec, "task"),
+            setting(spec, "gap"),
+            state,
+        ),
+        *(_steps(row, "/"), share(row.success), when(row.created_s)),
     )
+
+
+def _steps(row: RunRow, of: str) -> str:
+    """How far a run came, of how many steps; whoever trains a watched one knows that alone."""
+    return f"{row.steps_done}" if is_watched(row.spec) else f"{row.steps_done}{of}{row.steps}"
 
 
 def _row_json(row: RunRow) -> dict[str, Any]:
@@ -131,18 +145,22 @@ def _run_json(row: RunRow, run: Run, judged: Verdict) -> dict[str, Any]:
     }
 
 
-def _print_run(row: RunRow, run: Run, judged: Verdict) -> None:
+def _print_run(row: RunRow, run: Run, judged: Verdict, info: Mapping[str, Any]) -> None:
     told = [("run", row.id), ("name", row.name), ("comparison", f"{row.comparison} {row.comparison_name}".strip())]
     told += [
         ("state", row.state + (" (deleted)" if row.deleted else "")),
-        ("steps", f"{row.steps_done} of {row.steps}"),
+        ("steps", _steps(row, " of ")),
     ]
-    told += [("begun", when(row.created_s)), ("success", f"{share(judged.success)} (chance {share(judged.chance)})")]
+    told.append(("begun", when(row.created_s)))
+    if not is_watched(row.spec):
+        told.append(("success", f"{share(judged.success)} (chance {share(judged.chance)})"))
     if row.detail:
         told.append(("detail", row.detail))
-    if run.facts:
+    if run.facts and not is_watched(row.spec):
         told += [("sample", " ".join(run.facts.tokens)), ("answer", run.facts.answer)]
-    asked_for = [(name, FIELDS[name].said(run.spec[name])) for name in FIELDS if run.spec.get(name) is not None]
+    asked_for = list(about(run.spec, info).items())
+    if not is_watched(run.spec):
+        asked_for = [(name, FIELDS[name].said(run.spec[name])) for name in FIELDS if run.spec.get(name) is not None]
     width = max(len(key) for key, _ in told + asked_for)
     for key, value in [*told, ("", ""), *asked_for]:
         print(f"{key:{width}}  {plain(value)}".rstrip())

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.rules import recurrent
 from experiments.spec import Refusal, RunSpec
+from experiments.watched import is_watched
 from models.kinds import MODELS
 from tasks import TASKS
 
@@ -34,6 +35,8 @@ def cannot(spec: RunSpec) -> str:
 
 def cannot_stored(spec: Mapping[str, Any]) -> str:
     """As ``cannot``, of a stored spec; "" also where this version would not run it, which whoever computes says."""
+    if is_watched(spec):
+        return "Inspect looks into kept weights, but the weights of a watched model are not kept"
     try:
         return cannot(RunSpec.from_json(spec))
     except Refusal:

@@ -25,6 +25,7 @@ from experiments.inspection.files import Place, Request, requests, write_json, w
 from experiments.inspection.limits import cannot_stored
 from experiments.inspection.start import ensure_inspector
 from experiments.spec import Refusal, RunSpec
+from experiments.watched import is_watched
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ def nothing_kept(store: Store, run_id: str, step: int, kept: tuple[int, ...]) ->
     if kept:
         return f"run {run_id} kept its weights at the steps {', '.join(map(str, kept))}, but step {step} was asked for"
     row = store.row(run_id)
+    if is_watched(row.spec):
+        return cannot_stored(row.spec)
     if too_large := _too_large(row):
         return f"run {run_id} keeps no weights to look into: {too_large}"
     if row.state in ("queued", "running"):
