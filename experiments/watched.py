@@ -1,6 +1,6 @@
-"""Runs of a person's own model, which ``diagnostics.watch`` recorded: what pages and commands say of them. Free of torch.
+"""Runs of a person's own model, which ``diagnostics.watch`` recorded: what pages and commands say of them.
 
-Their spec is no ``RunSpec``: nobody asked us for them, and nothing here can train them again.
+Free of torch. Their spec is no ``RunSpec``: nobody asked us for them, and nothing here can train them again.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def _check_plain(name: str, value: Any) -> None:
     if value is not None and not isinstance(value, str | int | float | bool):
         raise Refusal(f"{name[:40]!r} must be a number or text")
     if len(name) > TEXT_AT_MOST or (isinstance(value, str) and len(value) > TEXT_AT_MOST):
-        raise Refusal(
-            f"a setting of a watched run must have at most {TEXT_AT_MOST} characters, but {name[:40]!r} has more"
-        )
+        raise Refusal(f"{name[:40]!r} of a watched run must have at most {TEXT_AT_MOST} characters, but has more")
 
 
 def about(spec: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
@@ -69,9 +67,7 @@ def about(spec: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
     watched = spec["watched"]
     said = {
         "module": " ".join(filter(None, [_text(watched, "module"), _class(watched)])),
-        "direction": {"reverse": "in reverse: every step is counted as it was walked"}.get(
-            _text(watched, "direction"), ""
-        ),
+        "direction": _DIRECTIONS.get(_text(watched, "direction"), ""),
         "layers": _counted(spec),
         "recorded": _every(watched),
         "reduction": _reduction(_text(watched, "reduction")),
@@ -82,6 +78,9 @@ def about(spec: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
         "overhead": _overhead(_known(info, "overhead")),
     }
     return {name: words for name, words in said.items() if words}
+
+
+_DIRECTIONS = {"reverse": "in reverse: every step is counted as it was walked"}
 
 
 def covered(info: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from diagnostics.charts.series import watched
 from diagnostics.export.summary import final_loss, summary
+from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.seed_verdict import verdict_over_seeds
 from diagnostics.measures.seeds import groups
 from diagnostics.measures.verdict import verdict
@@ -109,6 +111,9 @@ def steps_lines(run: Run) -> Iterator[str]:
     eval_names = [n for n, c in COLUMNS.items() if c.stream == "eval" and n != "eval_step" and n in run.records]
     header = ["run", _titled("step"), *map(_titled, step_names), *map(_titled, eval_names)]
     steps = _by_step(run, "step", step_names)
+    if not _told(run):
+        at = step_names.index("loss")
+        steps = {step: [*row[:at], None, *row[at + 1 :]] for step, row in steps.items()}
     evals = _by_step(run, "eval_step", eval_names)
     no_step: list[Cell] = [None] * len(step_names)
     no_eval: list[Cell] = [None] * len(eval_names)
@@ -153,13 +158,20 @@ def _by_step(run: Run, key: str, names: Sequence[str]) -> dict[int, list[Cell]]:
     return {s: list(row) for s, *row in zip(run.records[key].tolist(), *columns, strict=True)}
 
 
+def _told(run: Run) -> bool:
+    """Whether a loss that is not a number is a result; of a watched run it may be that nobody said what it is."""
+    return loss_known(run) or not watched(run)
+
+
 def _summary_row(run: Run) -> list[Cell]:
     judged = verdict(run)
     told = summary(run, judged)
+    loss: Cell = final_loss(run) if _told(run) else None
+    success: tuple[Cell, Cell] = (None, None) if watched(run) else (judged.success, judged.chance)
     return [
         *(run.id, run.name, run.state, *(_plain(run.spec.get(key)) for key in ("task", "gap"))),
         *(run.cell or None, *(_plain(run.spec.get(key)) for key in ("clip", "seed"))),
-        *(told["steps"], final_loss(run), judged.success, judged.chance, judged.kind, judged.reach, judged.of),
+        *(told["steps"], loss, *success, judged.kind, judged.reach, judged.of),
         *(judged.decay, judged.half_life_steps, judged.informative_grad, judged.sentence, run.detail),
     ]
 

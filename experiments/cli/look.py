@@ -18,7 +18,7 @@ from diagnostics.store import RunRow, Store
 from experiments.cli import seeds, sweep
 from experiments.cli.words import find, open_store, plain, print_json, setting, share, table, when
 from experiments.spec import FIELDS, Refusal
-from experiments.watched import about, is_watched
+from experiments.watched import TITLE, about, is_watched
 
 
 def list_command(asked: argparse.Namespace) -> int:
@@ -105,15 +105,9 @@ def _siblings(store: Store, row: RunRow, run: Run) -> list[Run]:
 def _row_cells(row: RunRow) -> tuple[object, ...]:
     state = row.state + (" (deleted)" if row.deleted else "")
     spec = row.spec
+    task = TITLE if is_watched(spec) else setting(spec, "task")
     return (
-        *(
-            row.id,
-            row.comparison,
-            row.name,
-            "watched" if is_watched(spec) else setting(spec, "task"),
-            setting(spec, "gap"),
-            state,
-        ),
+        *(row.id, row.comparison, row.name, task, setting(spec, "gap"), state),
         *(_steps(row, "/"), share(row.success), when(row.created_s)),
     )
 
