@@ -1,0 +1,177 @@
+"""What of a model is not watched, and why: so that nobody is left with an empty chart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from torch import nn
+
+from diagnostics.watching.cells import Calls, Cells, compiled
+from diagnostics.watching.naming import class_name
+from diagnostics.watching.passing import Pass
+
+RECURRENT = {"RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"}
+ATTENTION = ("Attention", "Transformer")
+
+
+class NotCovered(UserWarning):
+    """A part of the model that is not watched; the sentence says which, why, and what to do."""
+
+
+def missing(
+    model: nn.Module, seen: Collection[str], cells: Cells | None = None, passes: Sequence[Pass] = ()
+) -> list[str]:
+    """One sentence for each part that is not covered, after the first recorded training step.
+
+    ``seen``: the names of the groups that were recorded. ``cells``: the source that recognises cells, for what it saw.
+    ``passes``: what was recorded, for states that are detached. Where nothing was recorded there is always a sentence.
+    """
+    groups = {group.removesuffix(" →").removesuffix(" ←") for group in seen}
+    calls = {} if cells is None else cells.calls
+    sentences = [*_parts(model, groups, calls)]
+    if cells is not None:
+        sentences += [f"{refusal} It is not recorded." for refusal in cells.refusals]
+        sentences += _unrecognised(cells, groups, sentences)
+    if not groups and not sentences:
+        sentences.append(_nothing(model, cells))
+    return sentences + _cuts(passes)
+
+
+def _is_seen(name: str, module: nn.Module, groups: Collection[str]) -> bool:
+    """Whether a group is the module, or what it is in or has in it."""
+    own = name or class_name(module).rsplit(".", 1)[-1]
+    parts = [part for part in own.split(".") if not part.isdigit()]
+    return any(
+        own == group or own.startswith(f"{group}.") or group.startswith(f"{own}.") or group.split(".") == parts
+        for group in groups
+    )
+
+
+def _parts(model: nn.Module, groups: Collection[str], calls: dict[str, Calls]) -> Iterator[str]:
+    """About recurrent modules that were not recorded; what is inside a compiled or a scripted one is said at that."""
+    said: list[str] = []
+    for name, module in model.named_modules():
+        if any(name.startswith(outer) for outer in said) or _is_seen(name, module, groups):
+            continue
+        reason = _reason(name, module, groups, calls)
+        if reason:
+            yield f"{name or 'The model'} ({class_name(module)}) {reason}"
+            said.append(f"{name}." if name else "")
+
+
+def _reason(name: str, module: nn.Module, groups: Collection[str], calls: dict[str, Calls]) -> str:
+    recurrent = [part for part in module.modules() if _recurrent(part)]
+    if compiled(module) and (recurrent or not groups):
+        return (
+            "is compiled by torch.compile, and no state inside a compiled graph can be seen: watch the model before "
+            "torch.compile, and train that one while it is watched."
+        )
+    if isinstance(module, torch.jit.ScriptModule) and recurrent:
+        kinds = " and ".join(sorted({_recurrent(part) for part in recurrent}))
+        return (
+            f"is scripted by torch.jit and holds {kinds}, which cannot be seen through: watch the model that it was "
+            "scripted from."
+        )
+    if not _recurrent(module):
+        return ""
+    if "quantized" in type(module).__module__:
+        return "is quantised: no gradient goes through it. Watch the model before it is quantised."
+    return _why_not(module, calls.get(name))
+
+
+def _recurrent(module: nn.Module) -> str:
+    """The recurrent layer of torch that a module is, or was before it was scripted or quantised; "" for others."""
+    if isinstance(module, torch.jit.ScriptModule):
+        name = str(getattr(module, "original_name", ""))
+        return name if name in RECURRENT else ""
+    for kind in type(module).__mro__:
+        if kind.__name__ in RECURRENT and kind.__module__.startswith("torch."):
+            return kind.__name__
+    return ""
+
+
+def _why_not(module: nn.Module, calls: Calls | None) -> str:
+    kind = _recurrent(module)
+    if calls is not None and calls.recorded + calls.without_graph == 0:
+        return "was not called in the recorded training step."
+    if calls is not None and calls.recorded == 0:
+        return (
+            "was called without a graph (under torch.no_grad, or inside a checkpoint with use_reentrant=True): there "
+            "is no gradient to record."
+        )
+    if type(module).forward is not getattr(nn, kind).forward:
+        return (
+            f"is a subclass of torch.nn.{kind} with a forward of its own, which cannot be seen through: call torch.nn."
+            f"{kind} inside it, or mark the states with w.state."
+        )
+    if calls is None:
+        return "was not called with a graph in the recorded training step, or no gradient came back to it."
+    if calls.recorded == 1:
+        return "was called once in the training step: one timestep hands its state to no other."
+    if not calls.watched:
+        return (
+            f"was called {calls.recorded} times, but either no state went from one call to the next, or no gradient "
+            "came back to them: mark the states with w.state, or name them with cells= and state=."
+        )
+    return ""
+
+
+def _unrecognised(cells: Cells, groups: Collection[str], said: Sequence[str]) -> Iterator[str]:
+    """About modules that the person named and that do not hand anything on."""
+    for name, module in cells.named.items():
+        title = f"{name or 'The model'} ({class_name(module)})"
+        if _is_seen(name, module, groups) or any(sentence.startswith(title) for sentence in said):
+            continue
+        calls = cells.calls.get(name, Calls(0, 0, False))
+        if calls.recorded < 2:
+            times = _times(calls.recorded)
+            yield f"{title} is named in cells, but was called {times} with a graph in the training step."
+        else:
+            yield (
+                f"{title} is named in cells and was called {calls.recorded} times, but nothing that it was given came "
+                "from an earlier call of it, or no gradient came back: say with state= what it hands on, or use "
+                "w.state."
+            )
+
+
+def _times(number: int) -> str:
+    return {0: "never", 1: "once"}.get(number, f"{number} times")
+
+
+def _nothing(model: nn.Module, cells: Cells | None) -> str:
+    title = f"The model ({class_name(model)})"
+    if cells is not None and cells.reused:
+        name, times = max(cells.reused.items(), key=lambda item: item[1])
+        return (
+            f"{title} uses {name} {times} times in a row, each time on what was computed with it before, in tensor "
+            "operations of no module that is called once per timestep: mark the state of this loop with w.state(h)."
+        )
+    kinds = [type(module).__name__ for module in model.modules()]
+    what = "is a feed-forward model: it"
+    if any(part in kind for kind in kinds for part in ATTENTION):
+        what = "works by attention, not by recurrence: it"
+    elif any(kind.startswith("Conv") for kind in kinds):
+        what = "works by convolution, not by recurrence: it"
+    return (
+        f"{title} {what} hands no state from timestep to timestep, as far as it can be seen: there is no state "
+        "gradient to record. If it has a loop over time of its own, mark the state there with w.state(h)."
+    )
+
+
+def _cuts(passes: Sequence[Pass]) -> list[str]:
+    """About states that are detached."""
+    found = {one.group: one for one in passes if one.cuts}
+    sentences = []
+    for group, one in found.items():
+        steps = len(one.layers[0].h)
+        every = "at every timestep" if len(one.cuts) == steps - 1 else f"before timestep {_few(one.cuts)}"
+        sentences.append(
+            f"{group}: the state is detached {every} of {steps}, so no gradient goes further back than that."
+        )
+    return sentences
+
+
+def _few(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:6]))
+    return shown if len(numbers) <= 6 else f"{shown}, … ({len(numbers)} times)"

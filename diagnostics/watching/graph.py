@@ -1,0 +1,131 @@
+"""Questions to the autograd graph: whether one tensor was made from another, and by what.
+
+An edge is a tensor's place in the graph, ``(grad_fn, output_nr)``. Nodes are numbered in the order in which they were
+made (``_sequence_nr``), so that a search that must not leave what was made since some moment never does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Edge = tuple[Any, int]
+
+MIXING = ("Mm", "Bmm", "Mv", "Dot", "Linear", "Convolution", "ScaledDotProduct", "Einsum")
+"""What the names of nodes contain that mix the entries of a sample (addmm, bmm, …), in contrast to elementwise ones."""
+
+
+def edge(tensor: Tensor) -> Edge | None:
+    """The tensor's place in the graph; None for a leaf and for a constant."""
+    return None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
+
+
+def now() -> int:
+    """The number that the next node of this thread gets."""
+    number: int = torch._C._autograd._get_sequence_nr()
+    return number
+
+
+def in_backward() -> bool:
+    """Whether this is called from within a backward pass, e.g. where a checkpointed part is computed once more."""
+    return backward_pass() != -1
+
+
+def backward_pass() -> int:
+    """The number of the backward pass that is going on; -1 outside of one."""
+    return torch._C._current_graph_task_id()
+
+
+def elementwise(name: str) -> bool:
+    """Whether a node of this name keeps the entries of a sample apart (as far as its name says)."""
+    return not any(part in name for part in MIXING)
+
+
+def path(
+    start: Edge | None,
+    targets: Iterable[Edge | None],
+    since: int,
+    through: Callable[[str], bool] = lambda name: True,
+    avoid: Collection[Edge] = (),
+    limit: int | None = None,
+) -> tuple[str, ...] | None:
+    """The names of the nodes on a shortest way from ``start`` back to one of ``targets``, or None where there is none.
+
+    The way leads only over nodes that were made at number ``since`` or later and whose name ``through`` allows, and
+    not over the edges in ``avoid``, nor over more than ``limit`` nodes. From an edge to itself it is ().
+    """
+    ends = {target for target in targets if target is not None}
+    if start is None or not ends:
+        return None
+    if start in ends:
+        return ()
+    queue: deque[tuple[Any, tuple[str, ...]]] = deque([(start[0], ())])
+    seen = {start[0]}
+    while queue:
+        node, way = queue.popleft()
+        name = node.name()
+        if node._sequence_nr() < since or not through(name) or len(way) == limit:
+            continue
+        way = (*way, name)
+        for following in node.next_functions:
+            if following in ends:
+                return way
+            if following[0] is not None and following[0] not in seen and following not in avoid:
+                seen.add(following[0])
+                queue.append((following[0], way))
+    return None
+
+
+def reused(outputs: Iterable[Edge | None], at_most: int = 200_000) -> dict[Tensor, int]:
+    """Parameters that are used again on what was computed with them: how often in a row. It is what a loop over time
+    in plain tensor operations leaves in the graph.
+
+    Looks at ``at_most`` nodes, and finds nothing in a larger graph; and only at uses of the parameter itself, or seen
+    from another side (transposed, as another shape).
+    """
+    nodes = _nodes(outputs, at_most)
+    of = {node: _parameter(node) for node in nodes}
+    users: dict[Any, set[Any]] = {}
+    for node in nodes:
+        if of[node] is None:
+            for following, _ in node.next_functions:
+                if of.get(following) is not None:
+                    users.setdefault(of[following], set()).add(node)
+    found = {}
+    for leaf, using in sorted(users.items(), key=lambda item: -len(item[1]))[:8]:
+        if len(using) > 2:
+            times: dict[Any, int] = {}
+            for node in sorted((node for node in nodes if of[node] is None), key=lambda node: node._sequence_nr()):
+                before = max((times.get(following, 0) for following, _ in node.next_functions), default=0)
+                times[node] = before + (node in using)
+            found[leaf.variable] = max(times.values())
+    return {parameter: count for parameter, count in found.items() if count > 2}
+
+
+def _nodes(outputs: Iterable[Edge | None], at_most: int) -> set[Any]:
+    nodes = {made[0] for made in outputs if made is not None}
+    queue = list(nodes)
+    while queue:
+        for following, _ in queue.pop().next_functions:
+            if following is not None and following not in nodes:
+                nodes.add(following)
+                queue.append(following)
+        if len(nodes) > at_most:
+            return set()
+    return nodes
+
+
+_SEEN_FROM_ANOTHER_SIDE = {
+    f"{name}Backward0" for name in ("T", "Transpose", "Permute", "View", "Unsqueeze", "Expand", "ToCopy")
+}
+
+
+def _parameter(node: Any) -> Any:
+    """The node that takes up the gradient of the parameter that this one hands through unchanged; None for others."""
+    while node.name() in _SEEN_FROM_ANOTHER_SIDE and len(node.next_functions) == 1 and node.next_functions[0][0]:
+        node = node.next_functions[0][0]
+    return node if hasattr(node, "variable") else None

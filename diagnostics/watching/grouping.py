@@ -1,0 +1,171 @@
+"""From the lines of cells to passes: groups, layers, directions, and states as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from torch import Tensor
+
+from diagnostics.watching.lines import Line
+from diagnostics.watching.matching import Memory
+from diagnostics.watching.naming import class_name, kind_of, spoken
+from diagnostics.watching.passing import LayerPass, Pass
+from diagnostics.watching.selection import select
+
+
+@dataclass
+class Chosen:
+    """The passes of a step, what is to be said about what is watched, and about what is not."""
+
+    passes: list[Pass] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+def choose(lines: Sequence[Line], memories: Mapping[str, Memory]) -> Chosen:
+    """What the lines of one training step come to."""
+    chosen = Chosen()
+    chosen.refusals += [f"{spoken(memory)} {memory.unclear}." for memory in memories.values() if memory.unclear]
+    for name, direction, group in _groups(select(lines, memories), memories):
+        try:
+            layers = [_layers(line) for line in group]
+        except ValueError as reason:
+            chosen.refusals.append(f"{spoken(memories[group[0].name])} {reason}.")
+            continue
+        memory = memories[group[0].name]
+        for together in zip(*layers, strict=False):
+            flat = tuple(layer for one in together for layer in one)
+            weighed = [replace(layer, weight=_weight(memory)) if len(flat) == 1 else layer for layer in flat]
+            chosen.passes.append(
+                Pass(
+                    group=name,
+                    kind=kind_of(memory),
+                    layers=weighed,
+                    class_name=class_name(memory.module),
+                    direction=direction or "forward",
+                    cuts=tuple(group[0].cuts),
+                )
+            )
+        chosen.sentences.append(_sentence(name, direction, group, memory))
+    chosen.sentences = list(dict.fromkeys(chosen.sentences))
+    return chosen
+
+
+def _weight(memory: Memory) -> str:
+    if memory.known and "weight_hh" in dict(memory.module.named_parameters(recurse=False)):
+        return f"{memory.name}.weight_hh".lstrip(".")
+    return ""
+
+
+def _groups(lines: Sequence[Line], memories: Mapping[str, Memory]) -> list[tuple[str, str, list[Line]]]:
+    """(name, direction, layers): cells of one list with equally many timesteps are the layers of a group."""
+    modules: dict[str, list[Line]] = {}
+    for line in sorted(lines, key=lambda line: line.spans[0][0]):
+        modules.setdefault(line.name, []).append(line)
+    lists: dict[tuple[object, ...], list[str]] = {}
+    for name, those in modules.items():
+        lists.setdefault(_list_of(name, those, memories[name]), []).append(name)
+    groups: list[tuple[str, str, list[Line]]] = []
+    for (prefix, *_), names in lists.items():
+        directions = {name: _direction(modules[name]) for name in names}
+        two = {"forward", "reverse"} <= set(directions.values())
+        for wanted in ("forward", "reverse") if two else ("",):
+            of_it = [name for name in names if not wanted or (directions[name] or "forward") == wanted]
+            of_it.sort(key=_numbers)
+            title = str(prefix) if len(names) > 1 else names[0]
+            title = title or class_name(memories[of_it[0]].module).rsplit(".", 1)[-1]
+            arrow = {"forward": " →", "reverse": " ←", "": ""}[wanted]
+            direction = wanted or next(filter(None, (directions[name] for name in of_it)), "")
+            rounds = zip(*(modules[name] for name in of_it), strict=True)
+            groups += [(title + arrow, direction, list(layers)) for layers in rounds]
+    return groups
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(part) for part in name.split(".") if part.isdigit()]
+
+
+def _list_of(name: str, lines: Sequence[Line], memory: Memory) -> tuple[object, ...]:
+    """Equal for modules that are layers of one group: the name without its last number, and what must agree."""
+    parts = name.split(".")
+    numbers = [at for at, part in enumerate(parts) if part.isdigit()]
+    if not numbers or any(place[0] for line in lines for place in line.steps[0]):
+        return (name, "alone")
+    del parts[numbers[-1]]
+    shapes = tuple((len(line.steps), tuple(line.steps[0][0, "h"].value.shape[1:]), *line.cuts) for line in lines)
+    return ".".join(parts), class_name(memory.module), shapes
+
+
+def _direction(lines: Sequence[Line]) -> str:
+    """Which way the inputs of the calls lie in what they are slices of; "" where that is not seen."""
+    for line in lines:
+        common = set(line.origins[0]).intersection(*line.origins)
+        for source in sorted(common, key=str):
+            places = [origin[source] for origin in line.origins]
+            if all(one < other for one, other in pairwise(places)):
+                return "forward"
+            if all(one > other for one, other in pairwise(places)):
+                return "reverse"
+    return ""
+
+
+def _layers(line: Line) -> list[list[LayerPass]]:
+    """For every backward pass the line's layers, each state a row per sample. Raises ``ValueError``."""
+    shapes = {
+        place: {tuple(step[place].value.shape) for step in line.steps if place in step} for place in line.steps[0]
+    }
+    for found in shapes.values():
+        if len(found) > 1:
+            raise ValueError(f"hands on states of different shapes, {' and '.join(map(str, sorted(found)))}")
+    if any(set(step) != set(line.steps[0]) for step in line.steps):
+        raise ValueError("does not hand on the same states at every timestep")
+    return [[row for layer in one for row in _rows(layer, line.batch)] for one in line.passes()]
+
+
+def _rows(layer: LayerPass, batch: int | None) -> list[LayerPass]:
+    """[T,B,H] from states [T,H] of one sample, [T,B,·] and [T,L,B,H], which are L layers."""
+    shape = tuple(layer.h.shape[1:])
+    if len(shape) == 2:
+        return [layer]
+    if len(shape) < 2:
+        return [_each(layer, lambda part: part.reshape(len(part), 1, -1))]
+    if shape[0] == 1 and len(shape) == 3:
+        return [_each(layer, lambda part: part[:, 0])]
+    if batch is None or batch not in shape[:2] or (shape[0] == shape[1] and len(shape) == 3):
+        raise ValueError(f"hands on states of shape {shape}, and which of its axes is the batch cannot be told")
+    if shape[0] == batch:
+        return [_each(layer, lambda part: part.flatten(2))]
+    if len(shape) == 3:
+        return [_each(layer, lambda part, i=i: part[:, i]) for i in range(shape[0])]
+    raise ValueError(f"hands on states of shape {shape}, and which of its axes is the batch cannot be told")
+
+
+def _each(layer: LayerPass, change: Callable[..., Tensor]) -> LayerPass:
+    c, grad_c = layer.c, layer.grad_c
+    return replace(
+        layer,
+        h=change(layer.h),
+        grad_h=change(layer.grad_h),
+        c=None if c is None else change(c),
+        grad_c=None if grad_c is None else change(grad_c),
+    )
+
+
+def _sentence(name: str, direction: str, group: Sequence[Line], memory: Memory) -> str:
+    line = group[0]
+    words = [f"{name} ({class_name(memory.module)}): called once per timestep, {len(line.spans)} times"]
+    states = "h and, by its direct path, c" if (0, "c") in line.steps[0] else "its state"
+    if line.by_argument:
+        states = "the tensor that it is called with"
+    words.append(f"the total gradient of {states} by hooks on the tensors that are handed on")
+    if line.templates:
+        words.append("as they are after what changes them between two calls")
+    if len(line.steps) < len(line.spans):
+        words.append("the state after the last call is not seen (use w.state for it)")
+    if not direction:
+        words.append("in the order of the calls; the direction is not seen")
+    if line.cuts:
+        words.append(f"detached before timestep {', '.join(map(str, line.cuts))}")
+    return "; ".join(words) + "."

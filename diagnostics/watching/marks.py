@@ -1,0 +1,161 @@
+"""What a person marks by hand in a loop of their own: the state at each timestep, or a parallel scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from diagnostics.watching import graph
+from diagnostics.watching.lines import Line
+from diagnostics.watching.passing import LayerPass, Pass
+
+
+@dataclass(eq=False)
+class _Latest:
+    """The latest mark of a layer: its line, the states, and the number of the graph's next node then."""
+
+    line: Line
+    states: list[Tensor]
+    since: int
+
+
+@dataclass(eq=False)
+class _Scan:
+    """One marked scan: [T,B,H] each, and per backward pass what arrived at h."""
+
+    layer: str
+    h: Tensor
+    decay: Tensor
+    gradients: dict[int, Tensor] = field(default_factory=dict)
+
+
+class Marks:
+    """A ``Source``: nothing is watched but what is given to ``state`` and ``scan``."""
+
+    def __init__(self) -> None:
+        self._armed = False
+        self._sentences: list[str] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._finished: dict[int, Line] = {}
+        self._latest: dict[str, _Latest] = {}
+        self._scans: list[_Scan] = []
+
+    def arm(self, *, check: bool = False) -> None:
+        """As ``Source.arm``."""
+        self._begin()
+        self._armed = True
+
+    def state(self, tensor: Tensor, *, layer: str = "state", c: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Mark ``tensor`` [B,H] as the state that is handed on at this timestep, and ``c`` as an LSTM's cell state.
+
+        Returns what the loop goes on with: the state, or (h, c) where c is given. Of h every use counts; of c those of
+        what is returned, which must be handed to the next timestep: its direct path, and not that through h. Timesteps
+        are the calls, in their order, each of which is computed from the one before; where it is not, a new sequence
+        begins. Layers are told apart by ``layer``. Outside of a recorded training step and without a graph nothing is
+        marked. Raises ``ValueError`` for a state that is not [B,H] and a c of another batch size.
+        """
+        if tensor.dim() != 2:
+            raise ValueError(f"tensor must be a state [B,H], but its shape is {tuple(tensor.shape)}")
+        if c is not None and (c.dim() != 2 or len(c) != len(tensor)):
+            raise ValueError(f"c must be [B,·] with B = {len(tensor)}, but its shape is {tuple(c.shape)}")
+        handed_on = c if c is None or not self._sees(c) else c.view_as(c)
+        if self._sees(tensor):
+            self._mark([tensor] if handed_on is None else [tensor, handed_on], layer)
+        return tensor if handed_on is None else (tensor, handed_on)
+
+    def _sees(self, tensor: Tensor) -> bool:
+        recorded = self._armed and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        return recorded and tensor.requires_grad and not graph.in_backward()
+
+    def _mark(self, states: list[Tensor], layer: str) -> None:
+        latest = self._latest.get(layer)
+        came = [] if latest is None else [graph.edge(state) for state in latest.states]
+        if latest is not None and any(graph.path(graph.edge(one), came, latest.since) is not None for one in states):
+            line = latest.line
+        else:
+            line = Line(layer, self._finished)
+        t = len(line.steps)
+        for letter, state in zip("hc", states, strict=False):
+            line.put(t, (0, letter), state, object())
+        self._latest[layer] = _Latest(line, states, graph.now())
+
+    def scan(self, h: Tensor, decay: Tensor, *, layer: str = "scan", batch_first: bool = False) -> Tensor:
+        """Mark ``h`` [T,B,H] as the states of h_t = a_t ⊙ h_{t−1} + b_t with ``decay`` a, which may be broadcast.
+
+        Such a recurrence can be computed by a parallel scan, as minGRU and minLSTM are (Feng, Tung, Ahmed, Bengio,
+        Hajimirsadeghi 2024, "Were RNNs All We Needed?", arXiv:2410.01201) and diagonal state space models. Then no
+        graph holds the steps, and what arrives at h is only the direct term ∂⁺L/∂h_t. The total derivative follows as
+
+            g_t = ∂⁺L/∂h_t + a_{t+1} ⊙ g_{t+1},
+
+        which is exact where a and b are computed from the layer's inputs alone, and not from its states. ``decay`` is
+        what multiplies h_{t−1}: of minGRU 1 − z_t, of minLSTM f′_t.
+
+        Returns ``h``, of which every use counts. With ``batch_first`` both are [B,T,H]. Outside of a recorded training
+        step and without a graph nothing is marked. Raises ``ValueError`` where h has not three axes or the decay does
+        not broadcast to it.
+        """
+        if h.dim() != 3:
+            raise ValueError(f"h must be [{'B,T' if batch_first else 'T,B'},H], but its shape is {tuple(h.shape)}")
+        try:
+            wide = decay.detach().expand_as(h)
+        except RuntimeError:
+            shapes = f"{tuple(h.shape)}, but its shape is {tuple(decay.shape)}"
+            raise ValueError(f"decay must broadcast to the shape of h, {shapes}") from None
+        if not self._sees(h):
+            return h
+        first = [part.transpose(0, 1) if batch_first else part for part in (h.detach(), wide)]
+        scan = _Scan(layer, first[0].clone(), first[1].clone())
+        scans = self._scans
+
+        def arrive(gradient: Tensor | None) -> None:
+            if gradient is not None:
+                direct = gradient.detach().transpose(0, 1) if batch_first else gradient.detach()
+                scan.gradients[graph.backward_pass()] = direct.clone()
+                if scan not in scans:
+                    scans.append(scan)
+
+        h.register_hook(arrive)
+        return h
+
+    def take(self) -> list[Pass]:
+        """As ``Source.take``."""
+        passes, sentences = [], []
+        for line in self._finished.values():
+            passes += [_pass(line.name, "state", layers) for layers in line.passes()]
+            sentences.append(
+                f"{line.name}: marked by w.state at {len(line.steps)} timesteps, in the order of the calls."
+            )
+        for scan in self._scans:
+            for direct in scan.gradients.values():
+                passes.append(_pass(scan.layer, "scan", (LayerPass(scan.h, _total(direct, scan.decay)),), ()))
+            sentences.append(f"{scan.layer}: marked by w.scan; exact where its decay depends on its inputs alone.")
+        self._sentences = list(dict.fromkeys(sentences))
+        self.close()
+        return passes
+
+    def covered(self) -> list[str]:
+        """As ``Source.covered``, about the latest recorded step."""
+        return list(self._sentences)
+
+    def close(self) -> None:
+        """As ``Source.close``."""
+        self._armed = False
+        self._begin()
+
+
+def _total(direct: Tensor, decay: Tensor) -> Tensor:
+    """g_t = ∂⁺L/∂h_t + a_{t+1} ⊙ g_{t+1}, [T,B,H]."""
+    total = direct.clone()
+    for t in reversed(range(len(total) - 1)):
+        total[t] += decay[t + 1] * total[t + 1]
+    return total
+
+
+def _pass(layer: str, kind: str, layers: Sequence[LayerPass], cuts: Sequence[int] = ()) -> Pass:
+    return Pass(group=layer, kind=kind, layers=layers, class_name=f"w.{kind}", cuts=tuple(cuts))

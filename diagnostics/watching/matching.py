@@ -1,0 +1,215 @@
+"""What one module remembers of its calls within a training step, and how the next call's arguments are matched."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from diagnostics.watching import graph
+from diagnostics.watching.graph import Edge
+from diagnostics.watching.leaves import Path
+from diagnostics.watching.lines import Line
+from diagnostics.watching.roles import Role
+
+
+class UnclearError(Exception):
+    """What a module hands on cannot be told apart; the sentence says why."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call. It holds no tensor and no graph."""
+
+    since: int
+    began: int
+    ended: int = 0
+    origin: dict[Hashable, int] = field(default_factory=dict)
+    batch: int | None = None
+    line: Line | None = None
+    index: int = 0
+    continued: bool = False
+
+    @property
+    def span(self) -> tuple[int, int, int]:
+        """As in ``Line.spans``."""
+        return self.began, self.ended, self.since
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a tensor came from: ``path`` in what ``call`` returned, and how often it had been changed in place then."""
+
+    call: Call
+    path: Path
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One tensor that a call is given and that an earlier one returned, or that was made from what it returned."""
+
+    output: Path
+    tensor: Tensor
+    way: tuple[str, ...] = ()
+    """The nodes between the two; () where it is the same tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What goes from ``call`` to the next one. ``cut``: without its graph."""
+
+    call: Call
+    states: list[Handed]
+    cut: bool = False
+    by_argument: bool = False
+
+
+@dataclass(eq=False)
+class Memory:
+    """What is known of one module; ``roles`` stays known from one training step to the next."""
+
+    name: str
+    module: nn.Module
+    named: bool
+    roles: list[Role] | None = None
+    outputs: WeakTensorKeyDictionary = field(default_factory=WeakTensorKeyDictionary)
+    latest: Call | None = None
+    edges: dict[Path, list[Edge]] = field(default_factory=dict)
+    """Of the latest call's outputs: as they were made, and as they were handed on."""
+    kept: dict[Path, Tensor] = field(default_factory=dict)
+    """The latest call's outputs themselves, of a module that may be a cell."""
+    calls: int = 0
+    ungraded: int = 0
+    unclear: str = ""
+    lined: bool = False
+    """Whether a call of this step was handed a state by an earlier one."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it is one of torch's own cells, whose arguments are known."""
+        return isinstance(self.module, nn.RNNCellBase) and type(self.module).forward in _FORWARDS
+
+    def forget(self) -> None:
+        """Forget the training step."""
+        self.outputs = WeakTensorKeyDictionary()
+        self.latest, self.calls, self.ungraded, self.unclear, self.lined = None, 0, 0, "", False
+        self.edges, self.kept = {}, {}
+
+    def match(self, leaves: list[tuple[Path, Tensor]]) -> Handover | None:
+        """What an earlier call handed to the one that is given ``leaves``; None where it begins anew.
+
+        Raises ``UnclearError``.
+        """
+        places = [(path, leaf) for path, leaf in leaves if leaf.is_floating_point() and self._may_be_state(path)]
+        same: dict[Path, tuple[Output, Tensor]] = {}
+        for _, leaf in places:
+            if leaf in self.outputs:
+                same.setdefault(self.outputs[leaf].path, (self.outputs[leaf], leaf))
+        calls = {id(output.call): output.call for output, _ in same.values()}
+        if len(calls) > 1:
+            raise UnclearError(
+                "is given states that two different calls of it returned, so there is no one line of timesteps"
+            )
+        if not calls:
+            return self._changed(places) or self._detached(places)
+        (call,) = calls.values()
+        if call.continued:
+            raise UnclearError(
+                "hands the same state to two calls (a tree, a search), so there is no one line of timesteps"
+            )
+        states = [self._in_place(output, leaf) for output, leaf in same.values()]
+        if call is self.latest:
+            states += self._beside(places, same)
+        return Handover(call, states)
+
+    def _may_be_state(self, path: Path) -> bool:
+        return not self.known or path[:2] in {(0, 1), (1, "hx")}
+
+    def _in_place(self, output: Output, leaf: Tensor) -> Handed:
+        changed = leaf._version != output.version
+        return Handed(output.path, leaf, ("in place",) if changed else ())
+
+    def _beside(self, places: list[tuple[Path, Tensor]], same: dict[Path, tuple[Output, Tensor]]) -> list[Handed]:
+        """Of a call of which some output came in as it was: the others that came in changed, entry by entry."""
+        found = {}
+        for _, leaf in places:
+            for path, edges in self.edges.items():
+                if path in same or path in found or leaf in self.outputs or self.kept[path].shape != leaf.shape:
+                    continue
+                way = self._way(leaf, edges, only_elementwise=True)
+                if way is not None:
+                    found[path] = Handed(path, leaf, way)
+        return list(found.values())
+
+    def _way(self, leaf: Tensor, edges: list[Edge], only_elementwise: bool = False) -> tuple[str, ...] | None:
+        if self.latest is None:
+            return None
+        if only_elementwise:
+            return graph.path(graph.edge(leaf), edges, self.latest.since, graph.elementwise)
+        return graph.path(graph.edge(leaf), edges, self.latest.since)
+
+    def _changed(self, places: list[tuple[Path, Tensor]]) -> Handover | None:
+        """Nothing came in as it was: what came in that was made from the latest call's outputs, in their shape."""
+        if self.latest is None:
+            return None
+        if not self.kept and len(self.edges) == 1 and len(places) == 1:
+            return self._argument(places[0][1])
+        found: dict[Path, list[Handed]] = {}
+        for path, edges in self.edges.items():
+            for _, leaf in places:
+                if path in self.kept and leaf.shape == self.kept[path].shape:
+                    way = self._way(leaf, edges, only_elementwise=True)
+                    if way is not None:
+                        found.setdefault(path, []).append(Handed(path, leaf, way))
+        if not found:
+            return None
+        states = [min(handed, key=lambda one: len(one.way)) for handed in found.values()]
+        if len({id(one.tensor) for one in states}) < len(states):  # e.g. h, which was made from c as well
+            states = _shortest(states)
+        if self.latest.continued:
+            raise UnclearError(
+                "hands the same state to two calls (a tree, a search), so there is no one line of timesteps"
+            )
+        return Handover(self.latest, states)
+
+    def _argument(self, leaf: Tensor) -> Handover | None:
+        """For a module with one argument, like ``W`` in h = tanh(W(h) + U(x)): it is the state."""
+        (edges,) = self.edges.values()
+        way = self._way(leaf, edges)
+        if not way or leaf.grad_fn is None or leaf.grad_fn.name() == "CatBackward0" or self.latest is None:
+            return None
+        return Handover(self.latest, [Handed((), leaf, way)], by_argument=True)
+
+    def _detached(self, places: list[tuple[Path, Tensor]]) -> Handover | None:
+        found: dict[Path, Handed] = {}
+        for path, output in self.kept.items():
+            for _, leaf in places:
+                if same_values(leaf, output):
+                    found.setdefault(path, Handed(path, leaf))
+        if not found or self.latest is None or self.latest.continued:
+            return None
+        return Handover(self.latest, list(found.values()), cut=True)
+
+
+_FORWARDS = {nn.RNNCell.forward, nn.GRUCell.forward, nn.LSTMCell.forward}
+
+
+def _shortest(states: list[Handed]) -> list[Handed]:
+    """Of several outputs that a tensor was made from, the one that is nearest to it."""
+    nearest: dict[int, Handed] = {}
+    for one in sorted(states, key=lambda one: len(one.way)):
+        nearest.setdefault(id(one.tensor), one)
+    return list(nearest.values())
+
+
+def same_values(leaf: Tensor, output: Tensor) -> bool:
+    """Whether ``leaf`` is ``output`` without its graph: of the same memory, or a copy that is not just zeros."""
+    if leaf.grad_fn is not None or leaf.shape != output.shape:
+        return False
+    if leaf.untyped_storage().data_ptr() == output.untyped_storage().data_ptr():
+        return leaf.storage_offset() == output.storage_offset()
+    return leaf.dtype == output.dtype and bool(torch.equal(leaf, output)) and bool(leaf.any())

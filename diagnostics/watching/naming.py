@@ -1,0 +1,33 @@
+"""How a watched module is called in sentences, runs and figures."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from diagnostics.watching.matching import Memory
+
+
+def spoken(memory: Memory) -> str:
+    """In a sentence."""
+    return f"{memory.name or 'The model'} ({class_name(memory.module)})"
+
+
+def class_name(module: nn.Module) -> str:
+    """The module's class with its package, e.g. ``torch.nn.LSTMCell``."""
+    kind = parametrize.type_before_parametrizations(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return str(getattr(module, "original_name", kind.__name__))
+    package = "torch.nn" if kind.__module__.startswith("torch.nn.modules.") else kind.__module__
+    return f"{package}.{kind.__qualname__}"
+
+
+def kind_of(memory: Memory) -> str:
+    """The cell as the pages know it, or the class name of another."""
+    module = memory.module
+    if memory.known:
+        if isinstance(module, nn.RNNCell):
+            return module.nonlinearity
+        return "gru" if isinstance(module, nn.GRUCell) else "lstm"
+    return class_name(module).rsplit(".", 1)[-1]
