@@ -41,8 +41,9 @@ def comparison_header(rows: Sequence[RunRow]) -> None:
                 on_click=fill,
                 args=(asked,),
             )
-        with st.popover("Seeds", icon=":material/casino:"):
-            _seeds_panel(rows)
+        if any(understood(row.spec) is not None for row in rows):
+            with st.popover("Seeds", icon=":material/casino:"):
+                _seeds_panel(rows)
         with st.popover("Export", icon=":material/download:"):
             export_panel(rows, rows[0].comparison)
         if st.button("Inspect", icon=":material/search:", key="open-in-inspect", help=_inspect_help(len(rows))):

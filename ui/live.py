@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from diagnostics.charts.gallery import FIGURES
 from diagnostics.measures.seeds import any_seeds, groups, singles
 from diagnostics.store import StoreError
+from experiments.watched import is_watched
 from ui import figures, look, places
 from ui.reading import Reading, read
 from ui.seed_verdicts import seed_verdicts, seeds_in_words
@@ -86,7 +88,9 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
     strip.html((seed_verdicts if together else verdicts)(reading.runs, progress, look.theme()))
     if progress:
         with stops:
-            stop_buttons([] if together else reading.runs, list(progress))
+            # A watched run is trained by somebody's own program: only that can stop it.
+            ours = [run for run in reading.runs if not is_watched(run.spec)]
+            stop_buttons([] if together else ours, [run.id for run in ours if run.id in progress])
     with steps:
         at_step = step_control(reading, scope)
     st.session_state.setdefault(CHOSEN, {}).update(at_step=at_step, over_seeds=together)
@@ -100,6 +104,8 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
             st.html((seeds_in_words if together else in_words)(reading.runs, look.theme()))
     with st.container(horizontal=True, key="side-by-side"):
         for key in ("learning", "clipping"):
+            if not FIGURES[key].applies(reading.runs):
+                continue
             with st.container():
                 figures.show(key, reading.runs, version, scope, over_seeds=together)
     _heatmaps(reading, scope, together)
@@ -157,11 +163,17 @@ def step_control(
     reading: Reading, scope: str, label: str = "Training step shown in the sentence above and the profile below"
 ) -> int | None:
     """The training step that ribbon and profile show; None follows the newest."""
+    key, following, reached = f"step-{scope}", f"live-{scope}", f"last-{scope}"
+    live = reading.live and st.session_state.setdefault(following, True)
     last = max(int(run.spec.get("steps", 1)) for run in reading.runs) - 1
+    if any(is_watched(run.spec) for run in reading.runs):
+        # Nobody knows how long it will be. A slider that is moved by hand must not be made anew, so it stays as it is.
+        last = max(last, reading.newest_step)
+        if reading.live and not live:
+            last = max(int(st.session_state.get(reached, last)), 1)
+        st.session_state[reached] = last
     if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
         return None
-    key, following = f"step-{scope}", f"live-{scope}"
-    live = reading.live and st.session_state.setdefault(following, True)
     if live or key not in st.session_state:
         st.session_state[key] = min(reading.training_step, last)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="step-control"):

@@ -13,6 +13,7 @@ LEARN = "ui/pages/learn.py"
 INSPECT = "ui/pages/inspect.py"
 RUNS = "ui/pages/runs.py"
 CLIPPING = "ui/pages/clipping.py"
+YOUR_MODEL = "ui/pages/your_model.py"
 ICON = Path(__file__).parent / "icon.svg"
 """A file of our own: an icon by name would be fetched from the network."""
 
@@ -26,6 +27,7 @@ def main() -> None:
             st.Page(LEARN, title="Learn", icon=":material/school:", url_path="learn"),
             st.Page(INSPECT, title="Inspect", icon=":material/search:", url_path="inspect"),
             st.Page(CLIPPING, title="Clipping", icon=":material/content_cut:", url_path="clipping"),
+            st.Page(YOUR_MODEL, title="Your model", icon=":material/model_training:", url_path="your-model"),
             st.Page(RUNS, title="Runs", icon=":material/list_alt:", url_path="runs"),
         ],
         position="top",

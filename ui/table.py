@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import streamlit as st
 
 from diagnostics.measures.verdict import verdict
 from diagnostics.store import ENDED, STATES, RunRow, Store, StoreError
+from experiments.watched import is_watched
 from models.cells import CELLS
 from models.kinds import MODELS
 from tasks import TASKS
@@ -29,6 +31,10 @@ _NETWORKS = {name: cell.title for name, cell in CELLS.items()} | {
 """What can be trained: a cell, or a kind of network that has none."""
 
 
+_YOURS = "Your model"
+"""What stands for a task where a person's own model was watched."""
+
+
 def _network(row: RunRow) -> str:
     model = str(row.spec.get("model"))
     return model if model in MODELS and not MODELS[model].recurrent else str(row.spec.get("cell"))
@@ -37,15 +43,21 @@ def _network(row: RunRow) -> str:
 def filtered(rows: Sequence[RunRow]) -> list[RunRow]:
     """Show the filters and return the rows that pass all of them."""
     wanted = st.text_input("Find", key="find", placeholder="name, comparison or id", type="search")
-    cells = st.multiselect("Cell", list(_NETWORKS), format_func=_NETWORKS.__getitem__, key="filter-cell")
-    tasks = st.multiselect("Task", list(TASKS), format_func=lambda n: TASKS[n].title, key="filter-task")
+    # What a watched model calls its cells is known once there are some.
+    own = dict.fromkeys(name for row in rows if is_watched(row.spec) and (name := _network(row)) not in _NETWORKS)
+    networks = _NETWORKS | {name: shown(name) for name in own}
+    titles = {name: info.title for name, info in TASKS.items()}
+    if any(is_watched(row.spec) for row in rows):
+        titles |= {_YOURS: _YOURS}
+    cells = st.multiselect("Cell", list(networks), format_func=networks.__getitem__, key="filter-cell")
+    tasks = st.multiselect("Task", list(titles), format_func=titles.__getitem__, key="filter-task")
     states = st.multiselect("State", STATES, key="filter-state")
     words = (wanted or "").casefold().split()
     return [
         row
         for row in rows
         if (not cells or _network(row) in cells)
-        and (not tasks or row.spec.get("task") in tasks)
+        and (not tasks or (_YOURS if is_watched(row.spec) else row.spec.get("task")) in tasks)
         and (not states or row.state in states)
         and all(word in f"{row.name} {row.comparison_name} {row.comparison} {row.id}".casefold() for word in words)
     ]
@@ -101,7 +113,7 @@ def _cell(row: RunRow, column: str) -> Any:
         case "comparison":
             return shown(row.comparison_name or row.comparison)
         case "steps":
-            return f"{row.steps_done} of {row.steps}"
+            return f"{row.steps_done}" if is_watched(row.spec) else f"{row.steps_done} of {row.steps}"
         case "verdict":
             return _verdict(places.store(), row)
         case "success":
@@ -110,6 +122,12 @@ def _cell(row: RunRow, column: str) -> Any:
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started_s or row.created_s))
         case "cell":
             return _NETWORKS.get(_network(row)) or shown(_network(row))
+        case "task" if is_watched(row.spec):
+            return _YOURS
+        case "loss":
+            return None if row.loss is None or (math.isnan(row.loss) and is_watched(row.spec)) else row.loss
+        case "clip" if is_watched(row.spec) and not row.spec.get("clip"):
+            return None
         case "task":
             task = str(row.spec.get("task"))
             return TASKS[task].title if task in TASKS else shown(task)

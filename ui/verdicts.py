@@ -11,6 +11,7 @@ from diagnostics.measures import first_non_finite, numbers
 from diagnostics.measures.events import events
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.store import ENDED
+from experiments.watched import is_watched
 from ui.events import sentences
 from ui.words import left, markup, number, percent
 
@@ -114,7 +115,7 @@ def short(text: str) -> str:
 def _informative(run: Run, said: Verdict) -> str:
     """What arrives at the step that matters, as a share of what there is at the loss."""
     facts = run.facts
-    word = "at the word"
+    word = "at the first step" if is_watched(run.spec) else "at the word"
     if facts and facts.informative_steps:
         word = f"at “{facts.tokens[facts.informative_steps[0]]}”"
     known = not math.isnan(said.informative_grad)
@@ -140,6 +141,8 @@ def _state(run: Run, progress: Progress | None) -> str:
     """The progress bar: how far the run is, and the time that is left."""
     steps = int(run.spec.get("steps", 0))
     done = run.records.rows("step") or (progress.steps_done if progress else 0)
+    if is_watched(run.spec):
+        return cell("watching" if run.state == "running" else run.state, f"{done} steps", bar(math.nan))
     share = done / steps if steps else math.nan
     if unstarted(run):
         return cell(run.state, f"{long('before its first step')}{short(f'0 of {steps}')}", bar(0.0))

@@ -16,6 +16,13 @@ _KEY = "clipping-runs"
 _KEPT = "clipping-runs-kept"
 
 
+def show_runs(run_ids: Sequence[str]) -> dict[str, str]:
+    """Have the view show these runs; returns the address that says so."""
+    st.session_state[_KEPT] = list(run_ids[:AT_MOST])
+    st.session_state.pop(_KEY, None)
+    return {CHOSEN_RUNS: ",".join(run_ids[:AT_MOST])}
+
+
 def choose(rows: Sequence[RunRow]) -> list[str]:
     """Show the choice among ``rows``, newest first and at least one; returns the ids that are chosen."""
     known = {row.id: row for row in rows}

@@ -15,6 +15,7 @@ from experiments.inspection.cost import predict
 from experiments.inspection.limits import cannot_stored
 from experiments.inspection.request import Ticket, nothing_kept, request
 from experiments.spec import Refusal, RunSpec
+from experiments.watched import is_watched
 from ui.address import quoted
 from ui.inspect import asked
 from ui.naming import labels
@@ -141,6 +142,7 @@ def _settle(known: dict[str, RunRow]) -> None:
         st.warning(markdown(f"There is no run {quoted(', '.join(missing))} here: it was deleted, or made elsewhere."))
     if wanted not in known:
         begun = [row for row in known.values() if row.steps_done] or list(known.values())
+        begun = [row for row in begun if not is_watched(row.spec)] or begun  # the others can be looked into
         asked.put(asked.RUN, [row.id for row in known.values() if row.comparison == begun[0].comparison][-1])
     run_id = asked.now(asked.RUN)
     asked.put(asked.WITH, [one for one in dict.fromkeys(others) if one in known and one != run_id])

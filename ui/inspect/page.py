@@ -10,12 +10,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from diagnostics.store import ENDED, RunRow, Store, StoreError
 from experiments.inspection.start import ensure_inspector
+from experiments.watched import is_watched
 from ui import example, look, places
 from ui.address import COMPARISON
 from ui.inspect import asked, beginning, choosing, exports, panels, waiting
 from ui.inspect.choosing import Chosen
 from ui.inspect.views import BEGINNING, VIEWS
-from ui.shell import LAB
+from ui.shell import LAB, YOUR_MODEL
 from ui.words import listed, markdown
 
 SCOPE = "inspect"
@@ -113,13 +114,16 @@ def _header(chosen: Chosen, named: Sequence[panels.Named]) -> None:
         if named:
             with st.popover("Export", icon=":material/download:"):
                 exports.panel(named)
-        if st.button("Open in Lab", icon=":material/science:", key="inspect-open-in-lab"):
+        if is_watched(chosen.row.spec):
+            if st.button("Open in Your model", icon=":material/model_training:", key="inspect-open-in-your-model"):
+                st.switch_page(YOUR_MODEL, query_params={"watched": chosen.row.id})
+        elif st.button("Open in Lab", icon=":material/science:", key="inspect-open-in-lab"):
             st.session_state[COMPARISON] = chosen.row.comparison
             st.switch_page(LAB, query_params={COMPARISON: chosen.row.comparison})
     if chosen.row.state == "diverged" and chosen.row.detail:
         detail = chosen.row.detail
         st.warning(markdown(f"{detail[:1].upper()}{detail[1:]}."), icon=":material/priority_high:")
-    if chosen.row.state == "running":
+    if chosen.row.state == "running" and chosen.kept:
         st.caption("It is still training: the steps that it has kept its weights of so far can be chosen.")
     if chosen.row.state not in ENDED:
         st.fragment(_follow, run_every=FOLLOW_S)(chosen.row.id, chosen.row.state, chosen.kept)
