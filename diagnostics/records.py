@@ -89,7 +89,7 @@ COLUMNS: Mapping[str, Column] = {
         "f8",
         ("L", "T"),
         "share",
-        "share of saturated units (tanh |h|>0.95; gates <0.05 or >0.95; ReLU 0); nan where nobody knows the units",
+        "share of saturated units (tanh |h|>0.95; gates <0.05 or >0.95; ReLU 0); nan: not known",
     ),
     "grad_sizes": Column(
         "profile",

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from torch import Tensor
 
-from diagnostics.measures.first_non_finite import Found, Stage, first_non_finite, what_went_before
+from diagnostics.measures.first_non_finite import (
+    Found,
+    Stage,
+    backward_stage,
+    first_non_finite,
+    forward_stage,
+    what_went_before,
+)
 from diagnostics.records import Array
 from experiments.backward import Backward
 
@@ -37,21 +44,16 @@ def told(found: Found | None, layers: int, norms: Iterable[float]) -> str:
 def _stages(back: Backward, gradients: Mapping[str, Tensor]) -> Iterator[Stage]:
     traces = back.traces
     for layer, trace in enumerate(traces):
-        forward = {f"the gate {name}": _array(gate) for name, gate in trace.gates.items()}
-        if trace.c is not None:
-            forward["the cell state c"] = _array(trace.c)
+        gates = {name: _array(gate) for name, gate in trace.gates.items()}
         state = "the features" if trace.kind == WITHOUT_STATE else "the state h"
-        yield Stage({**forward, state: _array(trace.h)}, layer)
+        yield forward_stage(layer, gates, None if trace.c is None else _array(trace.c), _array(trace.h), state)
     yield Stage({"the network's outputs": _array(back.outputs), "the loss": _array(back.loss)})
     for layer, trace in reversed(list(enumerate(traces))):
         if trace.kind == WITHOUT_STATE:
             yield Stage({"the gradient with respect to the features": _array(trace.grad_h)}, layer, backward=True)
             continue
-        backward = {"the gradient with respect to h": _array(trace.grad_h)}
-        if trace.grad_c is not None:
-            backward["the gradient with respect to c"] = _array(trace.grad_c)
-        backward["the gradient at the pre-activations"] = _array(trace.grad_preactivation)
-        yield Stage(backward, layer, backward=True)
+        of_c = None if trace.grad_c is None else _array(trace.grad_c)
+        yield backward_stage(layer, _array(trace.grad_h), of_c, _array(trace.grad_preactivation))
     yield Stage({f"the gradient of {name}": _array(values) for name, values in gradients.items()})
 
 

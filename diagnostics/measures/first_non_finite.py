@@ -31,6 +31,23 @@ class Stage(NamedTuple):
     backward: bool = False
 
 
+def forward_stage(
+    layer: int, gates: Mapping[str, Array], c: Array | None, h: Array, what: str = "the state h"
+) -> Stage:
+    """What a recurrent layer computes at each timestep, [T,…] each; ``what`` names ``h``."""
+    cells = {} if c is None else {"the cell state c": c}
+    return Stage({**{f"the gate {name}": gate for name, gate in gates.items()}, **cells, what: h}, layer)
+
+
+def backward_stage(layer: int, grad_h: Array, grad_c: Array | None = None, preactivation: Array | None = None) -> Stage:
+    """What its backward pass computes at each timestep, [T,…] each, as far as it is known."""
+    given = {"h": grad_h, "c": grad_c}
+    tensors = {f"the gradient with respect to {name}": values for name, values in given.items() if values is not None}
+    if preactivation is not None:
+        tensors["the gradient at the pre-activations"] = preactivation
+    return Stage(tensors, layer, backward=True)
+
+
 class Found(NamedTuple):
     """Where the first value that is not finite stands; ``layer`` and ``timestep`` are None where there is none."""
 

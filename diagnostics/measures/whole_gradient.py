@@ -44,12 +44,12 @@ class Clipped:
 def measured(gradients: Sequence[Tensor]) -> Measured:
     """What there is to say of a gradient in parts, dense tensors of any shapes."""
     nonzero = [torch.count_nonzero(part) for part in gradients]
-    zero_count = sum(part.numel() for part in gradients) - int(sum(_together(nonzero)))
+    zero_count = sum(part.numel() for part in gradients) - int(sum(together(nonzero)))
     norm = norm_of(gradients)
     if math.isfinite(norm):
         return Measured(norm, 0, 0, zero_count)
-    nans = sum(_together([part.isnan().sum() for part in gradients]))
-    infinities = sum(_together([part.isinf().sum() for part in gradients]))
+    nans = sum(together([part.isnan().sum() for part in gradients]))
+    infinities = sum(together([part.isinf().sum() for part in gradients]))
     return Measured(norm, int(nans), int(infinities), zero_count)
 
 
@@ -57,7 +57,7 @@ def norm_of(gradients: Sequence[Tensor]) -> float:
     """The l2 norm of all parts together, in float64: it neither underflows nor overflows where a float32 norm would."""
     if any(part.device.type not in ("cpu", "mps") for part in gradients):
         with torch.no_grad():
-            norms = _together([torch.linalg.vector_norm(part, dtype=torch.float64) for part in gradients])
+            norms = together([torch.linalg.vector_norm(part, dtype=torch.float64) for part in gradients])
     else:
         norms = [float(sample_norms(part.reshape(1, 1, -1))[0, 0]) for part in gradients]
     if len(norms) == 1:
@@ -88,11 +88,19 @@ def clip(gradients: Sequence[Tensor], kind: str, threshold: float, before: Measu
     return Clipped(found.norm, after, found.nan_count, found.inf_count, found.zero_count)
 
 
-def _together(scalars: Sequence[Tensor]) -> list[float]:
-    """Numbers on whatever devices, each device asked once."""
-    if not scalars or scalars[0].device.type == "cpu":
-        return [float(one) for one in scalars]
-    by_device: dict[torch.device, list[Tensor]] = {}
-    for one in scalars:
-        by_device.setdefault(one.device, []).append(one)
-    return [value for held in by_device.values() for value in torch.stack(held).tolist()]
+def together(scalars: Sequence[Tensor]) -> list[float]:
+    """Numbers on whatever devices, in their order; each device is waited for once."""
+    found = [0.0] * len(scalars)
+    by_device: dict[torch.device, list[int]] = {}
+    for index, one in enumerate(scalars):
+        by_device.setdefault(one.device, []).append(index)
+    for device, indices in by_device.items():
+        held = [scalars[index] for index in indices]
+        values = (
+            [float(one) for one in held]
+            if device.type in ("cpu", "mps")
+            else torch.stack([one.double() for one in held]).tolist()
+        )
+        for index, value in zip(indices, values, strict=True):
+            found[index] = value
+    return found

@@ -1,0 +1,366 @@
+"""``watch``: two lines around a training loop that somebody else wrote. What the loop computes is never changed.
+
+    with watch(model, every=10) as w:
+        for batch in loader:
+            ...; loss.backward(); w.step(optimizer, clip="norm:1.0")
+    w.reach
+
+A training step ends where ``w.step`` or ``w.clipped`` is called; forward passes without gradients do not count. Under
+accumulation, several backward passes to a training step, the profile is that of the last one, and the norms are those
+of the accumulated gradient.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self, SupportsFloat
+
+import torch
+from torch import Tensor, nn
+
+from diagnostics.measures.clipping import parse_rule
+from diagnostics.measures.numbers import number
+from diagnostics.measures.whole_gradient import Clipped
+from diagnostics.store import Store
+from diagnostics.watching import steps
+from diagnostics.watching.clip import Gradients, trained_by
+from diagnostics.watching.events import Events, OnEvent, broken_in, broken_tensor
+from diagnostics.watching.findings import Findings
+from diagnostics.watching.following import StateOf
+from diagnostics.watching.passing import Pass
+from diagnostics.watching.profiles import Profiles
+from diagnostics.watching.recording import Recording, about_process
+from diagnostics.watching.rows import Rows
+from diagnostics.watching.settings import Settings, claim, release, settings_of
+from diagnostics.watching.sources import Sources
+from diagnostics.watching.trust import SelfCheck, Stopwatch
+
+
+class Watch(Findings):
+    """A watched training; made by ``watch``, which says what it takes, and used in a ``with`` block, once.
+
+    What it found is read at any moment, also while training runs and after the block (see ``Findings``).
+    """
+
+    _recording: Recording
+    _profiles: Profiles
+    _sources: Sources
+
+    def __init__(self, model: nn.Module, settings: Settings) -> None:
+        self._model, self._settings = model, settings
+        self._events = Events(settings.on_event)
+        self._stopwatch = Stopwatch()
+        self._check = SelfCheck(model)
+        self._stack = ExitStack()
+        self._state = "new"
+        self._step = 0
+        self._losses = steps.Losses()
+        self._diverged = ""
+        self._clip = settings.clip
+        self._micro_steps = 1
+        self._unseen_update = False
+        self._stepped: list[torch.optim.Optimizer] = []
+        self._scaled = False
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise RuntimeError(f"a watch is used in one with block, but this one has {self._state}: call watch() again")
+        settings, model = self._settings, self._model
+        with ExitStack() as stack:
+            claim(model)
+            stack.callback(release, model)
+            self._sources = sources = Sources(model, settings.cells, settings.state)
+            stack.callback(sources.close)
+            self._gradients = Gradients(model)
+            stack.callback(self._gradients.close)
+            stack.callback(self._check.close)
+            self._recording = Recording(settings.store, settings.name)
+            self._profiles = Profiles(
+                sources,
+                self._check,
+                self._recording,
+                self._events,
+                every=settings.every,
+                mean=settings.reduction == "mean",
+                distance=settings.distance,
+                timesteps=settings.timesteps,
+            )
+            self._profiles.arm_if_due(0)
+            self._stack = stack.pop_all()
+        self._state = "begun"
+        self._began_s = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._look_at_parameters()
+            self._recording.finish(*self._how_it_ended(error), self._info())
+        finally:
+            self._state = "ended"
+            self._stack.close()
+
+    def _how_it_ended(self, error: BaseException | None) -> tuple[str, str]:
+        if isinstance(error, Exception):
+            return "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].removesuffix(": ")
+        if self._diverged:
+            return "diverged", self._diverged
+        if error is not None:
+            return "stopped", f"stopped at step {self._step} by {type(error).__name__}"
+        return "finished", ""
+
+    # In the loop
+
+    def step(
+        self,
+        optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+        *,
+        clip: str | None = None,
+        scaler: Any = None,
+        loss: Tensor | SupportsFloat | None = None,
+    ) -> None:
+        """In place of ``optimizer.step()``: measure the gradient, clip it, measure it again, and make the update.
+
+        ``clip``: "none", "norm:THRESHOLD" or "value:THRESHOLD"; None: as it is, clipped by hand or not. By norm it is
+        torch's ``clip_grad_norm_``, with the norm in float64. ``scaler``: a ``torch.amp.GradScaler``; the gradients are
+        unscaled before they are measured, and ``scaler.step`` and ``scaler.update`` are called. ``loss``: the step's
+        loss, at every step or at none. Several optimisers that share one backward pass are given as a list; each call
+        is a training step.
+
+        Raises ``ValueError`` for a rule that is none, a loss that is not one number, an optimiser that needs a closure
+        or a second call without a backward pass between, and ``RuntimeError`` outside of the ``with`` block.
+        """
+        with self._own():
+            self._begun("step")
+            chosen = steps.optimizers(optimizer)
+            rule = None if clip is None else parse_rule(clip)
+            value = self._losses.value(loss)
+            self._gradients.adopt_from(chosen)
+            self._once(chosen)
+            self._look_at_parameters()
+            scale = float(scaler.get_scale()) if scaler is not None else 1.0
+            passes = self._profiles.take()
+            parameters = trained_by(chosen)
+            changed = self._gradients.changed(parameters)
+            if scaler is not None:
+                steps.unscale(scaler, chosen)
+            clipped = self._gradients.step(parameters, rule, scale, changed, keep_broken=scaler is not None)
+            broken = None if math.isfinite(clipped.norm_pre) else self._gradients.broken_gradient(parameters)
+        for one in chosen:
+            one.step() if scaler is None else scaler.step(one)
+        if scaler is not None:
+            scaler.update()
+        with self._own():
+            skipped = scaler is not None and float(scaler.get_scale()) < scale
+            said = clip if clip is not None else self._settings.clip
+            self._over(passes, clipped, value, scale, said, broken, skipped=skipped)
+            self._look_at_parameters()
+        self._stopwatch.step(bool(passes))
+
+    def clipped(
+        self, rule: str | None = None, *, loss: Tensor | SupportsFloat | None = None, scale: float = 1.0
+    ) -> None:
+        """Note a training step whose gradient the person has clipped (or not); call it before ``optimizer.step()``.
+
+        ``rule``: how, as ``clip`` of ``step``; None: as ``watch`` was told. ``scale``: what the loss was multiplied by
+        when the gradients were accumulated, where they have been unscaled since. Raises as ``step`` does.
+        """
+        with self._own():
+            self._begun("clipped")
+            if rule is not None:
+                parse_rule(rule)
+            if not 0 < scale < math.inf:
+                raise ValueError(f"scale must be a number above 0, but got {scale!r}")
+            value = self._losses.value(loss)
+            self._look_at_parameters()
+            passes = self._profiles.take()
+            parameters = self._gradients.followed()
+            clipped = self._gradients.step(parameters, None, scale, self._gradients.changed(parameters), by_hand=True)
+            broken = None if math.isfinite(clipped.norm_pre) else self._gradients.broken_gradient(parameters)
+            skipped = scale != 1.0 and not math.isfinite(clipped.norm_pre)
+            said = rule if rule is not None else self._settings.clip
+            self._over(passes, clipped, value, scale, said, broken, skipped=skipped)
+        self._stopwatch.step(bool(passes))
+
+    def state(self, tensor: Tensor, *, layer: str = "state", c: Tensor | None = None) -> Any:
+        """In a hand-written loop: ``tensor`` [B,H] is the state handed on at this timestep; go on with what is returned
+        (the state, or (h, c) where ``c`` is given)."""
+        self._begun("state")
+        return self._sources.marks.state(tensor, layer=layer, c=c)
+
+    def scan(self, h: Tensor, decay: Tensor, *, layer: str = "scan", batch_first: bool = False) -> Tensor:
+        """``h`` [T,B,H] are the states of a parallel scan h_t = a_t ⊙ h_{t−1} + b_t, with a = ``decay``; go on with
+        what is returned."""
+        self._begun("scan")
+        return self._sources.marks.scan(h, decay, layer=layer, batch_first=batch_first)
+
+    # What a training step leaves
+
+    def _over(
+        self,
+        passes: Sequence[Pass],
+        clipped: Clipped,
+        loss: float,
+        scale: float,
+        rule: str,
+        broken: tuple[str, Tensor] | None,
+        *,
+        skipped: bool,
+    ) -> None:
+        """The training step is over: write it down, and prepare for the next."""
+        step, self._clip = self._step, rule
+        self._micro_steps = max(1, self._gradients.passes)
+        self._scaled = self._scaled or scale != 1.0
+        row = steps.row(step, loss, clipped, time.monotonic() - self._began_s)
+        self._profiles.begin(passes, self._spec, self._info)
+        self._recording.step(row)
+        self._profiles.record(step, passes, scale, usable=not skipped)
+        self._profiles.row(row)
+        if skipped:
+            self._events.say("step_skipped", step, _skipped(step, clipped, scale))
+        else:
+            self._events.clipping(row, rule)
+            self._look_for_broken(step, passes, loss, broken)
+        self._gradients.forget()
+        self._unseen_update = True
+        self._step += 1
+        self._profiles.arm_if_due(self._step)
+        self._recording.flush(now=False)
+
+    def _look_for_broken(
+        self, step: int, passes: Sequence[Pass], loss: float, broken: tuple[str, Tensor] | None
+    ) -> None:
+        lost = bool(self._losses.known) and not math.isfinite(loss)
+        if (not lost and broken is None) or (self._events.said("non_finite") and self._diverged):
+            return
+        found, part, layers = None, "", 1
+        if (where := broken_in(passes)) is not None:
+            found, part, layers = where[0], where[1].group, len(where[1].layers)
+        elif broken is not None:
+            found = broken_tensor(f"the gradient of {broken[0]}", broken[1])
+        words = self._events.non_finite(step, found, part, layers, f"the loss is {loss:g}")
+        if lost and not self._diverged:
+            self._diverged = f"diverged at step {step}: the loss is {loss:g}" + (f"; {words}" if found else "")
+
+    def _look_at_parameters(self) -> None:
+        """Whether the update before has left numbers; where not, there is nothing left to record."""
+        if not self._unseen_update:
+            return
+        self._unseen_update = False
+        broken = self._gradients.broken_parameter()
+        if broken is None:
+            return
+        step, name = self._step - 1, broken[0]
+        found = broken_tensor(f"{name} after the update", broken[1])
+        words = self._events.non_finite(step, found, "", 1, f"the update left {name} not finite")
+        self._diverged = self._diverged or f"diverged at step {step}: the update left {name} not finite; {words}"
+        self._recording.finish("diverged", self._diverged, self._info())
+
+    def _spec(self, rows: Rows) -> Mapping[str, Any]:
+        settings = self._settings
+        return rows.spec(
+            every=settings.every, reduction=settings.reduction, clip=self._clip, loss=bool(self._losses.known)
+        )
+
+    def _once(self, chosen: list[torch.optim.Optimizer]) -> None:
+        """Refuse a second training step out of one backward pass."""
+        new = [one for one in chosen if all(one is not known for known in self._stepped)]
+        if self._step and not self._gradients.passes and self._stepped and new and self._gradients.fed:
+            raise ValueError(
+                "w.step was called twice without a backward pass between: give all optimizers at once, "
+                "w.step([one, other], …), because each call is a training step"
+            )
+        self._stepped = chosen
+
+    def _begun(self, what: str) -> None:
+        if self._state != "begun":
+            raise RuntimeError(
+                f"w.{what} must be called inside of the with block of its watch, which has {_WHEN[self._state]}"
+            )
+
+    @contextmanager
+    def _own(self) -> Iterator[None]:
+        """What is done in here is our own doing, and not training."""
+        began_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stopwatch.add(time.perf_counter() - began_s)
+
+    def _info(self) -> dict[str, Any]:
+        """What the store keeps of how the runs were made."""
+        meaning = self.meaning
+        return {
+            **about_process(self._model),
+            "state gradients": meaning,
+            "watched": {
+                "micro_steps": self._micro_steps,
+                "self_check": dict(self._check.errors),
+                "overhead": self.overhead.to_json(),
+                "covered": self.covered,
+                "events": [event.to_json() for event in self._events.all],
+            },
+        }
+
+
+def watch(
+    model: nn.Module,
+    *,
+    every: int = 10,
+    name: str = "",
+    cells: Mapping[str, nn.Module] | Sequence[str] | None = None,
+    state: StateOf | None = None,
+    reduction: str = "mean",
+    distance: int | None = None,
+    timesteps: int | None = None,
+    clip: str | None = None,
+    store: Store | str | PathLike[str] | bool | None = None,
+    on_event: OnEvent | None = None,
+) -> Watch:
+    """Watch the gradient through time in a training loop, and record it as runs: ``with watch(model) as w: …``.
+
+    ``every``: one training step in so many is recorded, the first included; in the others the model runs as it is, and
+    only the norms of its parameters' gradients are taken. ``name``: of the comparison. ``cells``: names of modules that
+    are called once per timestep, or name → module; None: they are recognised. ``state``: from the arguments, the
+    keyword arguments and the output of a call of one of those to the tensor, or (h, c), that it hands on.
+    ``reduction``: how the loss joins the samples, "mean" or "sum". ``distance``: how many steps back from the loss
+    what the answer depends on lies; None: the first timestep. ``timesteps``: how many of the last timesteps a profile
+    has; None: those of the first recorded batch. ``clip``: how the person clips by hand. ``store``: the folder of runs;
+    None: ``$GRADREACH_STORE`` or ./runs; False: a temporary one that goes with the object. ``on_event``: a function
+    that is called with each ``Event``, or a dict of them by kind.
+
+    Raises ``TypeError`` where ``model`` is no module, ``ValueError`` where a setting is wrong.
+    """
+    asked = settings_of(
+        model,
+        every=every,
+        name=name,
+        cells=cells,
+        state=state,
+        reduction=reduction,
+        distance=distance,
+        timesteps=timesteps,
+        clip=clip,
+        store=store,
+        on_event=on_event,
+    )
+    return Watch(model, asked)
+
+
+def _skipped(step: int, clipped: Clipped, scale: float) -> str:
+    held = clipped.nan_count + clipped.inf_count
+    entries = "entry" if held == 1 else "entries"
+    return (
+        f"Training step {step}: at a loss scale of {number(scale)} the gradient overflowed in {held} {entries}, so the "
+        "scaler makes no update; its profile is not recorded."
+    )
+
+
+_WHEN = {"new": "not begun", "ended": "ended"}

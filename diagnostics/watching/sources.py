@@ -1,0 +1,56 @@
+"""Everything that watches parts of a model, together: torch's recurrent layers, cells, and what is marked by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from diagnostics.watching import cells as stepwise
+from diagnostics.watching import coverage, native
+from diagnostics.watching.following import StateOf
+from diagnostics.watching.marks import Marks
+from diagnostics.watching.passing import Pass, Source
+
+
+class Sources:
+    """All sources of a model as one; ``marks`` takes what the person marks."""
+
+    def __init__(
+        self, model: nn.Module, cells: Mapping[str, nn.Module] | Sequence[str] | None, state: StateOf | None
+    ) -> None:
+        self._model = model
+        self.marks = Marks()
+        self._layers = native.attach(model)
+        self._sources: list[Source] = [self._layers]
+        try:
+            self._cells = stepwise.attach(model, cells, state, list(native.layers(model).values()))
+        except BaseException:
+            self.close()
+            raise
+        self._sources += [self._cells, self.marks]
+
+    def arm(self, *, check: bool = False) -> None:
+        """As ``Source.arm``."""
+        for source in self._sources:
+            source.arm(check=check)
+
+    def take(self) -> list[Pass]:
+        """As ``Source.take``."""
+        return [one for source in self._sources for one in source.take()]
+
+    def covered(self) -> list[str]:
+        """What is watched, a sentence each."""
+        return [sentence for source in self._sources for sentence in source.covered()]
+
+    def missing(self, passes: Sequence[Pass]) -> list[str]:
+        """What is not, and why, once the ``passes`` of a step have shown what is there."""
+        refused = list(self._layers.refused.values())
+        return [*refused, *coverage.missing(self._model, {one.group for one in passes}, self._cells, passes)]
+
+    def close(self) -> None:
+        """As ``Source.close``; every source is closed, whatever one of them says."""
+        with contextlib.ExitStack() as stack:
+            for source in self._sources:
+                stack.callback(source.close)
