@@ -88,7 +88,7 @@ def _any_sample(ends: Sequence[Tensor | None], direction: int, directions: int) 
     found: NDArray[np.bool_] | None = None
     for end in ends:
         if end is not None:
-            used = _nonzero(end[direction::directions]).any(0)
+            used = _nonzero(end[direction::directions]).max(0)
             found = used if found is None else np.logical_or(found, used)
     return found
 
