@@ -70,6 +70,8 @@ def about(spec: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
         "direction": _DIRECTIONS.get(_text(watched, "direction"), ""),
         "layers": _counted(spec),
         "recorded": _every(watched),
+        "alignment": _text(info, "alignment"),
+        "state gradients": _text(info, "state gradients"),
         "reduction": _reduction(_text(watched, "reduction")),
         "clipping": _clipping(str(spec.get("clip") or "")),
         "truncated": _cuts(watched.get("cuts")),
@@ -87,6 +89,13 @@ def covered(info: Mapping[str, Any]) -> list[str]:
     """The sentences that say what is watched of the model, and what is not and why."""
     found = _known(info, "covered")
     return [line for line in found if isinstance(line, str)] if isinstance(found, Sequence) else []
+
+
+def happened(info: Mapping[str, Any]) -> list[str]:
+    """The sentences of what happened while it was watched, in order."""
+    found = _known(info, "events")
+    told = [one.get("sentence") for one in found if isinstance(one, Mapping)] if isinstance(found, Sequence) else []
+    return [line for line in told if isinstance(line, str)]
 
 
 def _known(info: Mapping[str, Any], name: str) -> Any:
@@ -157,7 +166,9 @@ def _self_check(found: Any) -> str:
 
 
 def _overhead(found: Any) -> str:
-    value = _number(found.get("share") if isinstance(found, Mapping) else found)
+    if isinstance(found, Mapping) and isinstance(found.get("sentence"), str):
+        return str(found["sentence"])
+    value = _number(found)
     return "" if math.isnan(value) else f"watching took {percent(value)} of the training time"
 
 

@@ -88,9 +88,7 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
     strip.html((seed_verdicts if together else verdicts)(reading.runs, progress, look.theme()))
     if progress:
         with stops:
-            # A watched run is trained by somebody's own program: only that can stop it.
-            ours = [run for run in reading.runs if not is_watched(run.spec)]
-            stop_buttons([] if together else ours, [run.id for run in ours if run.id in progress])
+            stop_buttons([] if together else reading.runs, list(progress))
     with steps:
         at_step = step_control(reading, scope)
     st.session_state.setdefault(CHOSEN, {}).update(at_step=at_step, over_seeds=together)
@@ -147,7 +145,9 @@ def stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
             st.button("Stop all", key="stop-all", icon=":material/stop_circle:", on_click=_stop, args=(going,))
         for run in runs:
             if run.id in going:
-                label = f"Stop {markdown(run.name)}"
+                # A watched model is trained by somebody's own program, which goes on.
+                what = "Stop recording" if is_watched(run.spec) else "Stop"
+                label = f"{what} {markdown(run.name)}"
                 st.button(label, key=f"stop-{run.id}", icon=":material/stop:", on_click=_stop, args=([run.id],))
 
 

@@ -36,13 +36,12 @@ def prepare(probed: Probed | None) -> profile.Prepared:
     styles = styles_by_cell([probed.cell] * len(probed.walks))
     lines = tuple(_line(probed, walk, style) for walk, style in zip(probed.walks, styles, strict=True))
     asked = probed.asked
-    scale = f" × {number(asked.scale)}" if asked.inputs == "noise" else ""
+    fed = INPUTS[asked.inputs] + (f" × {number(asked.scale)}" if asked.inputs == "noise" else "")
     origin = Origin(
         "checkpoint",
         (),
         f"{safe(short(probed.part.title))} · state gradient ÷ its value at the last state · "
-        f"loss: {LOSSES[asked.loss]} · median and 5–95 % band over {SAMPLES} sequences of {INPUTS[asked.inputs]}{scale} "
-        "· float64",
+        f"loss: {LOSSES[asked.loss]} · median and 5–95 % band over {SAMPLES} sequences of {fed} · float64",
         {
             "part": probed.part.to_json(),
             "probe": asked.to_json(),

@@ -1,4 +1,4 @@
-"""Runs as watching a person's own model leaves them in the store: no task, no loss unless it was given, no held-out set."""
+"""Runs as watching a model leaves them in the store: no task, no held-out set, and no loss unless it was told."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ def show() -> None:
     with plain:
         st.code(lines.PLAIN, language="python")
         st.caption(
-            "`w.step` measures the gradient, clips it if you ask, measures it again and steps. With a gradient scaler: "
-            "`w.step(optimizer, scaler=scaler)`. If the loss is a sum over the batch instead of a mean: "
-            '`watch(…, reduction="sum")`.'
+            "`w.step` measures the gradient, clips it where you ask for it, measures it again and steps; hand it "
+            "`loss=loss` to see the loss as well. With a gradient scaler: `w.step(optimizer, scaler=scaler)`. If the "
+            'loss is a sum over the batch instead of a mean: `watch(…, reduction="sum")`.'
         )
         st.markdown("You clip by hand, and want to go on doing so:")
         st.code(lines.BY_HAND, language="python")

@@ -10,7 +10,7 @@ with watch(model, every=10, name="my run") as w:
         optimizer.zero_grad()
         loss = criterion(model(x), y)
         loss.backward()
-        w.step(optimizer, clip="norm:1.0")  # instead of clipping and optimizer.step(); without clip= nothing is clipped
+        w.step(optimizer, clip="norm:1.0")  # instead of optimizer.step()
 
 print(w.verdict.sentence)"""
 

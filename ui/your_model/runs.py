@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.store import RunRow, StoreError
-from experiments.watched import about, covered, is_watched
+from experiments.watched import about, covered, happened, is_watched
 from ui import places
 from ui.clipping import choice
 from ui.header import export_panel
@@ -24,6 +24,7 @@ from ui.your_model import asked, attach
 FOLLOW_S = 1.5
 """How often the store is looked at for a run that has begun or ended."""
 BESIDE_AT_MOST = 8
+EVENTS_AT_MOST = 20
 
 
 def show() -> None:
@@ -59,6 +60,7 @@ def _chosen(rows: Sequence[RunRow], watched: Sequence[RunRow]) -> None:
     if not picked:
         st.caption("Choose one or more rows in the table to see them below.")
         return
+    picked = picked[::-1]  # as they were recorded: the layers' names in the order of the model
     both = [*picked, *beside]
     _tools(picked, both)
     ids = [row.id for row in both]
@@ -172,6 +174,10 @@ def _facts(picked: Sequence[RunRow]) -> None:
                 continue
             said = about(row.spec, info)
             st.markdown("\n".join(f"- **{name}**: {markdown(words)}" for name, words in said.items()))
-            if sentences := covered(info):
-                st.markdown("**What is watched of the model, and what is not**")
-                st.markdown("\n".join(f"- {markdown(line)}" for line in sentences))
+            _listed("What is watched of the model, and what is not", covered(info))
+            _listed("What happened", happened(info)[:EVENTS_AT_MOST])
+
+
+def _listed(title: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        st.markdown(f"**{title}**\n" + "".join(f"\n- {markdown(line)}" for line in sentences))
