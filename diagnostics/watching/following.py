@@ -39,7 +39,7 @@ class Following:
         self._open: list[tuple[Memory, Line]] = []
         self._raw = WeakTensorKeyDictionary()  # alias → what it is an alias of
         self._tokens = WeakTensorKeyDictionary()
-        self._made_by = WeakTensorKeyDictionary()  # what a call returned → (name, number of the call)
+        self._made_by = WeakTensorKeyDictionary()  # what a call returned → (the call, its module's name, its number)
 
     def begin(self, memory: Memory, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A call begins."""
@@ -49,7 +49,7 @@ class Following:
             self._look_for_end(leaf, memory)
         if self._state is None and not memory.unclear:
             try:
-                frame.handover = memory.match(frame.leaves)
+                frame.handover = memory.match([(path, self._own(memory, leaf)) for path, leaf in frame.leaves])
             except UnclearError as reason:
                 memory.unclear = str(reason)
         self._note_inputs(frame)
@@ -95,6 +95,11 @@ class Following:
 
         return alias
 
+    def _own(self, memory: Memory, leaf: Tensor) -> Tensor:
+        """What the module returned itself, where ``leaf`` is what a module around it made of it."""
+        raw = self._as_made(leaf)
+        return raw if leaf not in memory.outputs and raw in memory.outputs else leaf
+
     def _as_made(self, leaf: Tensor) -> Tensor:
         raw: Tensor = self._raw.get(leaf, leaf)
         return raw
@@ -105,13 +110,16 @@ class Following:
     def _note_inputs(self, frame: Frame) -> None:
         """Of what a call's inputs are slices or outputs, and where in it they lie; and the batch size they tell."""
         handed = {id(one.tensor) for one in frame.handover.states} if frame.handover else set()
-        origin: dict[Hashable, int] = {}
+        origin: dict[tuple[Hashable, ...], int] = {}
         for path, leaf in frame.leaves:
             if id(leaf) in handed:
                 continue
             if leaf in self._made_by:
-                name, number = self._made_by[leaf]
+                call, name, number = self._made_by[leaf]
                 origin[path, name] = number
+                if len(call.origin) == 1:  # of an embedding or the like: where that had its input from
+                    ((source, place),) = call.origin.items()
+                    origin[path, *source] = place
             elif leaf._is_view():
                 origin[path, leaf.untyped_storage().data_ptr()] = int(leaf.storage_offset())
             if frame.call.batch is None and leaf.dim():
@@ -145,14 +153,15 @@ class Following:
             self._enter(memory, call, handover)
             if not handover.by_argument:
                 self._put(memory, call, returned)
-        several = sum(leaf.is_floating_point() for _, leaf in frame.leaves) > 1
+        several = len(frame.leaves) > 1
         memory.kept = returned if several or memory.known or self._state is not None else {}
         memory.edges = {path: self._edges(leaf) for path, leaf in returned.items()}
+        memory.shapes = {path: leaf.shape for path, leaf in returned.items()}
         memory.latest = call
         memory.calls += 1
         for path, leaf in returned.items():
             memory.outputs[leaf] = Output(call, path, leaf._version)
-            self._made_by[leaf] = memory.name, memory.calls
+            self._made_by[leaf] = call, memory.name, memory.calls
 
     def _edges(self, leaf: Tensor) -> list[graph.Edge]:
         return [found for found in (graph.edge(leaf), graph.edge(self._as_made(leaf))) if found is not None]

@@ -15,8 +15,8 @@ from torch import Tensor
 
 Edge = tuple[Any, int]
 
-MIXING = ("Mm", "Bmm", "Mv", "Dot", "Linear", "Convolution", "ScaledDotProduct", "Einsum")
-"""What the names of nodes contain that mix the entries of a sample (addmm, bmm, …), in contrast to elementwise ones."""
+MIXING = ("mm", "mv", "dot", "linear", "conv", "matmul")
+"""What the names of nodes contain that mix the entries of a sample (Addmm, Bmm, …), in small letters."""
 
 
 def edge(tensor: Tensor) -> Edge | None:
@@ -42,7 +42,7 @@ def backward_pass() -> int:
 
 def elementwise(name: str) -> bool:
     """Whether a node of this name keeps the entries of a sample apart (as far as its name says)."""
-    return not any(part in name for part in MIXING)
+    return not any(part in name.lower() for part in MIXING)
 
 
 def path(

@@ -69,7 +69,7 @@ def _groups(lines: Sequence[Line], memories: Mapping[str, Memory]) -> list[tuple
         lists.setdefault(_list_of(name, those, memories[name]), []).append(name)
     groups: list[tuple[str, str, list[Line]]] = []
     for (prefix, *_), names in lists.items():
-        directions = {name: _direction(modules[name]) for name in names}
+        directions = {name: _direction(name, modules) for name in names}
         two = {"forward", "reverse"} <= set(directions.values())
         for wanted in ("forward", "reverse") if two else ("",):
             of_it = [name for name in names if not wanted or (directions[name] or "forward") == wanted]
@@ -98,16 +98,22 @@ def _list_of(name: str, lines: Sequence[Line], memory: Memory) -> tuple[object, 
     return ".".join(parts), class_name(memory.module), shapes
 
 
-def _direction(lines: Sequence[Line]) -> str:
-    """Which way the inputs of the calls lie in what they are slices of; "" where that is not seen."""
-    for line in lines:
-        common = set(line.origins[0]).intersection(*line.origins)
-        for source in sorted(common, key=str):
+def _direction(name: str, modules: Mapping[str, Sequence[Line]], asked: tuple[str, ...] = ()) -> str:
+    """Which way the inputs of a module's calls lie in what they are slices of, or in the outputs of another one that
+    is walked itself; "" where that is not seen."""
+    for line in modules[name]:
+        for source in sorted(set(line.origins[0]).intersection(*line.origins), key=str):
             places = [origin[source] for origin in line.origins]
-            if all(one < other for one, other in pairwise(places)):
-                return "forward"
-            if all(one > other for one, other in pairwise(places)):
-                return "reverse"
+            onward, back = (all(one < other for one, other in pairwise(row)) for row in (places, places[::-1]))
+            if not onward and not back:
+                continue
+            other = source[-1]
+            if isinstance(other, int):  # the memory that they are slices of
+                return "forward" if onward else "reverse"
+            if other in modules and other not in (*asked, name):
+                below = _direction(str(other), modules, (*asked, name))
+                if below:
+                    return below if onward else {"forward": "reverse", "reverse": "forward"}[below]
     return ""
 
 

@@ -46,7 +46,7 @@ class Line:
     cuts: list[int] = field(default_factory=list)
     spans: list[tuple[int, int, int]] = field(default_factory=list)
     """For every call: where in the order of all calls it began and ended, and the graph's next number when it began."""
-    origins: list[dict[Hashable, int]] = field(default_factory=list)
+    origins: list[dict[tuple[Hashable, ...], int]] = field(default_factory=list)
     """For every call: what its inputs are slices of → where in it they lie."""
     batch: int | None = None
     by_argument: bool = False
@@ -54,7 +54,7 @@ class Line:
     templates: dict[Place, tuple[Path, tuple[str, ...]]] = field(default_factory=dict)
     """For states that are changed between two calls: what of a call's output they are made from, by which nodes."""
 
-    def append(self, span: tuple[int, int, int], origin: dict[Hashable, int], batch: int | None) -> None:
+    def append(self, span: tuple[int, int, int], origin: dict[tuple[Hashable, ...], int], batch: int | None) -> None:
         """One more call."""
         self.spans.append(span)
         self.origins.append(origin)

@@ -27,7 +27,7 @@ class Call:
     since: int
     began: int
     ended: int = 0
-    origin: dict[Hashable, int] = field(default_factory=dict)
+    origin: dict[tuple[Hashable, ...], int] = field(default_factory=dict)
     batch: int | None = None
     line: Line | None = None
     index: int = 0
@@ -80,6 +80,7 @@ class Memory:
     latest: Call | None = None
     edges: dict[Path, list[Edge]] = field(default_factory=dict)
     """Of the latest call's outputs: as they were made, and as they were handed on."""
+    shapes: dict[Path, torch.Size] = field(default_factory=dict)
     kept: dict[Path, Tensor] = field(default_factory=dict)
     """The latest call's outputs themselves, of a module that may be a cell."""
     calls: int = 0
@@ -97,7 +98,7 @@ class Memory:
         """Forget the training step."""
         self.outputs = WeakTensorKeyDictionary()
         self.latest, self.calls, self.ungraded, self.unclear, self.lined = None, 0, 0, "", False
-        self.edges, self.kept = {}, {}
+        self.edges, self.shapes, self.kept = {}, {}, {}
 
     def match(self, leaves: list[tuple[Path, Tensor]]) -> Handover | None:
         """What an earlier call handed to the one that is given ``leaves``; None where it begins anew.
@@ -105,16 +106,16 @@ class Memory:
         Raises ``UnclearError``.
         """
         places = [(path, leaf) for path, leaf in leaves if leaf.is_floating_point() and self._may_be_state(path)]
-        same: dict[Path, tuple[Output, Tensor]] = {}
-        for _, leaf in places:
-            if leaf in self.outputs:
-                same.setdefault(self.outputs[leaf].path, (self.outputs[leaf], leaf))
-        calls = {id(output.call): output.call for output, _ in same.values()}
+        known = [(self.outputs[leaf], leaf) for _, leaf in places if leaf in self.outputs]
+        same: dict[Path, tuple[Output, Tensor]] = {output.path: (output, leaf) for output, leaf in known}
+        calls = {id(output.call): output.call for output, _ in known}
         if len(calls) > 1:
             raise UnclearError(
                 "is given states that two different calls of it returned, so there is no one line of timesteps"
             )
         if not calls:
+            if len(leaves) == 1 and not self.known:
+                return self._argument(leaves[0][1])
             return self._changed(places) or self._detached(places)
         (call,) = calls.values()
         if call.continued:
@@ -138,7 +139,7 @@ class Memory:
         found = {}
         for _, leaf in places:
             for path, edges in self.edges.items():
-                if path in same or path in found or leaf in self.outputs or self.kept[path].shape != leaf.shape:
+                if path in same or path in found or leaf in self.outputs or self.shapes[path] != leaf.shape:
                     continue
                 way = self._way(leaf, edges, only_elementwise=True)
                 if way is not None:
@@ -156,12 +157,10 @@ class Memory:
         """Nothing came in as it was: what came in that was made from the latest call's outputs, in their shape."""
         if self.latest is None:
             return None
-        if not self.kept and len(self.edges) == 1 and len(places) == 1:
-            return self._argument(places[0][1])
         found: dict[Path, list[Handed]] = {}
         for path, edges in self.edges.items():
             for _, leaf in places:
-                if path in self.kept and leaf.shape == self.kept[path].shape:
+                if leaf.shape == self.shapes[path]:
                     way = self._way(leaf, edges, only_elementwise=True)
                     if way is not None:
                         found.setdefault(path, []).append(Handed(path, leaf, way))
@@ -178,9 +177,11 @@ class Memory:
 
     def _argument(self, leaf: Tensor) -> Handover | None:
         """For a module with one argument, like ``W`` in h = tanh(W(h) + U(x)): it is the state."""
+        if len(self.edges) != 1 or self.latest is None:
+            return None
         (edges,) = self.edges.values()
         way = self._way(leaf, edges)
-        if not way or leaf.grad_fn is None or leaf.grad_fn.name() == "CatBackward0" or self.latest is None:
+        if not way or leaf.grad_fn is None or leaf.grad_fn.name() == "CatBackward0":
             return None
         return Handover(self.latest, [Handed((), leaf, way)], by_argument=True)
 

@@ -43,7 +43,7 @@ def _without_nested(lines: Sequence[Line]) -> list[Line]:
             continue
         inner = [line for line in lines if _within(line, outer)]
         cells = [line for line in inner if not line.by_argument and line not in dropped]
-        same = [line for line in cells if _tokens(line) == _tokens(outer)]
+        same = [line for line in cells if not line.templates and _tokens(line) == _tokens(outer)]
         several = len(cells) > 1 and _all_tokens(outer) <= set[object]().union(*map(_all_tokens, cells))
         dropped |= {line for line in inner if line.by_argument}
         dropped |= {outer} if same or several else set(cells)
