@@ -83,6 +83,13 @@ class Ledger:
         self.open = True
         self.serial = 0
 
+    def close(self) -> None:
+        """Forget all calls, which know each other and this ledger: nobody's memory waits for the collector of cycles."""
+        self.open = False
+        for call in self.calls:
+            call.before = call.after = None
+        self.calls = []
+
 
 class Call:
     """One forward pass of the layer called ``name``, in ``ledger``."""

@@ -65,8 +65,9 @@ class NativeSource:
     def take(self) -> list[Pass]:
         """See ``passing.Source``. A bidirectional layer gives two passes, → first."""
         calls = [] if self.ledger is None else self.ledger.calls
+        passes = passes_of(calls, {forward: forward.watched for forward in self._forwards})
         self._forget()
-        return passes_of(calls, {forward: forward.watched for forward in self._forwards})
+        return passes
 
     def covered(self) -> list[str]:
         """See ``passing.Source``: also what is not watched, and why."""
@@ -92,7 +93,7 @@ class NativeSource:
 
     def _forget(self) -> None:
         if self.ledger is not None:
-            self.ledger.open = False
+            self.ledger.close()
         self.ledger = None
         for forward in self._forwards:
             forward.remove()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -326,18 +328,16 @@ def test_backward_on_another_thread() -> None:
 
 
 def test_nothing_of_a_step_outlives_it() -> None:
-    import gc
-    import weakref
-
     module, x = made("lstm", num_layers=2), torch.randn(T, B, I).double()
     with watching(module) as source:
-        output, _ = module(x)
+        output, state = module(x)
+        output = output + module(x, state)[0]  # two calls that know each other
         assert source.ledger is not None
         call = weakref.ref(source.ledger.calls[0])
         gc.disable()
         try:
             output.sum().backward()
-            del output
+            del output, state
             source.take()
             assert call() is None
         finally:
