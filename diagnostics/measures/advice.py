@@ -12,6 +12,7 @@ from diagnostics.measures.numbers import number, percent, steps
 
 _GATES = {"lstm": "forget", "gru": "update"}
 _A = {"forget": "a forget", "update": "an update"}
+_PLAIN = ("tanh", "relu", "sigmoid", "identity")
 _OFTEN_CLIPPED = 0.5
 """From this share of clipped steps on, most updates are made from a gradient that the threshold has shortened."""
 
@@ -52,6 +53,11 @@ def _another_network(e: Evidence) -> tuple[str, ...]:
 def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.solved:
         return ["Choose a longer gap to see where learning ends: at this distance it is solved."]
+    if e.cut_off and e.watched:
+        return [
+            f"Detach the state less often: the gradient is cut after {steps(e.truncate)}, and what is asked for lies "
+            f"{steps(e.distance)} back."
+        ]
     if e.cut_off:
         return [
             f"Raise truncate from {e.truncate} to {e.distance + 1} or more, or leave it out: so far back the last "
@@ -60,6 +66,11 @@ def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     cell = spec.get("cell")
     if cell in _GATES:
         said = [_gate(e, spec)]
+    elif e.watched and cell not in _PLAIN:
+        said = [
+            "Carry the state on by addition where the cell does not: through a gate that starts open, or a residual "
+            "path, a gradient goes back unshortened."
+        ]
     else:
         said = [
             f"Try a GRU or LSTM whose gate starts open: a gate bias of {number(bias_for(e.distance))} keeps a memory "
@@ -132,7 +143,8 @@ def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         said.append("Try a lower learning rate or a smaller initialisation, so that no recurrent weight stretches.")
     else:
         said.append(
-            "Try an orthogonal or a smaller recurrent matrix (scaled:0.5), or a gated cell: this one stretches."
+            f"Try an orthogonal or a smaller recurrent matrix{'' if e.watched else ' (scaled:0.5)'}, or a gated cell: "
+            "this one stretches."
         )
     return said
 
@@ -152,7 +164,7 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         )
     if rate:
         said.append(f"Try a learning rate of {number(float(rate) / 10)} instead of {number(float(rate))}.")
-    if clip not in (None, "none") and math.isfinite(e.clipped):
+    if clip not in (None, "", "none") and math.isfinite(e.clipped):
         said.append(
             f"Look at the forward pass, which no clipping touches: clipping ({clip}) engaged on {percent(e.clipped)} "
             "of the steps and did not prevent this."

@@ -77,6 +77,11 @@ class Evidence:
     truncate: int
     """Steps back at which backpropagation was cut: the gradient is exactly 0 from there on; 0 where it was not."""
 
+    watched: bool
+    """Whether somebody else trained, and we watched: there is no task, no word and no success to speak of then."""
+    first: bool
+    """Whether the informative step is only the first one walked, because nobody said that another matters more."""
+
     @property
     def cut_off(self) -> bool:
         """Whether the gradient ends before the informative step because it was cut, and not because it faded."""
@@ -148,6 +153,8 @@ def gather(run: Run) -> Evidence | None:
         one_way=not run.spec.get("bidirectional"),
         model=run.without_recurrence,
         truncate=_cut(run, facts.loss_step),
+        watched=isinstance(run.spec.get("watched"), Mapping),
+        first=not facts.informative_steps,
     )
 
 

@@ -46,6 +46,13 @@ def name_word(word: str) -> str:
     return word if is_name else f"“{word}”"
 
 
+def _named(e: Evidence) -> str:
+    """The informative step, as a sentence names it: the word that stands there, or which timestep it is."""
+    if not e.watched:
+        return name_word(e.word)
+    return "the first timestep" if e.first else f"the timestep {e.word}"
+
+
 def _nothing(evidence: Evidence | None) -> str:
     if evidence is not None and evidence.kind == "diverged":
         return f"Diverged: {_when(evidence)}, before any gradient profile was recorded."
@@ -96,14 +103,16 @@ def _vanishing(e: Evidence) -> str:
 
 
 def _reaches(e: Evidence) -> str:
+    if e.distance == 0 and e.watched and e.first:
+        return "Reaches: the loss uses the state after a single step, with no way to travel."
     if e.distance == 0:
-        return (
-            f"Reaches: {name_word(e.word)} is read at the step of the loss itself, with no way to travel{_success(e)}."
-        )
+        return f"Reaches: {_named(e)} is read at the step of the loss itself, with no way to travel{_success(e)}."
     if e.edge:
+        where = "the first timestep" if e.watched and e.first else "the step that matters"
+        solved = " The task is solved all the same." if e.solved else ""
         return (
-            "Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at the step that "
-            f"matters{_rate(e)}; {_arrives(e)}{_success(e)}.{' The task is solved all the same.' if e.solved else ''}"
+            f"Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at {where}"
+            f"{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
         )
     if e.never_below:
         how = f"the gradient never falls below 1 % of its value at the loss in {steps(e.of)}"
@@ -121,7 +130,7 @@ def _exploding(e: Evidence) -> str:
     peak = "is infinite" if math.isinf(e.peak) else f"grows to {number(e.peak)} times its value at the loss"
     solved = " The task is solved all the same." if e.solved else ""
     if e.peak_lag == e.distance:
-        where = f"at {name_word(e.word)}, {_away(e)}{_rate(e)}"
+        where = f"at {_named(e)}, {_away(e)}{_rate(e)}"
     else:
         where = f"{steps(e.peak_lag)} {'ahead' if e.ahead else 'back'}{_rate(e)}, and {_arrives(e)}"
     return f"Exploding: the gradient {peak} {where}{_success(e)}.{solved}"
@@ -155,7 +164,7 @@ def _rate(e: Evidence) -> str:
 
 
 def _arrives(e: Evidence) -> str:
-    return f"{name_word(e.word)}, {_away(e)}, {_gets(e)}"
+    return f"{_named(e)}, {_away(e)}, {_gets(e)}"
 
 
 def _gets(e: Evidence) -> str:
