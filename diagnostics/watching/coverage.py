@@ -94,7 +94,7 @@ def _recurrent(module: nn.Module) -> str:
 def _why_not(module: nn.Module, calls: Calls | None) -> str:
     kind = _recurrent(module)
     if calls is not None and calls.recorded + calls.without_graph == 0:
-        return "was not called in the recorded training step."
+        return "was not called in the recorded training step, or only inside a graph of torch.compile."
     if calls is not None and calls.recorded == 0:
         return (
             "was called without a graph (under torch.no_grad, or inside a checkpoint with use_reentrant=True): there "

@@ -80,6 +80,31 @@ def path(
     return None
 
 
+def uses_values(start: Edge | None, of: Collection[Tensor], since: int, at_most: int = 2000) -> bool:
+    """Whether what was made since number ``since`` on the way to ``start`` was computed with the values of a tensor in
+    ``of``, though the graph does not lead to it: a node kept them for its backward, as a product does."""
+    if start is None:
+        return False
+    there = {_where(tensor) for tensor in of}
+    queue, seen = [start[0]], {start[0]}
+    while queue and len(seen) < at_most:
+        node = queue.pop()
+        if node._sequence_nr() < since or hasattr(node, "variable"):
+            continue
+        kept = [getattr(node, name) for name in dir(node) if name.startswith("_saved_")]
+        if any(_where(one) in there for one in kept if isinstance(one, Tensor) and one.layout == torch.strided):
+            return True
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                queue.append(following)
+    return False
+
+
+def _where(tensor: Tensor) -> tuple[int, int, torch.Size]:
+    return tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tensor.shape
+
+
 def reused(outputs: Iterable[Edge | None], at_most: int = 200_000) -> dict[Tensor, int]:
     """Parameters that are used again on what was computed with them: how often in a row. It is what a loop over time
     in plain tensor operations leaves in the graph.

@@ -56,8 +56,9 @@ class Marks:
         Returns what the loop goes on with: the state, or (h, c) where c is given. Of h every use counts; of c those of
         what is returned, which must be handed to the next timestep: its direct path, and not that through h. Timesteps
         are the calls, in their order, each of which is computed from the one before; where it is not, a new sequence
-        begins. Layers are told apart by ``layer``. Outside of a recorded training step and without a graph nothing is
-        marked. Raises ``ValueError`` for a state that is not [B,H] and a c of another batch size.
+        begins, or, if the state before was detached, the same one goes on after a cut. Layers are told apart by
+        ``layer``. Outside of a recorded training step and without a graph nothing is marked.
+        Raises ``ValueError`` for a state that is not [B,H] and a c of another batch size.
         """
         if tensor.dim() != 2:
             raise ValueError(f"tensor must be a state [B,H], but its shape is {tuple(tensor.shape)}")
@@ -74,11 +75,14 @@ class Marks:
 
     def _mark(self, states: list[Tensor], layer: str) -> None:
         latest = self._latest.get(layer)
-        came = [] if latest is None else [graph.edge(state) for state in latest.states]
-        if latest is not None and any(graph.path(graph.edge(one), came, latest.since) is not None for one in states):
-            line = latest.line
-        else:
-            line = Line(layer, self._finished)
+        line = Line(layer, self._finished)
+        if latest is not None:
+            came, made = [graph.edge(state) for state in latest.states], [graph.edge(state) for state in states]
+            if any(graph.path(one, came, latest.since) is not None for one in made):
+                line = latest.line
+            elif any(graph.uses_values(one, latest.states, latest.since) for one in made):
+                line = latest.line
+                line.cuts.append(len(line.steps))
         t = len(line.steps)
         for letter, state in zip("hc", states, strict=False):
             line.put(t, (0, letter), state, object())
@@ -127,10 +131,10 @@ class Marks:
         """As ``Source.take``."""
         passes, sentences = [], []
         for line in self._finished.values():
-            passes += [_pass(line.name, "state", layers) for layers in line.passes()]
-            sentences.append(
-                f"{line.name}: marked by w.state at {len(line.steps)} timesteps, in the order of the calls."
-            )
+            passes += [_pass(line.name, "state", layers, line.cuts) for layers in line.passes()]
+            cut = f"; detached before timestep {', '.join(map(str, line.cuts))}" if line.cuts else ""
+            said = f"{line.name}: marked by w.state at {len(line.steps)} timesteps, in the order of the calls"
+            sentences.append(f"{said}{cut}.")
         for scan in self._scans:
             for direct in scan.gradients.values():
                 passes.append(_pass(scan.layer, "scan", (LayerPass(scan.h, _total(direct, scan.decay)),), ()))

@@ -16,6 +16,8 @@ def spoken(memory: Memory) -> str:
 
 def class_name(module: nn.Module) -> str:
     """The module's class with its package, e.g. ``torch.nn.LSTMCell``."""
+    if type(module).__name__ == "OptimizedModule":  # of torch.compile
+        return class_name(module._orig_mod)  # type: ignore[arg-type]
     kind = parametrize.type_before_parametrizations(module)
     if isinstance(module, torch.jit.ScriptModule):
         return str(getattr(module, "original_name", kind.__name__))
