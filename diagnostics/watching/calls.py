@@ -84,7 +84,7 @@ class Ledger:
         self.serial = 0
 
     def close(self) -> None:
-        """Forget all calls, which know each other and this ledger: nobody's memory waits for the collector of cycles."""
+        """Forget all calls, which know each other and this ledger, so that no memory waits for the garbage collector."""
         self.open = False
         for call in self.calls:
             call.before = call.after = None
@@ -143,11 +143,10 @@ class Call:
         if self.ledger.open and self.backwards and self._asked is None:
             self.backwards[-1].input_grad[direction] = input_grad
 
-    def ask(self, ends: Sequence[Tensor], initial: Sequence[Tensor], arriving: Arriving) -> None:
+    def ask(self, graph: Graph, arriving: Arriving) -> None:
         """Count the answers, and take the last one's gradients alone where there are several.
 
-        Args: ``ends`` what the layers gave, (output, h_n[, c_n]), with their graph; ``initial`` the states that they
-        began with, of which only the bottom layer's need to have a graph; ``arriving`` the gradients at ``ends``.
+        ``arriving`` are the gradients at ``graph.ends``.
         """
         now, later = self.backwards[-1], self._later()
         goes_back = self.before is not None and not self.cut
@@ -163,9 +162,9 @@ class Call:
                 part: Sequence[Tensor | None] = (None, *later.carried[direction])
             else:
                 part = last_answer(arriving, used, self.lengths, direction, self.directions)
-            wanted = [tensor for tensor in initial if tensor.requires_grad]
-            with self._asking(direction):
-                found = _backward(ends, part, wanted)
+            wanted = [tensor for tensor in graph.initial if tensor.requires_grad]
+            with self._asking(direction), graph.of_states_alone():
+                found = _backward(graph.ends, part, wanted)
             if goes_back:
                 states = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
                 places = self.layers * self.directions
@@ -200,6 +199,39 @@ def _backward(
     )
 
 
+class Graph:
+    """The graph of a call between the states that its layers begin with and what they give.
+
+    ``initial``: (h0, …) or (h0, …, c0, …), [B,·] each, of the bottom layer's directions, or of all layers where all
+    have a graph; ``ends``: (output [T,B,D·P], h_n [L·D,B,P][, c_n [L·D,B,H]]); ``recurrences``: the nodes of the
+    instrumented recurrences, bottom layer first, and ``bottom`` how many of them are in that.
+    """
+
+    def __init__(
+        self, initial: Sequence[Tensor], ends: Sequence[Tensor], recurrences: Sequence[Any], bottom: int
+    ) -> None:
+        self.initial, self.ends, self.recurrences, self.bottom = initial, ends, recurrences, bottom
+
+    @contextmanager
+    def of_states_alone(self) -> Iterator[None]:
+        """Within, what goes back through a recurrence forms no gradient of weights, nor of the bottom layer's input.
+
+        A Function's ``needs_input_grad`` is what required a gradient in the forward pass, whatever ``autograd.grad``
+        is asked for; with it as it is everything would be right, too, but take twice as long.
+        """
+        were = [node.needs_input_grad for node in self.recurrences]
+        states = len(self.ends) - 1
+        for k, node in enumerate(self.recurrences):
+            *before, of_x = were[k][: -4 - states]  # x, the states, and four weights and biases are what comes last
+            of_x = of_x and k >= self.bottom
+            node.needs_input_grad = (*before, of_x, *were[k][-4 - states : -4], *[False] * 4)
+        try:
+            yield
+        finally:
+            for node, was in zip(self.recurrences, were, strict=True):
+                node.needs_input_grad = was
+
+
 class Entrance(Function):
     """The input on its way into the bottom layer of one direction, [T,B,I].
 
@@ -230,9 +262,9 @@ class Exit(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, call: Call, initial: Sequence[Tensor], copied: bool, *ends: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, graph: Graph, copied: bool, *ends: Tensor) -> tuple[Tensor, ...]:
         """``ends``, the output copied where it is the layer's own."""
-        ctx.call, ctx.initial, ctx.ends = call, initial, ends
+        ctx.call, ctx.graph = call, graph
         ctx.set_materialize_grads(False)
         output, *finals = ends
         return output.detach() if copied else output.clone(), *(final.detach() for final in finals)
@@ -243,5 +275,5 @@ class Exit(Function):
         if ctx.call.ledger.open:
             ctx.call.begin()
             with torch.no_grad():
-                ctx.call.ask(ctx.ends, ctx.initial, arriving)
+                ctx.call.ask(ctx.graph, arriving)
         return None, None, None, *arriving

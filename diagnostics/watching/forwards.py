@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from diagnostics.recurrence import Trace, gru, lstm, rnn
 from diagnostics.watching import stepwise
-from diagnostics.watching.calls import Call, Entrance, Exit, Gradients, States
+from diagnostics.watching.calls import Call, Entrance, Exit, Gradients, Graph, States
 from diagnostics.watching.packing import Packing
 
 KINDS = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "GRU": "gru", "LSTM": "lstm"}
@@ -81,9 +81,9 @@ def exact(module: nn.RNNBase, x: Tensor) -> bool:
 
 def run(module: nn.RNNBase, given: Given, call: Call) -> Any:
     """What ``module`` returns, with all that a backward pass leaves at its timesteps going to ``call``."""
-    initial, ends = _layers(module, given, call)
+    graph = _layers(module, given, call)
     copied = call.directions == 2 or not exact(module, given.x)  # by torch.cat or torch.stack
-    output, *finals = Exit.apply(call, initial, copied, *ends)
+    output, *finals = Exit.apply(call, graph, copied, *graph.ends)
     call.ended = tuple(final.detach() for final in finals)
     call.steps = len(output)
     packing = given.packing
@@ -97,15 +97,15 @@ def run(module: nn.RNNBase, given: Given, call: Call) -> Any:
     return result, tuple(finals) if len(finals) == 2 else finals[0]
 
 
-def _layers(module: nn.RNNBase, given: Given, call: Call) -> tuple[list[Tensor], list[Tensor]]:
-    """The states that the layers begin with, with a graph where the last answer is asked for at them; and (output, h_n
-    [, c_n])."""
+def _layers(module: nn.RNNBase, given: Given, call: Call) -> Graph:
+    """All layers, the bottom one first."""
     x, L, D = given.x, call.layers, call.directions
     each = len(module._flat_weights) // (L * D)
     dtypes = _dtypes(module, given) if autocast(x) else None
     anchor = torch.empty(0, requires_grad=True)
     first = [_first(module, given, place, bottom=place < D) for place in range(L * D)]
     finals: list[tuple[Tensor, ...]] = []
+    recurrences = []
     for layer in range(L):
         outputs = []
         for direction in range(D):
@@ -115,6 +115,8 @@ def _layers(module: nn.RNNBase, given: Given, call: Call) -> tuple[list[Tensor],
             output, *ends = _layer(module, call, (layer, direction), entering, first[k], weights, given.packing)
             outputs.append(output if dtypes is None else output.to(dtypes[0]))
             finals.append(tuple(ends))
+            if exact(module, entering):
+                recurrences.append(output.grad_fn)
         x = outputs[0] if D == 1 else torch.cat(outputs, 2)
         if module.dropout and module.training and layer < L - 1:
             x = _dropped(x, module.dropout, given.packing)
@@ -122,7 +124,8 @@ def _layers(module: nn.RNNBase, given: Given, call: Call) -> tuple[list[Tensor],
     if dtypes is not None:
         stacked = [end.to(dtype) for end, dtype in zip(stacked, dtypes[1:], strict=True)]
     wanted = first[:D] if given.first is None or not all(s.requires_grad for s in given.first) else first
-    return [state for part in zip(*wanted, strict=True) for state in part], [x, *stacked]
+    initial = [state for part in zip(*wanted, strict=True) for state in part]
+    return Graph(initial, [x, *stacked], recurrences, D)
 
 
 def _layer(

@@ -1,4 +1,4 @@
-"""What the tests of torch.nn's own layers share: layers called in every way, and the same written out in plain autograd.
+"""What the tests of torch.nn's layers share: layers called in every way, and the same written out in plain autograd.
 
 Letters: T timesteps, B batch, I input size, H hidden size, P size of the state that is handed on, L layers, D
 directions.
