@@ -204,6 +204,8 @@ class Following:
 
     def _hand(self, memory: Memory, line: Line, t: int, place: Place, one: Handed) -> None:
         if one.way:
+            if place == (0, "h"):
+                _check_whole(memory, one.tensor, line.spans[t][2])
             line.put(t, place, one.tensor, self._token(one.tensor))
             if place[1] == "h" and place not in line.templates:
                 line.templates[place] = one.output, one.way
@@ -235,6 +237,20 @@ class Following:
                         else:
                             line.put(call.index, place, tensor, self._token(tensor))
                         break
+
+
+def _check_whole(memory: Memory, state: Tensor, since: int) -> None:
+    """Raise where what comes in is only a part of what is handed on: computed, say by dropout, from a tensor from which
+    the next state is computed directly as well."""
+    made = graph.edge(state)
+    if memory.above is not None:
+        above, before, then = memory.above
+        if graph.path(made, above, then, avoid=[before]) is not None:
+            raise UnclearError(
+                "is called with something that is computed from its state, while the state itself is used for the next "
+                "one as well: mark the state with w.state"
+            )
+    memory.above = None if made is None else (graph.made_from_alone(made, since), made, since)
 
 
 def _places(found: list[Role] | None) -> Iterator[tuple[Place, Path]]:

@@ -80,6 +80,19 @@ def path(
     return None
 
 
+def made_from_alone(made: Edge | None, since: int) -> list[Edge]:
+    """The edges above ``made`` up to the first node that has several: what the tensor was computed from and nothing
+    else, parameters aside. Nodes older than number ``since`` are left out."""
+    above: list[Edge] = []
+    while made is not None and made[0]._sequence_nr() >= since:
+        following = [one for one in made[0].next_functions if one[0] is not None and _parameter(one[0]) is None]
+        if len(following) != 1:
+            break
+        made = following[0]
+        above.append(made)
+    return above
+
+
 def uses_values(start: Edge | None, of: Collection[Tensor], since: int, at_most: int = 2000) -> bool:
     """Whether what was made since number ``since`` on the way to ``start`` was computed with the values of a tensor in
     ``of``, though the graph does not lead to it: a node kept them for its backward, as a product does."""

@@ -83,6 +83,8 @@ class Memory:
     shapes: dict[Path, torch.Size] = field(default_factory=dict)
     kept: dict[Path, Tensor] = field(default_factory=dict)
     """The latest call's outputs themselves, of a module that may be a cell."""
+    above: tuple[list[Edge], Edge, int] | None = None
+    """Of the latest state that came in changed: what it was made from alone, its own place, and since when."""
     calls: int = 0
     ungraded: int = 0
     unclear: str = ""
@@ -97,6 +99,7 @@ class Memory:
     def forget(self) -> None:
         """Forget the training step."""
         self.outputs = WeakTensorKeyDictionary()
+        self.above = None
         self.latest, self.calls, self.ungraded, self.unclear, self.lined = None, 0, 0, "", False
         self.edges, self.shapes, self.kept = {}, {}, {}
 

@@ -334,3 +334,21 @@ def test_a_named_cell_and_what_it_hands_on_by_state() -> None:
     loss_of(model(X)).backward()
     (one,) = source.take()
     assert_same(one.layers[0], reference(model), "h", "c")
+
+
+def test_dropout_on_the_way_into_a_cell_is_refused_where_the_state_itself_goes_on_as_well() -> None:
+    def step(around: bool) -> Callable[..., Any]:
+        def dropped(cell: nn.Module, x: Tensor, h: Tensor, keep: Callable[..., Tensor]) -> Any:
+            given = nn.functional.dropout(h, 0.2)
+            h = h + cell(x, given) if around else cell(x, given)
+            return keep("h", h), h
+
+        return dropped
+
+    (sentence,) = refused(double(lambda: OneCell(nn.GRUCell(D, H), step(True), zeros)))
+    assert sentence == (
+        "cell (torch.nn.GRUCell) is called with something that is computed from its state, while the state itself is "
+        "used for the next one as well: mark the state with w.state."
+    )
+    ((one,), _) = watched(double(lambda: OneCell(nn.GRUCell(D, H), step(False), zeros)))
+    assert one.group == "cell"
