@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.measures.clipping import parse_rule
-from diagnostics.measures.numbers import number
 from diagnostics.measures.whole_gradient import Clipped
 from diagnostics.store import Store
 from diagnostics.watching import steps
@@ -358,7 +357,7 @@ def _skipped(step: int, clipped: Clipped, scale: float) -> str:
     held = clipped.nan_count + clipped.inf_count
     entries = "entry" if held == 1 else "entries"
     return (
-        f"Training step {step}: at a loss scale of {number(scale)} the gradient overflowed in {held} {entries}, so the "
+        f"Training step {step}: at a loss scale of {scale:g} the gradient overflowed in {held} {entries}, so the "
         "scaler makes no update; its profile is not recorded."
     )
 

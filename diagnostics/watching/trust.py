@@ -54,7 +54,8 @@ class SelfCheck:
         def listen(gradient: Tensor) -> None:
             if gradient.layout == torch.strided:
                 before = self._added.get(name)
-                self._added[name] = gradient.detach() if before is None else before.double() + gradient.detach()
+                # A copy: autograd may make this very tensor the parameter's .grad, which clipping then changes.
+                self._added[name] = gradient.detach().clone() if before is None else before.double() + gradient.detach()
 
         return listen
 
