@@ -18,7 +18,7 @@ from diagnostics.store import RunRow, Store
 from experiments.cli import seeds, sweep
 from experiments.cli.words import find, open_store, plain, print_json, setting, share, table, when
 from experiments.spec import FIELDS, Refusal
-from experiments.watched import TITLE, about, is_watched
+from experiments.watched import TITLE, about, covered, is_watched
 
 
 def list_command(asked: argparse.Namespace) -> int:
@@ -158,6 +158,8 @@ def _print_run(row: RunRow, run: Run, judged: Verdict, info: Mapping[str, Any]) 
     width = max(len(key) for key, _ in told + asked_for)
     for key, value in [*told, ("", ""), *asked_for]:
         print(f"{key:{width}}  {plain(value)}".rstrip())
+    for sentence in covered(info):
+        print(f"  · {plain(sentence)}")
     print()
     print(plain(judged.sentence))
     for event in events(run):

@@ -102,6 +102,11 @@ def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenera
         _header(chosen, named)
     if named:
         panels.show(VIEWS[view], named, SCOPE)
+    elif is_watched(chosen.row.spec):
+        st.caption(
+            "What was recorded of it, profiles and norms, is on *Your model*. *Before training*, the last button "
+            "above, needs no weights."
+        )
     elif chosen.looks:
         st.caption("Its figures will be here. *Before training*, the last button above, needs no run.")
 

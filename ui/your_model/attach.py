@@ -16,7 +16,7 @@ def show() -> None:
         "And let it record where this page looks."
     )
     store = str(places.store().path)
-    st.code(f"{lines.install(str(ROOT))}\n{lines.store(store)}", language="bash")
+    st.code(f"{lines.install(str(ROOT))}\n{lines.store(store)}", language=None)
     st.markdown("**2. Two lines around your training loop.**")
     plain, lightning, transformers, cells = st.tabs(["torch", "Lightning", "Hugging Face", "Your own cells"])
     with plain:
@@ -29,10 +29,10 @@ def show() -> None:
         st.markdown("You clip by hand, and want to go on doing so:")
         st.code(lines.BY_HAND, language="python")
     with lightning:
-        st.code(lines.install(str(ROOT), "lightning"), language="bash")
+        st.code(lines.install(str(ROOT), "lightning"), language=None)
         st.code(lines.LIGHTNING, language="python")
     with transformers:
-        st.code(lines.install(str(ROOT), "transformers"), language="bash")
+        st.code(lines.install(str(ROOT), "transformers"), language=None)
         st.code(lines.TRANSFORMERS, language="python")
         st.caption("For a Trainer whose model has a recurrence; a transformer has none, and the callback says so.")
     with cells:

@@ -61,7 +61,7 @@ def show() -> None:
         if state.name == "failed":
             _refused(state.words)
         elif asked is not None and state.name == "done":
-            _result(job.probed())
+            _result(job.probed(), file.file_id)
 
 
 def _begun(content: memoryview) -> Job | str:
@@ -159,7 +159,7 @@ def _asked(known: dict[str, Part]) -> Asked | None:
     return Asked(name, nonlinearity, str(inputs), float(scale), int(timesteps), str(loss))
 
 
-def _result(probed: Probed) -> None:
+def _result(probed: Probed, file_id: str) -> None:
     def make() -> tuple[go.Figure, str]:
         prepared = chart.prepare(probed)
         return chart.draw(prepared, theme=look.theme(), size=look.size()), chart.describe(prepared)
@@ -168,7 +168,7 @@ def _result(probed: Probed) -> None:
     with st.container(horizontal=True, key="profile-and-words"):
         with st.container():
             figures.present(
-                "figure-checkpoint", (probed.part, probed.asked), chart.TITLE, chart.HOW_TO_READ, name, make
+                "figure-checkpoint-probe", (file_id, probed.asked), chart.TITLE, chart.HOW_TO_READ, name, make
             )
         with st.container():
             st.html(_in_words(probed))
