@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diagnostics.watching import Watch, watch
+from diagnostics.watching.session import Watch, watch
 
 Forward = Callable[[Watch, int], object]
-"""Called with the watch and the trainer's training step, e.g. ``lambda w, step: tensorboard.forward(w, writer, step)``."""
+"""Called with the watch and the trainer's step, e.g. ``lambda w, step: tensorboard.forward(w, writer, step)``."""
 
 
 class Attached:
@@ -61,4 +61,5 @@ class Attached:
         """End the watch, with what training ended with; the model is as before. May be called twice."""
         if self.running and self._watch is not None:
             self.running = False
-            self._watch.__exit__(None if error is None else type(error), error, error and error.__traceback__)
+            trace = None if error is None else error.__traceback__
+            self._watch.__exit__(None if error is None else type(error), error, trace)

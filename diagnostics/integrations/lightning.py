@@ -25,7 +25,7 @@ from diagnostics.integrations.attached import Attached, Forward
 from diagnostics.integrations.needed import needed
 
 if TYPE_CHECKING:
-    from diagnostics.watching import Watch
+    from diagnostics.watching.session import Watch
 
 # Whoever trains with the older name has imported it already; its Trainer takes only callbacks of its own.
 _OLDER = "pytorch_lightning" in sys.modules and "lightning.pytorch" not in sys.modules
@@ -35,7 +35,7 @@ _SHARDED = ("fsdp", "deepspeed", "modelparallel", "xla")
 _HOOK = "configure_gradient_clipping"
 
 
-class GradReach(_callbacks.Callback):  # type: ignore[misc]
+class GradReach(_callbacks.Callback):
     """Watches the module while ``Trainer.fit`` runs, on the first process alone.
 
     Keyword arguments as of ``diagnostics.watch``; the rule of clipping is the Trainer's. ``forward`` is called with the

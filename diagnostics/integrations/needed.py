@@ -16,6 +16,7 @@ def needed(module: str, extra: str) -> ModuleType:
             raise
         package = module.partition(".")[0]
         raise ModuleNotFoundError(
-            f'diagnostics.integrations.{extra} needs {package}, which is not installed: pip install "gradreach[{extra}]"',
+            f"diagnostics.integrations.{extra} needs {package}, which is not installed: "
+            f'pip install "gradreach[{extra}]"',
             name=error.name,
         ) from error

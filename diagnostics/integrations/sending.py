@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from diagnostics.watching.results import scalars
 
 if TYPE_CHECKING:
-    from diagnostics.watching import Watch
+    from diagnostics.watching.session import Watch
 
 # What every one of the places takes in a name, and stores as it is.
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_./-]+")
@@ -29,9 +29,8 @@ def numbers(w: Watch) -> dict[str, float]:
 
 
 def last_step(w: Watch) -> int:
-    """The newest training step of the runs, 0 where there is none."""
-    steps = [int(run.records["step"][-1]) for run in w.runs if len(run.records["step"])]
-    return max(steps, default=0)
+    """The newest training step that was watched, 0 where there is none."""
+    return max((int(run.records["step"][-1]) for run in w.newest.values()), default=0)
 
 
 def figure_name(key: str) -> str:

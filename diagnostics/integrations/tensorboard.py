@@ -2,11 +2,12 @@
 
     from diagnostics.integrations import tensorboard
 
-    tensorboard.forward(w, writer, step)                            # while training runs, as often as one likes
-    tensorboard.forward(w, writer, step, figures=["profile"])       # at the end
+    tensorboard.forward(w, writer, step)  # while training runs, as often as one likes
+    tensorboard.forward(w, writer, step, figures=["profile"])  # at the end
 
-TensorBoard shows pictures and words but no figures that one can zoom: a figure goes there as a picture, where Kaleido
-and a Chromium are there to make one; where not, the verdict and the table are sent as words alone, and a warning says so.
+TensorBoard shows pictures and words but no figures that one can zoom: a figure goes there as a picture, with the
+verdict and the table as words, where Kaleido and a Chromium are there to make one; where not, a warning says so, and
+the words go alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from diagnostics.integrations import sending
 from diagnostics.integrations.needed import needed
 
 if TYPE_CHECKING:
-    from diagnostics.watching import Watch
+    from diagnostics.watching.session import Watch
 
 
 def writer(folder: str) -> Any:
@@ -38,7 +39,6 @@ def forward(w: Watch, sink: Any, step: int | None = None, *, figures: Sequence[s
 
     ``step``: the training step; None: the newest that was watched. ``figures``: keys as of ``w.figure``.
     """
-    needed("tensorboard", "tensorboard")
     step = sending.last_step(w) if step is None else step
     sent = sending.numbers(w)
     for name, value in sent.items():

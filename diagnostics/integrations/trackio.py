@@ -1,10 +1,10 @@
 """Reach, decay, norms and figures for Trackio.
 
-    from diagnostics.integrations import trackio as to_trackio
+from diagnostics.integrations import trackio as to_trackio
 
-    run = trackio.init(project="mine")
-    to_trackio.forward(w, run, step)                                # while training runs, as often as one likes
-    to_trackio.forward(w, run, step, figures=["profile"])           # at the end
+run = trackio.init(project="mine")
+to_trackio.forward(w, run, step)  # while training runs, as often as one likes
+to_trackio.forward(w, run, step, figures=["profile"])  # at the end
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from diagnostics.integrations import sending
 from diagnostics.integrations.needed import needed
 
 if TYPE_CHECKING:
-    from diagnostics.watching import Watch
+    from diagnostics.watching.session import Watch
 
 
 def forward(w: Watch, sink: Any, step: int | None = None, *, figures: Sequence[str] = ()) -> dict[str, float]:

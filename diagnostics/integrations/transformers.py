@@ -25,12 +25,12 @@ from diagnostics.integrations.needed import needed
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
-    from diagnostics.watching import Watch
+    from diagnostics.watching.session import Watch
 
 _trainer_callback: Any = needed("transformers.trainer_callback", "transformers")
 
 
-class GradReach(_trainer_callback.TrainerCallback):  # type: ignore[misc]
+class GradReach(_trainer_callback.TrainerCallback):
     """Watches the Trainer's model while ``train`` runs, on the first process alone.
 
     Keyword arguments as of ``diagnostics.watch``; the rule of clipping is the Trainer's. ``forward`` is called with the
@@ -80,7 +80,7 @@ class GradReach(_trainer_callback.TrainerCallback):  # type: ignore[misc]
         if module.training:
             loss = output.get("loss") if hasattr(output, "get") else output[0] if isinstance(output, tuple) else None
             known = isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad
-            self._loss = loss.detach() if known else None
+            self._loss = loss.detach() if loss is not None and known else None
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, *, optimizer: Any, **others: Any) -> None:
         """The gradients are unscaled and clipped, and the optimiser is about to see them."""
@@ -109,8 +109,8 @@ def _refuse(args: Any) -> None:
     """Raise ``ValueError`` for what cannot be followed from a callback."""
     if args.n_gpu > 1:
         raise ValueError(
-            f"GradReach needs a process for each device, but the Trainer puts the model on {args.n_gpu} of them in one: "
-            "start it with torchrun, or set CUDA_VISIBLE_DEVICES"
+            f"GradReach needs a process for each device, but the Trainer puts the model on {args.n_gpu} of them in "
+            "one: start it with torchrun, or set CUDA_VISIBLE_DEVICES"
         )
     for name in ("deepspeed", "fsdp"):
         if getattr(args, name, None):
