@@ -1,0 +1,98 @@
+"""What the figures make of watched runs: no task, perhaps no loss, no step that matters more than others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diagnostics.charts import clipping, heatmap, learning, profile
+from diagnostics.charts.gallery import FIGURES
+from diagnostics.records import Records, Run
+from tests.diagnostics.charts.samples import story
+from tests.ui import watched
+
+
+def run(loss: bool = False, state: str = "finished", **of: Any) -> Run:
+    spec = watched.spec(**of)
+    columns = watched.records(spec["layers"], 0.8, loss)
+    return Run("r-1", "my run · encoder", state, spec, watched.facts(), Records(columns))
+
+
+def test_the_learning_figure_is_of_those_that_told_a_loss() -> None:
+    told, silent = replace(run(loss=True), id="r-2", name="told"), run()
+    assert not learning.applies([silent])
+    assert learning.applies([told])
+    assert not learning.applies([replace(silent, records=Records.empty(), state="running")])
+    assert learning.applies([replace(story()[0], records=Records.empty(), state="queued")])
+    prepared = learning.prepare([silent, told])
+    assert [curve.label for curve in prepared.curves] == ["told"]
+    # As in every other figure of the two, its line is the second.
+    assert prepared.curves[0].style == profile.prepare([silent, told]).lines[1].style
+
+
+def test_without_a_held_out_set_there_is_one_plot_and_with_a_lab_run_there_are_two() -> None:
+    alone = learning.draw(learning.prepare([run(loss=True)]))
+    assert "yaxis2" not in alone.to_plotly_json()["layout"]
+    assert [trace.name for trace in alone.data] == ["my run · encoder"]
+    assert "training loss from 1 to" in learning.describe(learning.prepare([run(loss=True)]))
+    both = learning.prepare([run(loss=True), story()[0]])
+    figure = learning.draw(both)
+    assert figure.layout.yaxis2.title.text
+    assert "my run · encoder" in [trace.name for trace in figure.data if trace.showlegend is not False]
+
+
+def test_a_loss_that_nobody_told_did_not_diverge() -> None:
+    assert clipping.prepare([run()]).panels[0].diverged_steps == ()
+    assert learning.prepare([replace(run(), state="diverged")]).curves[0].broken
+
+
+@pytest.mark.parametrize(
+    ("clip", "remark"),
+    [("", "shortened on 52 % of the steps"), ("none", "not clipped"), ("norm:1.0", "clipped on 52 %")],
+)
+def test_somebody_else_s_clipping_is_told_from_its_norms(clip: str, remark: str) -> None:
+    assert clipping.prepare([run(clip=clip)]).panels[0].remark.startswith(remark)
+
+
+def test_no_step_is_marked_where_none_matters_more() -> None:
+    assert profile.prepare([run()]).lines[0].word == ""
+    notes = [note.text for note in heatmap.draw(heatmap.prepare([run()])).layout.annotations]
+    assert notes == ["loss ▾"]
+    known = replace(run(), facts=replace(watched.facts(), informative_steps=(3,), distance=26))
+    assert "t3" in profile.prepare([known]).lines[0].word
+
+
+def test_a_detached_state_is_marked_between_the_two_timesteps() -> None:
+    cut = run(watched={"cuts": [10, 20]})
+    # T = 30, the loss at 29: the state after step 9 is 20 steps back, and no gradient comes to it from step 10.
+    assert profile.prepare([cut]).lines[0].cuts == (20, 10)
+    assert "cut off 20 and 10 steps back" in profile.describe(profile.prepare([cut]))
+    lines = {shape.x0 for shape in profile.draw(profile.prepare([cut])).layout.shapes}
+    assert {9.5, 19.5} <= lines
+    assert {9.5, 19.5} <= {shape.x0 for shape in heatmap.draw(heatmap.prepare([cut])).layout.shapes}
+
+
+@pytest.mark.parametrize("odd", [{"cuts": "no"}, {"cuts": [True, -3, "x"]}, {"cuts": None}])
+def test_what_a_stranger_calls_cuts_breaks_nothing(odd: dict[str, Any]) -> None:
+    assert profile.prepare([run(watched=odd)]).lines[0].cuts == ()
+
+
+@pytest.mark.parametrize("key", [key for key, info in FIGURES.items() if not info.per_run])
+@pytest.mark.parametrize("seeds", [False, True])
+def test_every_figure_that_applies_is_drawn_of_all_kinds_together(key: str, seeds: bool) -> None:
+    runs = [run(), replace(run(loss=True, cell="mine"), id="r-2"), replace(run(clip=""), id="r-3"), story()[0]]
+    info = FIGURES[key]
+    if info.applies(runs):
+        prepared = info.prepare(runs, over_seeds=seeds)
+        info.draw(prepared)
+        assert "nan" not in info.accessible_name(prepared)
+
+
+def test_a_profile_that_is_empty_still_draws() -> None:
+    nothing = replace(run(), records=Records({name: np.empty(0) for name in ()}), state="running")
+    for info in FIGURES.values():
+        if info.applies([nothing]):
+            info.draw(info.prepare([nothing]))
