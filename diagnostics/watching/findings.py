@@ -116,7 +116,7 @@ class Findings:
     def meaning(self) -> str:
         """What the numbers are: of which gradient, before or after what."""
         every = self._settings.every
-        often = "every training step" if every == 1 else f"every {every}th training step"
+        often = "every training step" if every == 1 else f"every {_ordinal(every)} training step"
         mean = (
             "the mean over the batch undone"
             if self._settings.reduction == "mean"
@@ -156,3 +156,8 @@ class Findings:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Verdict and figure for a notebook, and the same words for a terminal."""
         return {"text/html": results.notebook(self), "text/plain": repr(self)}
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

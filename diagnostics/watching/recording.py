@@ -73,7 +73,7 @@ class Recording:
         try:
             self._store = self._opened(store)
             if self._store.read_only:
-                raise StoreError(self._store.notice.rstrip("."))
+                raise StoreError(self._store.notice or f"the store {self._store.path} is open for reading only")
         except StoreError as error:
             self._give_up(error)
 

@@ -120,7 +120,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._steps: dict[bool, deque[float]] = {True: deque(maxlen=MOST_STEPS), False: deque(maxlen=MOST_STEPS)}
         self._counts = {True: 0, False: 0}
-        self._own_s = self._own_of_step_s = 0.0
+        self._own_s = self._own_of_step_s = self._own_timed_s = 0.0
         self._last_s: float | None = None
         self._total_s = 0.0
 
@@ -134,6 +134,7 @@ class Stopwatch:
         now_s = time.perf_counter()
         if self._last_s is not None:
             self._total_s += now_s - self._last_s
+            self._own_timed_s += self._own_of_step_s
             self._steps[recorded].append(now_s - self._last_s - self._own_of_step_s)
             self._counts[recorded] += 1
         self._last_s, self._own_of_step_s = now_s, 0.0
@@ -143,7 +144,7 @@ class Stopwatch:
         medians = {kind: float(np.median(list(times))) if times else math.nan for kind, times in self._steps.items()}
         ratio = medians[True] / medians[False] if medians[False] else math.nan
         excess = medians[True] - medians[False]
-        own = self._own_s + (self._counts[True] * max(0.0, excess) if math.isfinite(excess) else 0.0)
+        own = self._own_timed_s + (self._counts[True] * max(0.0, excess) if math.isfinite(excess) else 0.0)
         share = min(1.0, own / self._total_s) if self._total_s else math.nan
         if math.isnan(share):
             said = "What watching costs is known after the second training step."
