@@ -84,7 +84,7 @@ class Ledger:
         self.serial = 0
 
     def close(self) -> None:
-        """Forget all calls, which know each other and this ledger, so that no memory waits for the garbage collector."""
+        """Forget all calls, which know each other and this ledger, so that no memory waits for the collector."""
         self.open = False
         for call in self.calls:
             call.before = call.after = None
