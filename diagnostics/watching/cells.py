@@ -67,6 +67,7 @@ class Cells:
     def arm(self, *, check: bool = False) -> None:
         """As ``Source.arm``."""
         self.close()
+        self._following = Following(self._state, check)
         for memory in self._memories:
             before, after = _Hook(self._before(memory)), _Hook(self._after(memory))
             # By the class: a scripted module forbids these methods, but keeps and calls the hooks.

@@ -13,7 +13,9 @@ from diagnostics.watching import graph
 from diagnostics.watching.leaves import Path, replaced, tensors
 from diagnostics.watching.lines import Line, Place
 from diagnostics.watching.matching import Call, Handed, Handover, Memory, Output, UnclearError, same_values
+from diagnostics.watching.members import members
 from diagnostics.watching.roles import HandedOn, Role, from_names, roles
+from diagnostics.watching.shares import share
 
 StateOf = Callable[[tuple[Any, ...], dict[str, Any], Any], Tensor | tuple[Tensor, Tensor]]
 
@@ -31,8 +33,9 @@ class Frame:
 class Following:
     """``finished``: the lines at which a gradient has arrived."""
 
-    def __init__(self, state: StateOf | None) -> None:
+    def __init__(self, state: StateOf | None, check: bool = False) -> None:
         self.finished: dict[int, Line] = {}
+        self._check = check
         self._state = state
         self._order = 0
         self._frames: list[Frame] = []
@@ -50,8 +53,8 @@ class Following:
         if self._state is None and not memory.unclear:
             try:
                 frame.handover = memory.match([(path, self._own(memory, leaf)) for path, leaf in frame.leaves])
-            except UnclearError as reason:
-                memory.unclear = str(reason)
+            except Exception as reason:
+                memory.unclear = _unclear(reason)
         self._note_inputs(frame)
         self._frames.append(frame)
 
@@ -74,12 +77,12 @@ class Following:
         for leaf in returned.values():
             self._look_for_end(leaf, memory)
         frame.call.ended = self._order
+        if self._state is not None:
+            returned = self._said(frame, self._state(args, kwargs, output))
         try:
-            if self._state is not None:
-                returned = self._said(frame, self._state(args, kwargs, output))
             self._follow(frame, returned)
-        except UnclearError as reason:
-            memory.unclear = str(reason)
+        except Exception as reason:
+            memory.unclear = _unclear(reason)
         return output
 
     def _alias(self, ours: dict[int, Tensor]) -> Callable[[Tensor], Tensor]:
@@ -147,6 +150,9 @@ class Following:
     def _follow(self, frame: Frame, returned: dict[Path, Tensor]) -> None:
         """Enter a call into its line, if it is in one, and remember what it returned for the next one."""
         memory, call, handover = frame.memory, frame.call, frame.handover
+        if self._check and (memory.known or memory.by_argument):
+            made = [self._as_made(leaf) if not at else leaf for at, leaf in enumerate(returned.values())]
+            call.share = share(memory.module, frame.leaves, made)
         if handover is not None and not memory.unclear:
             if memory.roles is None:
                 memory.roles = self._roles(frame, handover, returned)
@@ -188,10 +194,11 @@ class Following:
         earlier, line = handover.call, handover.call.line
         if line is None:
             line = earlier.line = Line(memory.name, self.finished, by_argument=handover.by_argument)
-            line.append(earlier.span, earlier.origin, earlier.batch)
+            line.append(earlier.span, earlier.origin, earlier.batch, earlier.share)
+            memory.by_argument = handover.by_argument
             if earlier is memory.latest:
                 self._put(memory, earlier, memory.kept)
-        line.append(call.span, call.origin, call.batch)
+        line.append(call.span, call.origin, call.batch, call.share)
         earlier.continued = memory.lined = True
         call.line, call.index = line, earlier.index + 1
         if handover.cut:
@@ -230,13 +237,21 @@ class Following:
                 continue
             for place, (path, way) in line.templates.items():
                 shape = line.steps[0][place].value.shape
-                for value, made, tensor in _members(leaf, shape):
+                for value, made, tensor in members(leaf, shape):
                     if graph.path(made, memory.edges.get(path, []), call.since, limit=len(way)) == way:
                         if tensor is None:
                             line.put_member(call.index, place, value, made)
                         else:
                             line.put(call.index, place, tensor, self._token(tensor))
+                        line.end_seen = True
                         break
+
+
+def _unclear(reason: Exception) -> str:
+    """Why a module is not watched. Whatever goes wrong here must not end the person's training."""
+    if isinstance(reason, UnclearError):
+        return str(reason)
+    return f"could not be followed: {type(reason).__name__}: {reason}"
 
 
 def _check_whole(memory: Memory, state: Tensor, since: int) -> None:
@@ -258,20 +273,3 @@ def _places(found: list[Role] | None) -> Iterator[tuple[Place, Path]]:
         yield (layer, "h"), role.h
         if role.c is not None:
             yield (layer, "c"), role.c
-
-
-def _members(leaf: Tensor, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, graph.Edge, Tensor | None]]:
-    """``leaf`` itself, or what it stacks, the last first, where that has ``shape``: (values, place in the graph, the
-    tensor itself if it is there)."""
-    made = graph.edge(leaf)
-    if made is None:
-        return
-    if leaf.shape == shape:
-        yield leaf, made, leaf
-    elif made[0].name() == "StackBackward0" and leaf.dim() == len(shape) + 1:
-        dim = made[0]._saved_dim
-        rows = leaf.detach().unbind(dim if dim < leaf.dim() else dim - 2**64)  # a negative one, as the node keeps it
-        if rows[0].shape == shape:
-            for value, (node, number) in reversed(list(zip(rows, made[0].next_functions, strict=True))):
-                if node is not None:
-                    yield value, (node, number), None

@@ -13,6 +13,7 @@ from diagnostics.watching.matching import Memory
 from diagnostics.watching.naming import class_name, kind_of, spoken
 from diagnostics.watching.passing import LayerPass, Pass
 from diagnostics.watching.selection import select
+from diagnostics.watching.shares import weight_of
 
 
 @dataclass
@@ -28,21 +29,25 @@ def choose(lines: Sequence[Line], memories: Mapping[str, Memory]) -> Chosen:
     """What the lines of one training step come to."""
     chosen = Chosen()
     chosen.refusals += [f"{spoken(memory)} {memory.unclear}." for memory in memories.values() if memory.unclear]
-    for name, direction, group in _groups(select(lines, memories), memories):
+    for line in lines:
+        line.settle()
+    selected = select(lines, memories)
+    for name, direction, group in _groups(selected, memories):
         try:
             layers = [_layers(line) for line in group]
+            layers = [
+                _weighed(found, line, memories[line.name], selected) for found, line in zip(layers, group, strict=True)
+            ]
         except ValueError as reason:
             chosen.refusals.append(f"{spoken(memories[group[0].name])} {reason}.")
             continue
         memory = memories[group[0].name]
         for together in zip(*layers, strict=False):
-            flat = tuple(layer for one in together for layer in one)
-            weighed = [replace(layer, weight=_weight(memory)) if len(flat) == 1 else layer for layer in flat]
             chosen.passes.append(
                 Pass(
                     group=name,
                     kind=kind_of(memory),
-                    layers=weighed,
+                    layers=tuple(layer for one in together for layer in one),
                     class_name=class_name(memory.module),
                     direction=direction or "forward",
                     cuts=tuple(group[0].cuts),
@@ -51,12 +56,6 @@ def choose(lines: Sequence[Line], memories: Mapping[str, Memory]) -> Chosen:
         chosen.sentences.append(_sentence(name, direction, group, memory))
     chosen.sentences = list(dict.fromkeys(chosen.sentences))
     return chosen
-
-
-def _weight(memory: Memory) -> str:
-    if memory.known and "weight_hh" in dict(memory.module.named_parameters(recurse=False)):
-        return f"{memory.name}.weight_hh".lstrip(".")
-    return ""
 
 
 def _groups(lines: Sequence[Line], memories: Mapping[str, Memory]) -> list[tuple[str, str, list[Line]]]:
@@ -115,6 +114,22 @@ def _direction(name: str, modules: Mapping[str, Sequence[Line]], asked: tuple[st
                 if below:
                     return below if onward else {"forward": "reverse", "reverse": "forward"}[below]
     return ""
+
+
+def _weighed(
+    passes: list[list[LayerPass]], line: Line, memory: Memory, selected: Sequence[Line]
+) -> list[list[LayerPass]]:
+    """The same with the recurrent weight's name and, where all calls of the module are in lines, with its sums."""
+    weight = weight_of(memory.module) if memory.known or line.by_argument else ""
+    if not weight or any(len(layers) > 1 for layers in passes):
+        return passes
+    all_there = sum(len(other.spans) for other in selected if other.name == line.name) == memory.calls
+    sums = line.weight_sums(memory.module) if all_there else [None] * len(passes)
+    name = f"{memory.name}.{weight}".lstrip(".")
+    return [
+        [replace(layer, weight=name, weight_sum=total) for layer in layers]
+        for layers, total in zip(passes, sums, strict=True)
+    ]
 
 
 def _layers(line: Line) -> list[list[LayerPass]]:

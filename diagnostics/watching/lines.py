@@ -12,11 +12,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diagnostics.watching import graph
 from diagnostics.watching.leaves import Path
 from diagnostics.watching.passing import LayerPass
+from diagnostics.watching.shares import Share, weight_sum
 
 Place = tuple[int, str]
 """Which state of a step: its layer and "h" or "c"."""
@@ -48,14 +49,27 @@ class Line:
     """For every call: where in the order of all calls it began and ended, and the graph's next number when it began."""
     origins: list[dict[tuple[Hashable, ...], int]] = field(default_factory=list)
     """For every call: what its inputs are slices of → where in it they lie."""
+    shares: list[Share | None] = field(default_factory=list)
+    """For every call, where the recurrent weight's gradient is checked."""
     batch: int | None = None
     by_argument: bool = False
     """Whether the state is the one tensor that the module is called with, and no call returns it."""
     templates: dict[Place, tuple[Path, tuple[str, ...]]] = field(default_factory=dict)
     """For states that are changed between two calls: what of a call's output they are made from, by which nodes."""
 
-    def append(self, span: tuple[int, int, int], origin: dict[tuple[Hashable, ...], int], batch: int | None) -> None:
+    end_seen: bool = False
+    """Whether what the latest call's state became was seen, where states are changed between two calls."""
+
+    def append(
+        self,
+        span: tuple[int, int, int],
+        origin: dict[tuple[Hashable, ...], int],
+        batch: int | None,
+        share: Share | None,
+    ) -> None:
         """One more call."""
+        self.end_seen = False
+        self.shares.append(share)
         self.spans.append(span)
         self.origins.append(origin)
         self.batch = batch if self.batch is None else self.batch
@@ -87,30 +101,45 @@ class Line:
         self.steps[t][place] = State(value.detach().clone(), token, made)
         return self.steps[t][place]
 
+    def settle(self) -> None:
+        """The calls are over. Where states are changed between them, what the last one returned is not yet the state:
+        it is left out where what became of it was not seen."""
+        if self.templates and not self.end_seen:
+            del self.steps[len(self.spans) - 1 :]
+
     def passes(self) -> list[list[LayerPass]]:
-        """One list of layers for each backward pass that reached this line.
-
-        Parts between cuts are not reached by one another's backward pass; the n-th of each belong together.
-        """
-        states = [state for step in self.steps for state in step.values()]
-        bounds = [0, *self.cuts, len(self.steps)]
-        parts = [range(start, stop) for start, stop in pairwise(bounds)]
-        arrived = [
-            sorted({number for t in part for state in self.steps[t].values() for number in state.gradients})
-            for part in parts
-        ]
-        of_step = {t: numbers for part, numbers in zip(parts, arrived, strict=True) for t in part}
-        layers = 1 + max(layer for step in self.steps for layer, _ in step) if states else 0
+        """One list of layers for each backward pass that reached this line."""
+        of_call = self._backward_passes()
+        layers = 1 + max((layer for step in self.steps for layer, _ in step), default=-1)
         return [
-            [self._layer(layer, of_step, which) for layer in range(layers)]
-            for which in range(max(map(len, arrived), default=0))
+            [self._layer(layer, of_call, which) for layer in range(layers)]
+            for which in range(max(map(len, of_call), default=0))
         ]
 
-    def _layer(self, layer: int, of_step: dict[int, list[int]], which: int) -> LayerPass:
+    def weight_sums(self, module: nn.Module) -> list[Tensor | None]:
+        """For each of ``passes`` the sum of the recurrent weight's shares; None where they were not kept."""
+        of_call = self._backward_passes()
+        found = []
+        for which in range(max(map(len, of_call), default=0)):
+            numbers = [numbers[which] if which < len(numbers) else None for numbers in of_call]
+            shares = [(one, number) for one, number in zip(self.shares, numbers, strict=True) if one is not None]
+            found.append(weight_sum(module, shares) if len(shares) == len(self.shares) else None)
+        return found
+
+    def _backward_passes(self) -> list[list[int]]:
+        """For every call the numbers of the backward passes that reached the part between two cuts that it is in. Such
+        parts are not reached by one another's backward pass; the n-th of each belong together."""
+        found: list[list[int]] = []
+        for start, stop in pairwise([0, *self.cuts, max(len(self.spans), len(self.steps))]):
+            states = [state for step in self.steps[start:stop] for state in step.values()]
+            found += [sorted({number for state in states for number in state.gradients})] * (stop - start)
+        return found
+
+    def _layer(self, layer: int, of_call: list[list[int]], which: int) -> LayerPass:
         def stacked(letter: str) -> tuple[Tensor, Tensor]:
             values, gradients = [], []
             for t, step in enumerate(self.steps):
-                state, numbers = step[layer, letter], of_step[t]
+                state, numbers = step[layer, letter], of_call[t]
                 gradient = state.gradients.get(numbers[which]) if which < len(numbers) else None
                 values.append(state.value)
                 gradients.append(torch.zeros_like(state.value) if gradient is None else gradient)

@@ -14,6 +14,7 @@ from diagnostics.watching.graph import Edge
 from diagnostics.watching.leaves import Path
 from diagnostics.watching.lines import Line
 from diagnostics.watching.roles import Role
+from diagnostics.watching.shares import Share
 
 
 class UnclearError(Exception):
@@ -29,6 +30,7 @@ class Call:
     ended: int = 0
     origin: dict[tuple[Hashable, ...], int] = field(default_factory=dict)
     batch: int | None = None
+    share: Share | None = None
     line: Line | None = None
     index: int = 0
     continued: bool = False
@@ -70,11 +72,13 @@ class Handover:
 
 @dataclass(eq=False)
 class Memory:
-    """What is known of one module; ``roles`` stays known from one training step to the next."""
+    """What is known of one module; ``by_argument`` stays known from one training step to the next."""
 
     name: str
     module: nn.Module
     named: bool
+    by_argument: bool = False
+    """Whether it is a module with one argument, which is the state."""
     roles: list[Role] | None = None
     outputs: WeakTensorKeyDictionary = field(default_factory=WeakTensorKeyDictionary)
     latest: Call | None = None
@@ -99,7 +103,7 @@ class Memory:
     def forget(self) -> None:
         """Forget the training step."""
         self.outputs = WeakTensorKeyDictionary()
-        self.above = None
+        self.above = self.roles = None
         self.latest, self.calls, self.ungraded, self.unclear, self.lined = None, 0, 0, "", False
         self.edges, self.shapes, self.kept = {}, {}, {}
 

@@ -12,12 +12,12 @@ from diagnostics.watching.matching import Memory
 def select(lines: Sequence[Line], memories: Mapping[str, Memory]) -> list[Line]:
     """The lines of cells, of all that were found in one training step."""
     clear = [line for line in lines if not memories[line.name].unclear and _long_enough(line, memories[line.name])]
-    return _without_arguments_of_others(_without_nested(clear))
+    return _without_parts(_without_nested(clear), memories)
 
 
 def _long_enough(line: Line, memory: Memory) -> bool:
     """Two calls make a line of a cell; of anything else it takes three, since layers may share weights."""
-    return len(line.spans) >= (2 if memory.known or memory.named else 3)
+    return line.has(0, (0, "h")) and len(line.spans) >= (2 if memory.known or memory.named else 3)
 
 
 def _tokens(line: Line) -> list[object]:
@@ -50,15 +50,17 @@ def _without_nested(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if line not in dropped]
 
 
-def _without_arguments_of_others(lines: Sequence[Line]) -> list[Line]:
-    """Without single-argument modules in a loop that has a cell, and in one loop only those that the state goes into
-    first: what is made from it within the timestep, like r ⊙ h of a GRU, is none."""
-    cells = [line for line in lines if not line.by_argument]
+def _without_parts(lines: Sequence[Line], memories: Mapping[str, Memory]) -> list[Line]:
+    """Without single-argument modules in a loop that has a cell, and of modules in one loop, into which the state goes
+    changed, only those that it goes into first: what is made from it within the timestep, like r ⊙ h, is none."""
+    whole = [line for line in lines if not line.by_argument and (not line.templates or memories[line.name].known)]
     kept: list[Line] = []
-    for line in sorted((line for line in lines if line.by_argument), key=lambda line: line.spans[0][0]):
-        if not any(_between(line, cell) for cell in cells) and not any(_made_within(line, first) for first in kept):
+    for line in sorted(lines, key=lambda line: line.spans[0][0]):
+        others = [other for other in lines if not other.by_argument] if line.by_argument else []
+        apart = not any(_between(line, other) for other in others)
+        if line not in whole and apart and not any(_made_within(line, other) for other in [*whole, *kept]):
             kept.append(line)
-    return cells + kept
+    return whole + kept
 
 
 def _between(line: Line, cell: Line) -> bool:
@@ -69,11 +71,16 @@ def _between(line: Line, cell: Line) -> bool:
 
 
 def _made_within(line: Line, first: Line) -> bool:
-    """Whether what ``line`` is called with is what ``first`` is called with, or is made after that within a step."""
+    """Whether what ``line`` is called with is what ``first`` is called with before, or is made after that within a
+    timestep of the same loop."""
     if len(line.spans) != len(first.spans):
+        return False
+    rounds = [*(span[0] for span in first.spans), line.spans[-1][0] + 1]
+    if not all(one < span[0] < other for span, (one, other) in zip(line.spans, pairwise(rounds), strict=True)):
         return False
     states = zip(line.steps, first.steps, first.spans[1:], strict=False)
     return any(
         state[0, "h"].token is other[0, "h"].token or state[0, "h"].made >= since
         for state, other, (_, _, since) in states
+        if (0, "h") in state and (0, "h") in other
     )

@@ -110,6 +110,16 @@ def test_layer_by_layer_in_the_order_of_the_outputs_of_the_layer_below() -> None
         assert_same(one.layers[layer], reference(model), f"h{layer}")
 
 
+USES: dict[str, Callable[[list[Tensor]], Tensor]] = {
+    "last": lambda states: states[-1],
+    "stack": torch.stack,
+    "stack 1": lambda states: torch.stack(states, 1),
+    "stack -2": lambda states: torch.stack(states, -2),
+    "stack and transpose": lambda states: torch.stack(states).transpose(0, -2),
+    "unsqueeze and cat": lambda states: torch.cat([state.unsqueeze(1) for state in states], 1),
+}
+
+
 class PlainLoop(Kept):
     """h = tanh(W h + U x) with nothing per timestep but two linear modules."""
 
@@ -125,16 +135,31 @@ class PlainLoop(Kept):
             states.append(h)
         if self.use == "nothing":
             return h.sum() * 2
-        return self.head({"last": h, "stack": torch.stack(states), "stack 1": torch.stack(states, 1)}[self.use])
+        return self.head(USES[self.use](states))
 
 
-@pytest.mark.parametrize("use", ["last", "stack", "stack 1"])
+@pytest.mark.parametrize("use", USES)
 def test_a_loop_by_hand_with_one_linear_module_per_step(use: str) -> None:
     model = double(lambda: PlainLoop(use))
     ((one,), source) = watched(model)
     assert (one.group, one.kind) == ("W", "Linear")
     assert_same(one.layers[0], reference(model))
     assert "the tensor that it is called with" in source.covered()[0]
+
+
+def test_of_a_loop_by_hand_the_sum_over_timesteps_is_what_the_weight_gets_once_it_is_known() -> None:
+    model = double(lambda: PlainLoop("nothing"))
+    source = cells.attach(model)
+    for known in (False, True):
+        model.zero_grad()
+        source.arm(check=True)
+        loss_of(model(X)).backward()
+        (one,) = source.take()
+        assert one.layers[0].weight == "W.weight"
+        if known:
+            torch.testing.assert_close(one.layers[0].weight_sum, model.W.weight.grad, rtol=1e-12, atol=1e-12)
+        else:
+            assert one.layers[0].weight_sum is None
 
 
 def test_where_the_last_state_goes_into_no_module_the_others_are_recorded_and_it_is_said() -> None:
@@ -167,6 +192,33 @@ def test_of_a_gru_in_linear_modules_the_state_is_recorded_once() -> None:
     model = double(HandGRU)
     ((one,), _) = watched(model)
     assert one.group == "r"
+    assert_same(one.layers[0], reference(model))
+
+
+def test_of_a_gru_in_gate_modules_the_state_is_recorded_once() -> None:
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(D + H, H)
+
+        def forward(self, x: Tensor, h: Tensor) -> Tensor:
+            return self.inner(torch.cat((x, h), 1))
+
+    class Gates(Kept):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reset, self.update, self.new, self.head = Gate(), Gate(), Gate(), nn.Linear(H, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = zeros()
+            for x_t in x:
+                r, z = self.reset(x_t, h).sigmoid(), self.update(x_t, h).sigmoid()
+                h = self.keep("h", (1 - z) * self.new(x_t, r * h).tanh() + z * h)
+            return self.head(h)
+
+    model = double(Gates)
+    ((one,), _) = watched(model)
+    assert one.group == "update"
     assert_same(one.layers[0], reference(model))
 
 
@@ -417,3 +469,13 @@ def test_nothing_is_held_after_take_nor_of_a_graph_that_was_dropped() -> None:
     gc.collect()
     assert node() is None
     assert source.take() == []
+
+
+def test_whatever_goes_wrong_in_watching_does_not_end_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = double(lambda: OneCell(nn.GRUCell(D, H), gru_step, zeros))
+    source = cells.attach(model)
+    monkeypatch.setattr("diagnostics.watching.matching.Memory.match", lambda self, leaves: 1 / 0)
+    source.arm()
+    loss_of(model(X)).backward()
+    assert source.take() == []
+    assert "cell (torch.nn.GRUCell) could not be followed: ZeroDivisionError: division by zero." in source.refusals
