@@ -18,6 +18,8 @@ CLIENTS = (
     *(f"experiments.{name}" for name in ("bundle", "cost", "presets", "queue", "spec")),
     "experiments.inspection.cost",
     "experiments.inspection.request",
+    "experiments.checkpoint.job",
+    "experiments.watched",
 )
 
 
