@@ -28,6 +28,9 @@ class Watched:
     """The recurrent weights' dotted names, a layer after the other and its directions in turn."""
 
 
+CHUNK_ROWS = 512
+"""Of what a weight's gradient is summed over: in float64 they stay in the cache."""
+
 Stretch = list[tuple[Call, Backward]]
 """Calls that go on from each other, and what one backward pass, or one for each, left at them."""
 
@@ -151,19 +154,24 @@ def _of_last(stretch: Stretch, place: Place) -> list[Gradients]:
 
 def _weight_sum(states: States, gradients: Gradients, call: Call, direction: int) -> Tensor:
     """Σ_k δ_kᵀ h_{k−1} in float64, [G·H,P], for the recurrent weight of one layer in one direction."""
-    h, first = states.h.double(), states.first.double()[None]
-    delta = gradients.recurrent
+    h, delta = states.h, gradients.recurrent
     if delta is None:  # nothing went back through this layer
         gates = states.gates or {"": h}
-        return h.new_zeros(sum(gate.shape[2] for gate in gates.values()), h.shape[2])
+        return h.new_zeros(sum(gate.shape[2] for gate in gates.values()), h.shape[2], dtype=torch.float64)
+    samples = torch.arange(h.shape[1], device=h.device)
+    start = torch.zeros_like(samples)
+    if direction == 1:
+        start += len(h) - 1 if call.lengths is None else call.lengths.to(h.device) - 1
+    total = delta[start, samples].double().t() @ states.first.double()
     if direction == 0:
-        before = torch.cat((first, h[:-1]))
+        before, after = h[:-1], delta[1:]
     else:
-        before = torch.cat((h[1:], first))
-        if call.lengths is not None:
-            samples = torch.arange(len(call.lengths), device=h.device)
-            before[call.lengths.to(h.device) - 1, samples] = first[0]
-    return torch.einsum("tbk,tbj->kj", delta.double(), before)
+        before, after = h[1:], delta[:-1]
+    before, after = before.flatten(0, 1), after.flatten(0, 1)
+    for k in range(0, len(before), CHUNK_ROWS):
+        rows = slice(k, k + CHUNK_ROWS)
+        total.addmm_(after[rows].double().t(), before[rows].double())
+    return total
 
 
 def _zeros(states: States) -> Gradients:
