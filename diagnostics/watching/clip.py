@@ -12,11 +12,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from diagnostics.measures import whole_gradient
+from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.whole_gradient import Clipped, Measured
+from diagnostics.records import Array
 
 
 @dataclass
@@ -29,6 +32,7 @@ class _Accumulated:
     version: tuple[int, int] = (0, 0)
     """Which tensor ``.grad`` was, and how often it had been changed, when the last backward pass had added to it."""
     measured: Measured | None = None
+    sizes: Array | None = None
 
 
 class Gradients:
@@ -37,6 +41,8 @@ class Gradients:
     def __init__(self, model: nn.Module) -> None:
         self.by_hand = True
         """Whether somebody changes the gradients between the backward pass and us; at first, they might."""
+        self.sized = False
+        """Whether the sizes of the entries are asked for at this training step."""
         self.fed = False
         """Whether a backward pass was ever seen; who assigns ``.grad`` has none."""
         self._known: dict[int, _Accumulated] = {}
@@ -65,6 +71,7 @@ class Gradients:
             self.fed = True
             held.version = id(gradient), gradient._version
             held.measured = whole_gradient.measured([_dense(gradient)]) if self.by_hand else None
+            held.sizes = _sizes([_dense(gradient)]) if self.by_hand and self.sized else None
 
         return accumulated
 
@@ -120,6 +127,17 @@ class Gradients:
         unstored = sum(p.grad.numel() for p in parameters if p.grad is not None) - sum(v.numel() for v in values)
         return replace(found, zero_count=found.zero_count + unstored)  # what a sparse gradient does not store is 0
 
+    def sizes(self, parameters: Sequence[Tensor], scale: float, *, by_hand: bool) -> Array:
+        """The sizes of the gradient's entries before clipping (see ``measures.entry_sizes``); ``NOT_MEASURED`` where
+        they are not asked for, or the person has clipped already and they were not taken before."""
+        if not self.sized:
+            return NOT_MEASURED
+        if not by_hand:
+            return _sizes([_dense(p.grad) for p in parameters if p.grad is not None])
+        parts = [held.sizes for p in parameters if (held := self._known.get(id(p))) is not None and held.passes]
+        known = [part for part in parts if part is not None]
+        return np.sum(known, axis=0) if known and len(known) == len(parts) and scale == 1.0 else NOT_MEASURED
+
     def _before(self, parameters: Sequence[Tensor], scale: float) -> Measured | None:
         """The gradient as it was accumulated; None where it was not measured then."""
         parts = [held.measured for p in parameters if (held := self._known.get(id(p))) is not None and held.passes]
@@ -138,7 +156,7 @@ class Gradients:
     def forget(self) -> None:
         """A training step is over."""
         for held in self._known.values():
-            held.passes, held.measured = 0, None
+            held.passes, held.measured, held.sizes = 0, None, None
 
     def broken_gradient(self, parameters: Sequence[Tensor]) -> tuple[str, Tensor] | None:
         """The first of the parameters whose gradient holds a nan or an infinity, and that gradient."""
@@ -168,6 +186,12 @@ def trained_by(optimizers: Sequence[torch.optim.Optimizer]) -> list[Tensor]:
     """The parameters that the optimisers update, each once."""
     found = {id(p): p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     return list(found.values())
+
+
+def _sizes(gradients: Sequence[Tensor]) -> Array:
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and then nothing is measured
+        parts = [entry_sizes(part.float().cpu().numpy()) for part in gradients]
+    return np.sum(parts, axis=0) if parts else NOT_MEASURED
 
 
 def _dense(gradient: Tensor) -> Tensor:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from diagnostics.measures.verdict import Verdict
 from diagnostics.records import Run
 from diagnostics.watching import results
 from diagnostics.watching.events import Event, Events
+from diagnostics.watching.recording import about_process
 from diagnostics.watching.trust import Overhead, SelfCheck, Stopwatch
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 class Findings:
     """The reading half of a ``Watch``."""
 
+    _model: nn.Module
     _settings: Settings
     _events: Events
     _check: SelfCheck
@@ -129,6 +133,20 @@ class Findings:
             f"Total gradient with respect to the state, l2 per sample, median over the batch, before clipping{scaled}, "
             f"{mean}{which}; {often}."
         )
+
+    def _info(self) -> dict[str, Any]:
+        """What the store keeps of how the runs were made."""
+        return {
+            **about_process(self._model),
+            "state gradients": self.meaning,
+            "watched": {
+                "micro_steps": self._micro_steps,
+                "self_check": self.self_check,
+                "overhead": self.overhead.to_json(),
+                "covered": self.covered,
+                "events": [event.to_json() for event in self.events],
+            },
+        }
 
     def _why_nothing(self) -> str:
         if self._recording is None:

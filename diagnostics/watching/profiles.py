@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from diagnostics.measures.entry_sizes import NOT_MEASURED
 from diagnostics.measures.numbers import number
 from diagnostics.records import Array, Records, Run
 from diagnostics.watching.coverage import NotCovered
@@ -17,6 +18,8 @@ from diagnostics.watching.results import as_rows
 from diagnostics.watching.rows import Rows
 from diagnostics.watching.trust import SelfCheck
 
+SIZED = 64
+"""So many profiles come with the sizes of the gradient's entries, then every second of as many, every fourth …"""
 MISSES = 10
 """After so many training steps without a row in a row, only every N-th step is looked at again."""
 
@@ -52,6 +55,8 @@ class Profiles:
         self._recorded = 0
         self._misses = 0
         self.armed = self._looked = False
+        self.sizes = NOT_MEASURED
+        """Of the entries of the gradient of the step that is over."""
         self.missing: list[str] = []
         self.newest: dict[str, Run] = {}
         """The newest profile of each part, as a run that has no other."""
@@ -65,6 +70,11 @@ class Profiles:
                 self._check.arm()
             self._sources.arm(check=check)
 
+    @property
+    def sized(self) -> bool:
+        """Whether the coming step's profile is to come with the sizes of the gradient's entries."""
+        return self.armed and self._recorded % (1 << (self._recorded // SIZED).bit_length()) == 0
+
     def take(self) -> list[Pass]:
         """What the step that is over did; nothing where it was not recorded."""
         return self._sources.take() if self.armed else []
@@ -75,14 +85,15 @@ class Profiles:
         """Begin the runs of the parts that have not been seen before; ``spec`` and ``info`` make what they say."""
         groups = list(dict.fromkeys(one.group for one in passes))
         for one in passes:
-            if one.group in self._rows or one.group in self._refused:
+            if one.group in self._rows:
                 continue
             try:
-                self._rows[one.group] = rows = Rows(one, **self._of_rows)  # type: ignore[arg-type]
-            except ValueError as error:
+                rows = Rows(one, **self._of_rows)  # type: ignore[arg-type]
+            except ValueError as error:  # too short; a later one may be long enough
                 self._refused[one.group] = str(error)
-                warnings.warn(f"{one.group} is not recorded: {error}", RuntimeWarning, stacklevel=2)
                 continue
+            self._refused.pop(one.group, None)
+            self._rows[one.group] = rows
             facts, asked = rows.facts(), spec(rows)
             self._recording.begin(one.group, len(groups) == 1, asked, facts, {**info(), **rows.about()})
             self.newest[one.group] = Run("", one.group, "running", asked, facts, Records.empty())
@@ -101,13 +112,13 @@ class Profiles:
             columns = None if rows is None else rows.row(one, scale)
             if columns is not None:
                 written += 1
-                self._write(step, one.group, {"profile_step": step, **columns})
+                self._write(step, one.group, {"profile_step": step, **columns, "grad_sizes": self.sizes})
         if usable:
             for weight, error, tolerance in found:
                 self._checked(step, weight, error, tolerance)
         self._recorded += written > 0
         self._misses = 0 if written or not (passes or self._rows) else self._misses + 1
-        if self._misses == MISSES and any(rows.shorter for rows in self._rows.values()):
+        if self._misses == MISSES and (self._refused or any(rows.shorter for rows in self._rows.values())):
             self._too_short()
         if usable and not self._looked:
             self._looked = True
@@ -137,10 +148,10 @@ class Profiles:
         )
 
     def _too_short(self) -> None:
-        longest = max(rows.timesteps for rows in self._rows.values())
+        wanted = max((rows.timesteps for rows in self._rows.values()), default=self._of_rows["timesteps"])
         warnings.warn(
-            f"{MISSES} passes in a row had fewer timesteps than the first, {longest}, and were not recorded: give "
-            "watch(timesteps=…) the number of last timesteps that every batch has",
+            f"{MISSES} training steps in a row had fewer timesteps than the profile has, {wanted}, and were not "
+            "recorded: give watch(timesteps=…) a number of last timesteps that every batch has",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -157,4 +168,6 @@ class Profiles:
             for group, rows in self._rows.items()
             if rows.shorter
         ]
-        return [*short, *(f"{group} is not recorded: {why}." for group, why in self._refused.items()), *self.missing]
+        far = [rows.too_far() for rows in self._rows.values()]
+        refused = [f"{group} is not recorded: {why}." for group, why in self._refused.items()]
+        return [*short, *filter(None, far), *refused, *self.missing]

@@ -58,6 +58,7 @@ class Rows:
         self.loss_step = _loss_step(found)
         self.whole = distance is None
         """Whether no timestep matters more than the others."""
+        self._asked = distance
         self.distance = self.loss_step if distance is None else min(distance, self.loss_step)
         shift = int(first.layers[0].h.shape[0]) - self.timesteps
         self.cuts = [cut - shift for cut in first.cuts if cut > shift] if found.how == "all" else []
@@ -102,6 +103,15 @@ class Rows:
             chance_loss=float("nan"),
             success_name="success",
             chance_success=float("nan"),
+        )
+
+    def too_far(self) -> str:
+        """A sentence where the distance that was asked for lies before the first timestep, else ""."""
+        if self._asked is None or self._asked <= self.loss_step:
+            return ""
+        return (
+            f"{self.first.group}: distance must be at most the {self.loss_step} steps from the loss to the first "
+            f"timestep, but got {self._asked}, so that the first timestep is asked for."
         )
 
     def _label(self, step: int) -> str:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
@@ -28,15 +28,16 @@ from diagnostics.measures.whole_gradient import Clipped
 from diagnostics.store import Store
 from diagnostics.watching import steps
 from diagnostics.watching.clip import Gradients, trained_by
-from diagnostics.watching.events import Events, OnEvent, broken_in, broken_tensor
+from diagnostics.watching.events import Events, OnEvent
 from diagnostics.watching.findings import Findings
 from diagnostics.watching.following import StateOf
 from diagnostics.watching.passing import Pass
 from diagnostics.watching.profiles import Profiles
-from diagnostics.watching.recording import Recording, about_process
+from diagnostics.watching.recording import Recording
 from diagnostics.watching.rows import Rows
 from diagnostics.watching.settings import Settings, claim, release, settings_of
 from diagnostics.watching.sources import Sources
+from diagnostics.watching.trouble import Trouble
 from diagnostics.watching.trust import SelfCheck, Stopwatch
 
 
@@ -59,10 +60,8 @@ class Watch(Findings):
         self._state = "new"
         self._step = 0
         self._losses = steps.Losses()
-        self._diverged = ""
         self._clip = settings.clip
         self._micro_steps = 1
-        self._unseen_update = False
         self._stepped: list[torch.optim.Optimizer] = []
         self._scaled = False
 
@@ -77,6 +76,7 @@ class Watch(Findings):
             stack.callback(sources.close)
             self._gradients = Gradients(model)
             stack.callback(self._gradients.close)
+            self._trouble = Trouble(self._events, self._gradients)
             stack.callback(self._check.close)
             self._recording = Recording(settings.store, settings.name)
             self._profiles = Profiles(
@@ -89,7 +89,7 @@ class Watch(Findings):
                 distance=settings.distance,
                 timesteps=settings.timesteps,
             )
-            self._profiles.arm_if_due(0)
+            self._arm()
             self._stack = stack.pop_all()
         self._state = "begun"
         self._began_s = time.monotonic()
@@ -101,19 +101,10 @@ class Watch(Findings):
         try:
             if error is None:
                 self._look_at_parameters()
-            self._recording.finish(*self._how_it_ended(error), self._info())
+            self._recording.finish(*self._trouble.how_it_ended(error, self._step), self._info())
         finally:
             self._state = "ended"
             self._stack.close()
-
-    def _how_it_ended(self, error: BaseException | None) -> tuple[str, str]:
-        if isinstance(error, Exception):
-            return "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].removesuffix(": ")
-        if self._diverged:
-            return "diverged", self._diverged
-        if error is not None:
-            return "stopped", f"stopped at step {self._step} by {type(error).__name__}"
-        return "finished", ""
 
     # In the loop
 
@@ -136,13 +127,14 @@ class Watch(Findings):
         Raises ``ValueError`` for a rule that is none, a loss that is not one number, an optimiser that needs a closure
         or a second call without a backward pass between, and ``RuntimeError`` outside of the ``with`` block.
         """
-        with self._own():
+        with self._stopwatch.own():
             self._begun("step")
             chosen = steps.optimizers(optimizer)
             rule = None if clip is None else parse_rule(clip)
             value = self._losses.value(loss)
             self._gradients.adopt_from(chosen)
-            self._once(chosen)
+            steps.not_again(chosen, self._stepped, backward=bool(self._gradients.passes) or not self._gradients.fed)
+            self._stepped = chosen
             self._look_at_parameters()
             scale = float(scaler.get_scale()) if scaler is not None else 1.0
             passes = self._profiles.take()
@@ -150,13 +142,14 @@ class Watch(Findings):
             changed = self._gradients.changed(parameters)
             if scaler is not None:
                 steps.unscale(scaler, chosen)
+            self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed and rule is None)
             clipped = self._gradients.step(parameters, rule, scale, changed, keep_broken=scaler is not None)
             broken = None if math.isfinite(clipped.norm_pre) else self._gradients.broken_gradient(parameters)
         for one in chosen:
             one.step() if scaler is None else scaler.step(one)
         if scaler is not None:
             scaler.update()
-        with self._own():
+        with self._stopwatch.own():
             skipped = scaler is not None and float(scaler.get_scale()) < scale
             said = clip if clip is not None else self._settings.clip
             self._over(passes, clipped, value, scale, said, broken, skipped=skipped)
@@ -171,7 +164,7 @@ class Watch(Findings):
         ``rule``: how, as ``clip`` of ``step``; None: as ``watch`` was told. ``scale``: what the loss was multiplied by
         when the gradients were accumulated, where they have been unscaled since. Raises as ``step`` does.
         """
-        with self._own():
+        with self._stopwatch.own():
             self._begun("clipped")
             if rule is not None:
                 parse_rule(rule)
@@ -181,7 +174,9 @@ class Watch(Findings):
             self._look_at_parameters()
             passes = self._profiles.take()
             parameters = self._gradients.followed()
-            clipped = self._gradients.step(parameters, None, scale, self._gradients.changed(parameters), by_hand=True)
+            changed = self._gradients.changed(parameters)
+            self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed)
+            clipped = self._gradients.step(parameters, None, scale, changed, by_hand=True)
             broken = None if math.isfinite(clipped.norm_pre) else self._gradients.broken_gradient(parameters)
             skipped = scale != 1.0 and not math.isfinite(clipped.norm_pre)
             said = rule if rule is not None else self._settings.clip
@@ -191,13 +186,15 @@ class Watch(Findings):
     def state(self, tensor: Tensor, *, layer: str = "state", c: Tensor | None = None) -> Any:
         """In a hand-written loop: ``tensor`` [B,H] is the state handed on at this timestep; go on with what is returned
         (the state, or (h, c) where ``c`` is given)."""
-        self._begun("state")
+        if self._state != "begun":  # the same model is used outside of the block too
+            return tensor if c is None else (tensor, c)
         return self._sources.marks.state(tensor, layer=layer, c=c)
 
     def scan(self, h: Tensor, decay: Tensor, *, layer: str = "scan", batch_first: bool = False) -> Tensor:
         """``h`` [T,B,H] are the states of a parallel scan h_t = a_t ⊙ h_{t−1} + b_t, with a = ``decay``; go on with
         what is returned."""
-        self._begun("scan")
+        if self._state != "begun":
+            return h
         return self._sources.marks.scan(h, decay, layer=layer, batch_first=batch_first)
 
     # What a training step leaves
@@ -223,44 +220,24 @@ class Watch(Findings):
         self._profiles.record(step, passes, scale, usable=not skipped)
         self._profiles.row(row)
         if skipped:
-            self._events.say("step_skipped", step, _skipped(step, clipped, scale))
+            self._trouble.skipped(step, clipped, scale)
         else:
             self._events.clipping(row, rule)
-            self._look_for_broken(step, passes, loss, broken)
+            self._trouble.after_backward(step, passes, loss if self._losses.known else None, broken)
         self._gradients.forget()
-        self._unseen_update = True
+        self._trouble.update_follows(step)
         self._step += 1
-        self._profiles.arm_if_due(self._step)
+        self._arm()
         self._recording.flush(now=False)
 
-    def _look_for_broken(
-        self, step: int, passes: Sequence[Pass], loss: float, broken: tuple[str, Tensor] | None
-    ) -> None:
-        lost = bool(self._losses.known) and not math.isfinite(loss)
-        if (not lost and broken is None) or (self._events.said("non_finite") and self._diverged):
-            return
-        found, part, layers = None, "", 1
-        if (where := broken_in(passes)) is not None:
-            found, part, layers = where[0], where[1].group, len(where[1].layers)
-        elif broken is not None:
-            found = broken_tensor(f"the gradient of {broken[0]}", broken[1])
-        words = self._events.non_finite(step, found, part, layers, f"the loss is {loss:g}")
-        if lost and not self._diverged:
-            self._diverged = f"diverged at step {step}: the loss is {loss:g}" + (f"; {words}" if found else "")
+    def _arm(self) -> None:
+        self._profiles.arm_if_due(self._step)
+        self._gradients.sized = self._profiles.sized
 
     def _look_at_parameters(self) -> None:
-        """Whether the update before has left numbers; where not, there is nothing left to record."""
-        if not self._unseen_update:
-            return
-        self._unseen_update = False
-        broken = self._gradients.broken_parameter()
-        if broken is None:
-            return
-        step, name = self._step - 1, broken[0]
-        found = broken_tensor(f"{name} after the update", broken[1])
-        words = self._events.non_finite(step, found, "", 1, f"the update left {name} not finite")
-        self._diverged = self._diverged or f"diverged at step {step}: the update left {name} not finite; {words}"
-        self._recording.finish("diverged", self._diverged, self._info())
+        """Where the last update has left no numbers there is nothing left to record."""
+        if self._trouble.after_update():
+            self._recording.finish("diverged", self._trouble.diverged, self._info())
 
     def _spec(self, rows: Rows) -> Mapping[str, Any]:
         settings = self._settings
@@ -268,45 +245,11 @@ class Watch(Findings):
             every=settings.every, reduction=settings.reduction, clip=self._clip, loss=bool(self._losses.known)
         )
 
-    def _once(self, chosen: list[torch.optim.Optimizer]) -> None:
-        """Refuse a second training step out of one backward pass."""
-        new = [one for one in chosen if all(one is not known for known in self._stepped)]
-        if self._step and not self._gradients.passes and self._stepped and new and self._gradients.fed:
-            raise ValueError(
-                "w.step was called twice without a backward pass between: give all optimizers at once, "
-                "w.step([one, other], …), because each call is a training step"
-            )
-        self._stepped = chosen
-
     def _begun(self, what: str) -> None:
         if self._state != "begun":
             raise RuntimeError(
                 f"w.{what} must be called inside of the with block of its watch, which has {_WHEN[self._state]}"
             )
-
-    @contextmanager
-    def _own(self) -> Iterator[None]:
-        """What is done in here is our own doing, and not training."""
-        began_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stopwatch.add(time.perf_counter() - began_s)
-
-    def _info(self) -> dict[str, Any]:
-        """What the store keeps of how the runs were made."""
-        meaning = self.meaning
-        return {
-            **about_process(self._model),
-            "state gradients": meaning,
-            "watched": {
-                "micro_steps": self._micro_steps,
-                "self_check": dict(self._check.errors),
-                "overhead": self.overhead.to_json(),
-                "covered": self.covered,
-                "events": [event.to_json() for event in self._events.all],
-            },
-        }
 
 
 def watch(
@@ -351,15 +294,6 @@ def watch(
         on_event=on_event,
     )
     return Watch(model, asked)
-
-
-def _skipped(step: int, clipped: Clipped, scale: float) -> str:
-    held = clipped.nan_count + clipped.inf_count
-    entries = "entry" if held == 1 else "entries"
-    return (
-        f"Training step {step}: at a loss scale of {scale:g} the gradient overflowed in {held} {entries}, so the "
-        "scaler makes no update; its profile is not recorded."
-    )
 
 
 _WHEN = {"new": "not begun", "ended": "ended"}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ CHECKED = 10
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 """Relative errors above these are an event, by the dtype that was computed in."""
 TOLERANCE_HALF = 5e-2
+LARGEST = 2**26
+"""Before it is known which weights are recurrent, every matrix up to so many entries is listened to."""
 MOST_STEPS = 512
 """So many of the newest steps are looked at for what watching costs."""
 
@@ -47,7 +50,8 @@ class SelfCheck:
         """Listen to what the coming backward passes add. Which weights are recurrent is known after the first time."""
         self.close()
         for name, parameter in self._model.named_parameters():
-            if parameter.requires_grad and (name in self._weights if self._weights else parameter.ndim == 2):
+            known = name in self._weights if self._weights else parameter.ndim == 2 and parameter.numel() <= LARGEST
+            if known and parameter.requires_grad:
                 self._handles.append(parameter.register_hook(self._listener(name)))
 
     def _listener(self, name: str) -> Callable[[Tensor], None]:
@@ -123,6 +127,15 @@ class Stopwatch:
         self._own_s = self._own_of_step_s = self._own_timed_s = 0.0
         self._last_s: float | None = None
         self._total_s = 0.0
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """What is done in here is bookkeeping, and not training."""
+        began_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(time.perf_counter() - began_s)
 
     def add(self, own_s: float) -> None:
         """Bookkeeping took so long."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import io
 import math
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics import Watch, watch
+from diagnostics.measures.entry_sizes import entry_sizes
 from diagnostics.records import Run
 from diagnostics.watching.coverage import NotCovered
 from tests.diagnostics.watching.loops import B, H, I, T, batches, lstm_profile, mean_square, model
@@ -559,7 +562,7 @@ def test_batches_of_other_lengths_are_recorded_as_far_as_they_go() -> None:
 def test_batches_that_are_never_long_enough_are_told_of_and_not_watched_at_every_step() -> None:
     network = model()
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    said = "10 passes in a row had fewer timesteps than the first, 9"
+    said = "10 training steps in a row had fewer timesteps than the profile has, 9"
 
     def lengths(w: Watch) -> None:
         for length in (9, *[4] * 30):
@@ -570,6 +573,72 @@ def test_batches_that_are_never_long_enough_are_told_of_and_not_watched_at_every
     with watch(network, every=2, store=False) as w, pytest.warns(RuntimeWarning, match=said):
         lengths(w)
     assert only(w).records["profile_step"].tolist() == [0]
+
+
+def test_timesteps_waits_for_a_batch_that_is_long_enough() -> None:
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    with watch(network, every=1, timesteps=6, store=False) as w:
+        for length in (5, 6, 9):
+            ((x, y),) = batches(1, steps=length)
+            mean_square(network(x), y).backward()
+            w.step(optimizer)
+    assert only(w).records["profile_step"].tolist() == [1, 2]
+    assert only(w).records["step"].tolist() == [0, 1, 2]
+
+
+def test_a_distance_beyond_the_first_timestep_is_said() -> None:
+    network = model()
+    with watch(network, distance=40, store=False) as w:
+        train(network, w, 1)
+    assert only(w).spec["watched"]["timesteps"] == T
+    assert any(f"distance must be at most the {T - 1} steps from the loss" in sentence for sentence in w.covered)
+
+
+def test_marks_are_nothing_outside_of_the_block() -> None:
+    w = watch(model(), store=False)
+    h, c = torch.ones(2, 3), torch.zeros(2, 3)
+    assert w.state(h) is h
+    assert w.state(h, c=c) == (h, c)
+    assert w.scan(h[None], h[None])[0] is not None
+
+
+def test_a_watched_model_can_be_copied_and_saved() -> None:
+    network = model()
+    x = next(batches(1))[0]
+    with watch(network, every=1, store=False) as w:
+        train(network, w, 1)
+        copied = copy.deepcopy(network)
+        kept = io.BytesIO()
+        torch.save(network, kept)
+        train(network, w, 1)
+    kept.seek(0)
+    saved = torch.load(kept, weights_only=False)
+    assert torch.equal(copied(x), saved(x))
+    assert type(copied.rnn).forward is nn.LSTM.forward
+    assert "forward" not in copied.rnn.__dict__
+    assert "forward" not in saved.rnn.__dict__
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_the_sizes_of_the_entries_are_those_before_clipping(by_hand: bool) -> None:
+    network = model(dtype=torch.float32)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    wanted = []
+    with watch(network, every=2, store=False) as w:
+        for x, y in batches(5, torch.float32):
+            optimizer.zero_grad()
+            mean_square(network(x), y).backward()
+            flat = np.concatenate([p.grad.flatten().numpy() for p in network.parameters() if p.grad is not None])
+            wanted.append(entry_sizes(flat))
+            if by_hand:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 0.01)
+                w.clipped("norm:0.01")
+                optimizer.step()
+            else:
+                w.step(optimizer, clip="norm:0.01")
+    assert only(w).records["grad_sizes"] == pytest.approx(np.array(wanted[::2]), rel=1e-12)
+    assert len(w.figure("what_if_value").data) > 0
 
 
 def test_a_model_without_recurrence_says_so_once() -> None:
