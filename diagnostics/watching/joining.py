@@ -29,7 +29,7 @@ class Watched:
 
 
 CHUNK_ROWS = 512
-"""Of what a weight's gradient is summed over: in float64 they stay in the cache."""
+"""Of what a weight's gradient is summed over, at a time: float32 rounds the sum of a few, and float64 adds these up."""
 
 Stretch = list[tuple[Call, Backward]]
 """Calls that go on from each other, and what one backward pass, or one for each, left at them."""
@@ -145,8 +145,8 @@ def _of_last(stretch: Stretch, place: Place) -> list[Gradients]:
     answered = over = False
     for call, backward in reversed(stretch):
         kept = backward.last if place[1] in backward.asked else backward.totals  # the only answer is the last one
-        zeros = _zeros(call.states[place])
-        found.append(zeros if over else kept.get(place, zeros))
+        part = None if over else kept.get(place)
+        found.append(part or _zeros(call.states[place]))
         answered |= backward.answers[place[1]] > 0
         over |= answered and call.cut
     return found[::-1]
@@ -162,6 +162,7 @@ def _weight_sum(states: States, gradients: Gradients, call: Call, direction: int
     start = torch.zeros_like(samples)
     if direction == 1:
         start += len(h) - 1 if call.lengths is None else call.lengths.to(h.device) - 1
+    wide = torch.float64 if h.dtype == torch.float64 else torch.float32
     total = delta[start, samples].double().t() @ states.first.double()
     if direction == 0:
         before, after = h[:-1], delta[1:]
@@ -170,7 +171,7 @@ def _weight_sum(states: States, gradients: Gradients, call: Call, direction: int
     before, after = before.flatten(0, 1), after.flatten(0, 1)
     for k in range(0, len(before), CHUNK_ROWS):
         rows = slice(k, k + CHUNK_ROWS)
-        total.addmm_(after[rows].double().t(), before[rows].double())
+        total += after[rows].to(wide).t() @ before[rows].to(wide)
     return total
 
 
