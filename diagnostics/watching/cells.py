@@ -141,9 +141,9 @@ class Calls:
 
 
 def _sees(memory: Memory, module: nn.Module) -> bool:
-    """Whether this call is of the recorded forward pass, and not of a copy of the module, of a compiled graph, without
-    a graph, or of a checkpointed part that is computed once more."""
-    if torch.compiler.is_compiling():
+    """Whether this call is of the recorded forward pass, and not of a copy of the module, of a compiled graph, inside
+    torch.func, without a graph, or of a checkpointed part that is computed once more."""
+    if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:  # inside torch.func
         return False
     return module is memory.module and torch.is_grad_enabled() and not graph.in_backward()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,23 +49,22 @@ class Following:
         """A call begins."""
         self._order += 1
         frame = Frame(memory, Call(graph.now(), self._order), list(tensors((args, kwargs))))
-        for _, leaf in frame.leaves:
-            self._look_for_end(leaf, memory)
-        if self._state is None and not memory.unclear:
-            try:
-                frame.handover = memory.match([(path, self._own(memory, leaf)) for path, leaf in frame.leaves])
-            except Exception as reason:
-                memory.unclear = _unclear(reason)
-        self._note_inputs(frame)
         self._frames.append(frame)
+        with _kept_from_the_training(memory):
+            for _, leaf in frame.leaves:
+                self._look_for_end(leaf, memory)
+            if self._state is None and not memory.unclear:
+                frame.handover = memory.match([(path, self._own(memory, leaf)) for path, leaf in frame.leaves])
+            self._note_inputs(frame)
 
     def end(self, memory: Memory, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        """A call ends with ``output``; what it is to return instead."""
+        """A call ends with ``output``; what it is to return instead. Raises what the person's ``state`` raises."""
         while self._frames and self._frames[-1].memory is not memory:
             self._frames.pop()  # of calls that ended in an exception
         if not self._frames:
             return output
         frame = self._frames.pop()
+        frame.call.ended = self._order
         given = {id(leaf) for _, leaf in frame.leaves}
         made = {
             path: leaf
@@ -74,15 +74,14 @@ class Following:
         if len({id(leaf) for leaf in made.values()}) > 1:
             output = replaced(output, self._alias({id(leaf): leaf for leaf in made.values()}))
         returned = {path: leaf for path, leaf in tensors(output) if path in made}
-        for leaf in returned.values():
-            self._look_for_end(leaf, memory)
-        frame.call.ended = self._order
+        said: Any = None
         if self._state is not None:
-            returned = self._said(frame, self._state(args, kwargs, output))
-        try:
-            self._follow(frame, returned)
-        except Exception as reason:
-            memory.unclear = _unclear(reason)
+            said = self._state(args, kwargs, output)
+            _check_said(said, memory)
+        with _kept_from_the_training(memory):
+            for leaf in returned.values():
+                self._look_for_end(leaf, memory)
+            self._follow(frame, returned if self._state is None else self._said(frame, said))
         return output
 
     def _alias(self, ours: dict[int, Tensor]) -> Callable[[Tensor], Tensor]:
@@ -133,10 +132,6 @@ class Following:
         """What the person's ``state`` says that a call hands on; with it, what the call before handed to it."""
         memory = frame.memory
         parts = value if isinstance(value, tuple) else (value,)
-        if len(parts) not in {1, 2} or not all(isinstance(part, Tensor) for part in parts):
-            raise ValueError(
-                f"state must return a tensor or (h, c), but for a call of {memory.name} it returned {value!r}"
-            )
         returned: dict[Path, Tensor] = {(letter,): part for letter, part in zip("hc", parts, strict=False)}
         memory.roles = [Role(("h",), ("c",) if len(parts) == 2 else None)]
         before = [found for edges in memory.edges.values() for found in edges]
@@ -247,11 +242,21 @@ class Following:
                         break
 
 
-def _unclear(reason: Exception) -> str:
-    """Why a module is not watched. Whatever goes wrong here must not end the person's training."""
-    if isinstance(reason, UnclearError):
-        return str(reason)
-    return f"could not be followed: {type(reason).__name__}: {reason}"
+@contextlib.contextmanager
+def _kept_from_the_training(memory: Memory) -> Iterator[None]:
+    """Whatever goes wrong here is a reason not to watch a module, and must not end the person's training."""
+    try:
+        yield
+    except UnclearError as reason:
+        memory.unclear = str(reason)
+    except Exception as reason:
+        memory.unclear = f"could not be followed: {type(reason).__name__}: {reason}"
+
+
+def _check_said(value: Any, memory: Memory) -> None:
+    parts = value if isinstance(value, tuple) else (value,)
+    if len(parts) not in {1, 2} or not all(isinstance(part, Tensor) for part in parts):
+        raise ValueError(f"state must return a tensor or (h, c), but for a call of {memory.name} it returned {value!r}")
 
 
 def _check_whole(memory: Memory, state: Tensor, since: int) -> None:

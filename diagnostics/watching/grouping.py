@@ -12,7 +12,7 @@ from diagnostics.watching.lines import Line
 from diagnostics.watching.matching import Memory
 from diagnostics.watching.naming import class_name, kind_of, spoken
 from diagnostics.watching.passing import LayerPass, Pass
-from diagnostics.watching.selection import select
+from diagnostics.watching.selection import said_by_others, select
 from diagnostics.watching.shares import weight_of
 
 
@@ -28,10 +28,12 @@ class Chosen:
 def choose(lines: Sequence[Line], memories: Mapping[str, Memory]) -> Chosen:
     """What the lines of one training step come to."""
     chosen = Chosen()
-    chosen.refusals += [f"{spoken(memory)} {memory.unclear}." for memory in memories.values() if memory.unclear]
     for line in lines:
         line.settle()
     selected = select(lines, memories)
+    for memory in memories.values():
+        if memory.unclear and not said_by_others(memory, lines, selected):
+            chosen.refusals.append(f"{spoken(memory)} {memory.unclear}.")
     for name, direction, group in _groups(selected, memories):
         try:
             layers = [_layers(line) for line in group]

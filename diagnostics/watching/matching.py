@@ -172,6 +172,7 @@ class Memory:
                     if way is not None:
                         found.setdefault(path, []).append(Handed(path, leaf, way))
         if not found:
+            self._check_samples(places)
             return None
         states = [min(handed, key=lambda one: len(one.way)) for handed in found.values()]
         if len({id(one.tensor) for one in states}) < len(states):  # e.g. h, which was made from c as well
@@ -181,6 +182,18 @@ class Memory:
                 "hands the same state to two calls (a tree, a search), so there is no one line of timesteps"
             )
         return Handover(self.latest, states)
+
+    def _check_samples(self, places: list[tuple[Path, Tensor]]) -> None:
+        """Raise where what comes in was made from the latest states, but has fewer samples."""
+        for path, edges in self.edges.items():
+            shape = self.shapes[path]
+            for _, leaf in places:
+                fewer = 1 < leaf.dim() == len(shape) and leaf.shape[1:] == shape[1:] and len(leaf) < shape[0]
+                if fewer and self._way(leaf, edges, only_elementwise=True) is not None:
+                    raise UnclearError(
+                        f"is given the states of {len(leaf)} samples where it handed on those of {shape[0]}, so that "
+                        "its states are of no one shape: mark them with w.state, filled up to all samples"
+                    )
 
     def _argument(self, leaf: Tensor) -> Handover | None:
         """For a module with one argument, like ``W`` in h = tanh(W(h) + U(x)): it is the state."""

@@ -15,6 +15,16 @@ def select(lines: Sequence[Line], memories: Mapping[str, Memory]) -> list[Line]:
     return _without_parts(_without_nested(clear), memories)
 
 
+def said_by_others(memory: Memory, lines: Sequence[Line], selected: Sequence[Line]) -> bool:
+    """Whether a module that is not watched is inside of a selected one, or in a loop whose state that one has."""
+    own = [line for line in lines if line.name == memory.name]
+    return any(
+        memory.name.startswith(f"{other.name}." if other.name else "") or any(_between(line, other) for line in own)
+        for other in selected
+        if other.name != memory.name
+    )
+
+
 def _long_enough(line: Line, memory: Memory) -> bool:
     """Two calls make a line of a cell; of anything else it takes three, since layers may share weights."""
     return line.has(0, (0, "h")) and len(line.spans) >= (2 if memory.known or memory.named else 3)

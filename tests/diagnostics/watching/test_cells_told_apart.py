@@ -231,23 +231,41 @@ def test_a_tree_is_refused() -> None:
     )
 
 
-def test_an_lstm_with_a_projection_of_which_input_and_state_are_given_back_is_not_guessed() -> None:
-    class Ambiguous(nn.Module):
-        """Three outputs of which each goes into the two others."""
-
+def test_an_lstm_by_hand_with_a_projection_has_its_h_and_its_c() -> None:
+    class Projected(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner = nn.Linear(3 * H, 3 * H)
+            self.inner, self.project = nn.Linear(D + 2, 4 * H), nn.Linear(H, 2)
+
+        def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+            i, f, g, o = self.inner(torch.cat((x, h), 1)).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            return self.project(o.sigmoid() * c.tanh()), c
+
+    def step(cell: nn.Module, x: Tensor, state: Any, keep: Callable[..., Tensor]) -> Any:
+        h, c = cell(x, *state)
+        state = keep("h", h), keep("c", c)
+        return state, state[0]
+
+    model = double(lambda: OneCell(Projected(), step, lambda: (zeros(2), zeros()), 2))
+    ((one,), _) = watched(model)
+    assert_same(one.layers[0], reference(model), "h", "c")
+
+
+def test_three_states_of_which_each_goes_into_all_are_not_guessed() -> None:
+    class Three(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(3 * H, 4 * H)
 
         def forward(self, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, ...]:
-            one, two, three = self.inner(torch.cat((a, b, c), 1)).chunk(3, 1)
-            two = two * one.tanh()
-            return one, two, three * two.tanh() * one
+            one, two, three, four = self.inner(torch.cat((a, b, c), 1)).chunk(4, 1)
+            return one, two * one.tanh(), three.tanh() * one + four
 
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.cell = Ambiguous()
+            self.cell = Three()
 
         def forward(self, x: Tensor) -> Tensor:
             states = (zeros(), zeros(), zeros() + 1)
@@ -255,12 +273,10 @@ def test_an_lstm_with_a_projection_of_which_input_and_state_are_given_back_is_no
                 states = self.cell(*states)
             return states[0] + states[1]
 
-    model = double(Model)
-    source = cells.attach(model)
-    source.arm()
-    loss_of(model(X)).backward()
-    passes = source.take()
-    assert len(passes) + len(source.refusals) == 1  # the one that all go into, or a sentence
+    (sentence,) = refused(double(Model))
+    assert sentence.endswith(
+        "hands on 3 tensors, and which of them is the state cannot be told: say it with cells= and state=."
+    )
 
 
 def test_layers_that_share_an_activation_or_weights_twice_are_no_cell() -> None:
@@ -352,3 +368,56 @@ def test_dropout_on_the_way_into_a_cell_is_refused_where_the_state_itself_goes_o
     )
     ((one,), _) = watched(double(lambda: OneCell(nn.GRUCell(D, H), step(False), zeros)))
     assert one.group == "cell"
+
+
+def test_a_batch_that_shrinks_from_call_to_call_is_refused() -> None:
+    class Shrinks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRUCell(D, H)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h, ends = zeros(), []
+            for x_t, there in zip(x, (3, 3, 3, 2, 2, 1, 1), strict=True):
+                h = self.cell(x_t[:there], h[:there])
+                ends.append(h)
+            return torch.cat(ends)
+
+    assert refused(double(Shrinks)) == [
+        "cell (torch.nn.GRUCell) is given the states of 2 samples where it handed on those of 3, so that its states "
+        "are of no one shape: mark them with w.state, filled up to all samples."
+    ]
+
+
+def test_the_norm_that_a_state_goes_through_on_its_way_into_the_cell_tells_the_state() -> None:
+    class Normed(Kept):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.norm, self.head = nn.RNNCell(D, H), nn.LayerNorm(H), nn.Linear(H, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = zeros()
+            for x_t in x:
+                h = self.keep("h", h + self.cell(x_t, self.norm(h)))
+            return self.head(h)
+
+    model = double(Normed)
+    ((one,), _) = watched(model)  # and the cell, which sees a part of it, says nothing
+    assert one.group == "norm"
+    assert_same(one.layers[0], reference(model))
+
+
+def test_what_goes_on_inside_torch_func_is_not_recorded() -> None:
+    cell = double(lambda: nn.RNNCell(D, H))
+    source = cells.attach(cell)
+    source.arm()
+
+    def loss(parameters: dict[str, Tensor]) -> Tensor:
+        h = zeros()
+        for x_t in X:
+            h = torch.func.functional_call(cell, parameters, (x_t, h))
+        return h.sum()
+
+    torch.func.grad(loss)(dict(cell.named_parameters()))
+    assert source.take() == []
+    assert source.refusals == []
