@@ -44,7 +44,7 @@ def profile_columns(
     gated = [layer.grad_c is not None for layer in layers]
     quantities = 4 if any(gated) else 2
     norms = np.zeros((quantities * L + (input_grad is not None), T, B))  # one array, and so one call of what sorts it
-    by_layer = norms[: quantities * L].reshape(-1, L, T, B)
+    by_layer = norms[: quantities * L].reshape(quantities, L, T, B)
     for index, layer in enumerate(layers):
         sample_norms(layer.grad_h, by_layer[0, index])
         sample_norms(layer.h, by_layer[1, index])
@@ -55,7 +55,7 @@ def profile_columns(
     if input_grad is not None:
         sample_norms(input_grad, norms[-1])
     bands = _bands(norms, present)
-    of_h, of_states, *of_cells = bands[: quantities * L].reshape(-1, L, T, 3)
+    of_h, of_states, *of_cells = bands[: quantities * L].reshape(quantities, L, T, 3)
     row = {
         "state_grad": scale * (of_cells[1] if any(gated) else of_h),
         "grad_h": scale * of_h[..., 1],

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST, clipped_share, is_threshold
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST, clipped_share, is_threshold, parse_rule
 from experiments.spec import Refusal, RunSpec
 
 
@@ -29,3 +29,23 @@ def test_a_threshold_is_what_a_run_can_be_asked_for(kind: str) -> None:
         assert not is_threshold(value)
         with pytest.raises(Refusal, match="threshold"):
             RunSpec.make(clip=f"{kind}:{value!r}")
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [("none", ("none", math.inf)), ("norm:1.0", ("norm", 1.0)), ("value:0.5", ("value", 0.5))],
+)
+def test_a_rule_is_a_kind_and_a_threshold(text: str, rule: tuple[str, float]) -> None:
+    assert parse_rule(text) == rule
+
+
+@pytest.mark.parametrize("text", ["", "norm", "norm:", "norm:x", "norm:nan", "none:1", "1.0", "soft:1", 1.0, None])
+def test_what_is_no_rule_is_a_sentence(text: object) -> None:
+    with pytest.raises(ValueError, match=r'clip must be "none", "norm:THRESHOLD" or "value:THRESHOLD", but got '):
+        parse_rule(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["norm:0", "value:-1", "norm:inf", "norm:1e13"])
+def test_a_threshold_outside_of_its_limits_is_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match=r"clip must have a threshold from 1e-12 to 1e\+12, but got"):
+        parse_rule(text)

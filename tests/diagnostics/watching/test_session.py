@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from diagnostics import Watch, watch
 from diagnostics.measures.entry_sizes import entry_sizes
 from diagnostics.records import Run
+from diagnostics.store import Store
 from diagnostics.watching.coverage import NotCovered
 from tests.diagnostics.watching.loops import B, H, I, T, batches, lstm_profile, mean_square, model
 
@@ -668,3 +669,46 @@ def test_importing_the_name_brings_nothing_heavy() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "False False"]
+
+
+ALONE = """
+import importlib.util, sys
+sys.path.insert(0, sys.argv[1])
+ours = ("models", "tasks", "experiments", "ui")
+assert not any(importlib.util.find_spec(name) for name in ours), "there is more here than the library"
+import torch
+from torch import nn
+from diagnostics import watch
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(2, 4)
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][-1])
+
+net = Net()
+optimizer = torch.optim.Adam(net.parameters())
+with watch(net, every=2, name="alone", store=sys.argv[2]) as w:
+    for _ in range(4):
+        loss = net(torch.randn(6, 3, 2)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        w.step(optimizer, clip="norm:1.0", loss=loss)
+print(w.table(), w.reach, w.verdict.sentence)
+assert w.figure("profile").data
+loaded = [name for name in ("streamlit", "pydantic", *ours) if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+def test_the_library_needs_nothing_else_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "diagnostics").symlink_to(Path(__file__).parents[3] / "diagnostics")
+    command = [sys.executable, "-I", "-c", ALONE, str(tmp_path / "library"), str(tmp_path / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = Store.open(tmp_path / "runs").runs()
+    assert (row.name, row.state, row.steps_done) == ("alone", "finished", 4)
