@@ -23,6 +23,8 @@ _JOB = "checkpoint-job"
 """The file that is looked into: ``(id of the upload, Job or the sentence why there is none)``."""
 _PROBED = "checkpoint-asked"
 """What the newest probe was asked."""
+_FOUND = "checkpoint-found"
+"""What the newest probe that is over has found: ``(id of the upload, Probed)``."""
 
 
 def show() -> None:
@@ -40,8 +42,8 @@ def show() -> None:
         help="From torch: torch.save(model.state_dict(), 'model.pt'), or safetensors.torch.save_file(…).",
     )
     if file is None:
-        st.session_state.pop(_JOB, None)
-        st.session_state.pop(_PROBED, None)
+        for key in (_JOB, _PROBED, _FOUND):
+            st.session_state.pop(key, None)
         return
     if st.session_state.get(_JOB, ("",))[0] != file.file_id:
         st.session_state.pop(_PROBED, None)
@@ -50,18 +52,25 @@ def show() -> None:
     if isinstance(job, str):
         _refused(job)
         return
-    asked: Asked | None = st.session_state.get(_PROBED)
+    # A place of its own each: what comes and goes must not move the figure's node.
+    controls, status, result = st.container(), st.container(), st.container()
     state = job.state()
-    if state.name == "working":
-        st.fragment(_look_again, run_every=EVERY_S)(job, "Reading the file …" if asked is None else "Probing …")
-    if state.name == "failed" and asked is None:
-        _refused(state.words)
-    elif asked is not None or state.name == "done":
-        _probe(job, job.parts())
+    if _PROBED in st.session_state or state.name == "done":
+        with controls:
+            _probe(job, job.parts())
+    with status:
         if state.name == "failed":
             _refused(state.words)
-        elif asked is not None and state.name == "done":
-            _result(job.probed(), file.file_id)
+            return
+        if state.name == "working":
+            words = "Probing …" if _PROBED in st.session_state else "Reading the file …"
+            st.fragment(_look_again, run_every=EVERY_S)(job, words)
+        elif _PROBED in st.session_state:
+            st.session_state[_FOUND] = (file.file_id, job.probed())
+    found: tuple[str, Probed] | None = st.session_state.get(_FOUND)
+    if found is not None and found[0] == file.file_id:  # while another probe is under way, that of before
+        with result:
+            _result(found[1], file.file_id)
 
 
 def _begun(content: memoryview) -> Job | str:
