@@ -20,12 +20,13 @@ from torch import Tensor
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.first_non_finite import Found
 from diagnostics.measures.parameters import update_ratio
+from diagnostics.measures.whole_gradient import Clipped
 from diagnostics.records import COLUMNS, Array, TaskFacts
 from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
 from experiments.cost import HELD_OUT, MEASURED_AT_ONCE
 from experiments.device import choose
-from experiments.gradient import Clipped, Flat
+from experiments.gradient import Flat
 from experiments.keep import Keeper, steps_to_keep
 from experiments.making import build, prepare, task_of
 from experiments.optimizers import optimizer
