@@ -5,7 +5,7 @@
     python examples/sentiment.py --forget-bias 4.7      # what the advice says
     python examples/sentiment.py --folder my_texts      # with my_texts/<class>/*.txt, two classes or more
 
-About a minute. Without a folder a small one is written: reviews that open with the opinion and then tell the plot, 60
+Some ten seconds. Without a folder a small one is written: reviews that open with the opinion and then tell the plot, 60
 to 120 words of it, as many real ones do. A review's reader keeps the first sentence in mind; whether the LSTM can, is
 what is watched. Reviews differ in length: they are packed, and aligned at their last word.
 """
@@ -82,7 +82,7 @@ class Sentiment(nn.Module):
 def main() -> None:
     """Train, and say what was seen."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=200, help="most training steps (default 200)")
+    parser.add_argument("--steps", type=int, default=100, help="most training steps (default 100)")
     parser.add_argument("--forget-bias", type=float, default=0.0, help="added to the forget gate's bias (default 0)")
     parser.add_argument("--folder", type=Path, help="a folder of texts, one folder for each class in it")
     parser.add_argument("--store", help="folder of the runs (default $GRADREACH_STORE, else ./runs)")

@@ -53,7 +53,7 @@ class Adding(pl.LightningModule):
 def main() -> None:
     """Train, and say what was seen."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=200, help="training steps (default 200)")
+    parser.add_argument("--steps", type=int, default=300, help="training steps (default 300)")
     parser.add_argument("--store", help="folder of the runs (default $GRADREACH_STORE, else ./runs)")
     asked = parser.parse_args()
 
