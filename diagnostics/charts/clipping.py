@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds, watched
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.evidence import loss_known
@@ -72,11 +73,15 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     """
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
-    panels = tuple(
-        _panel(group, label, style.colour)
-        for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True)
-        if any(run.records.rows("step") for run in group.runs)
-    )
+    parts = Counter(_model(group) for group in bundles)
+    told: set[str] = set()
+    found = []
+    for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True):
+        model = _model(group)
+        if model not in told and any(run.records.rows("step") for run in group.runs):
+            found.append(_panel(group, label, style.colour, parts[model] if model else 1))
+            told |= {model} - {""}
+    panels = tuple(found)
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
     points = "every step" if block == 1 else f"each point the largest of up to {block} steps"
     seeds = "lines: median over the seeds; bands: lowest to highest seed" if over_seeds else ""
@@ -104,12 +109,18 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     return Prepared(origin, panels, decades, absent(runs, "training step"))
 
 
+def _model(group: Group) -> str:
+    """The training that a watched run is one recurrent part of: the gradient of all parameters is that of all parts,
+    and is drawn once. "" for a run of its own."""
+    return group.runs[0].comparison if watched(group.runs[0]) else ""
+
+
 def _json_share(run: Run) -> float | None:
     share = clipped_share(run.records["clip_factor"]) if "clip_factor" in run.records else math.nan
     return share if math.isfinite(share) else None
 
 
-def _panel(group: Group, label: str, colour: int) -> Panel:
+def _panel(group: Group, label: str, colour: int, parts: int = 1) -> Panel:
     begun = [run for run in group.runs if run.records.rows("step")]
     longest = max((run.records["step"] for run in begun), key=len)
     edges = block_edges(len(longest), MOST_POINTS)
@@ -119,10 +130,12 @@ def _panel(group: Group, label: str, colour: int) -> Panel:
     diverged = tuple(int(step[at[0]]) for step, at in broken if at.size)
     rails = [rails_of(run.records["step"], run.records["grad_norm_pre"]) for run in begun]
     rule = str(group.runs[0].spec.get("clip", ""))
+    others = f"; the same for all {parts} parts of the model" if parts > 1 else ""
     return Panel(
         label=label,
         colour=colour,
-        remark=_remark(rule, [clipped_share(run.records["clip_factor"]) for run in begun], diverged, len(group.runs)),
+        remark=_remark(rule, [clipped_share(run.records["clip_factor"]) for run in begun], diverged, len(group.runs))
+        + others,
         step=longest[edges[:-1]],
         pre=pre.median,
         post=post.median,

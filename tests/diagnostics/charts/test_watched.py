@@ -49,6 +49,15 @@ def test_a_loss_that_nobody_told_did_not_diverge() -> None:
     assert learning.prepare([replace(run(), state="diverged")]).curves[0].broken
 
 
+def test_the_norm_of_a_whole_model_is_drawn_once_for_all_its_parts() -> None:
+    parts = [replace(run(), id=f"r-{i}", name=name, comparison="c-1") for i, name in enumerate(("encoder", "decoder"))]
+    other = replace(run(), id="r-9", name="other", comparison="c-2")
+    first, second = clipping.prepare([*parts, other]).panels
+    assert (first.label, second.label) == ("encoder", "other")
+    assert first.remark.endswith("; the same for all 2 parts of the model")
+    assert "parts" not in second.remark
+
+
 @pytest.mark.parametrize(
     ("clip", "remark"),
     [("", "shortened on 52 % of the steps"), ("none", "not clipped"), ("norm:1.0", "clipped on 52 %")],
