@@ -23,6 +23,8 @@ from diagnostics.watching.passing import Pass
 INSTALLED = ("forward", "_replicate_for_data_parallel", "__getstate__")
 """The attributes that an armed layer has of ours."""
 
+DEVICES = ("cpu", "cuda")
+
 CLASSES: tuple[type[nn.RNNBase], ...] = (nn.RNN, nn.GRU, nn.LSTM)
 
 
@@ -129,7 +131,9 @@ class Forward:
         try:
             given = forwards.Given(module, input, hx)
         except ValueError:
-            return own(input, hx)  # which says what is wrong
+            result = own(input, hx)  # which says what is wrong, if anything is
+            self.source.refuse(self.watched, "it was called with an empty input, or in a way that is not understood")
+            return result
         if why := _unwatchable(module, given):
             self.source.refuse(self.watched, why)
             return own(input, hx)
@@ -206,6 +210,8 @@ def _impossible(given: Any, hx: Any) -> str:
     tensors = [given.data if isinstance(given, PackedSequence) else given]
     tensors += hx if isinstance(hx, (tuple, list)) else [hx]
     for tensor in tensors:
+        if isinstance(tensor, Tensor) and tensor.device.type not in DEVICES:
+            return f"it runs on the device {tensor.device.type}, and what is watched runs on {' or '.join(DEVICES)}"
         if isinstance(tensor, Tensor) and type(tensor) not in (Tensor, nn.Parameter):
             return f"its input is a {type(tensor).__name__}, whose numbers are not those of a plain tensor"
     return ""

@@ -22,6 +22,7 @@ torch.set_num_threads(1)
 
 T, B, I, H = 6, 4, 3, 5  # noqa: E741
 LENGTHS = {"sorted": [6, 5, 5, 2], "unsorted": [2, 6, 5, 3], "short": [3, 4, 1, 4]}
+CLOSE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 5e-2}
 CELLS: dict[str, tuple[type[nn.RNNBase], dict[str, Any]]] = {
     "tanh": (nn.RNN, {}),
     "relu": (nn.RNN, {"nonlinearity": "relu"}),
@@ -239,6 +240,30 @@ def total(kept: list[Tensor], layer: Layer, lengths: Tensor | None) -> Tensor:
         own = by_time[:length, b]
         whole[:length, b] = own.flip(0) if layer.steps[0] > layer.steps[-1] else own
     return whole
+
+
+def close(got: Tensor, want: Tensor, dtype: torch.dtype = torch.float64) -> None:
+    assert got.shape == want.shape
+    scale = max(1.0, want.abs().max().item()) if want.numel() else 1.0
+    assert (got.double() - want.double()).abs().max().item() <= CLOSE[dtype] * scale
+
+
+def gone_through(case: Case, **how: Any) -> tuple[Tensor, list[Tensor], dict[str, Tensor], Tensor, list[Pass]]:
+    """Output, final states, gradients, the generator's state afterwards and the passes of one step, watched."""
+    torch.manual_seed(3)
+    with watching(case.module, **how) as source:
+        output, finals, _ = case.call()
+        case.value(output, finals, case.of_output, case.of_finals).backward()
+        passes = source.take()
+    return output, finals, case.gradients(), torch.get_rng_state(), passes
+
+
+def gone_alone(case: Case) -> tuple[Tensor, list[Tensor], dict[str, Tensor], Tensor]:
+    """The same of the layer that nobody watches."""
+    torch.manual_seed(3)
+    output, finals, _ = case.call()
+    case.value(output, finals, case.of_output, case.of_finals).backward()
+    return output, finals, case.gradients(), torch.get_rng_state()
 
 
 def by_group(passes: list[Pass]) -> dict[int, Pass]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from diagnostics.watching.answers import walked
-from diagnostics.watching.passing import Pass
 
-from .native_cases import CELLS, Case, T, by_group, total, unrolled, watching
+from .native_cases import CELLS, Case, T, by_group, close, gone_alone, gone_through, total, unrolled, watching
 
 STACKED = {"num_layers": 2, "bidirectional": True, "dropout": 0.4}
 GRID = {
@@ -38,33 +35,8 @@ PROJECTED = {
 CASES = [(cell, name, how) for name, how in GRID.items() for cell in CELLS]
 CASES += [("lstm", name, how) for name, how in PROJECTED.items()]
 EVERY = pytest.mark.parametrize(("cell", "name", "how"), CASES, ids=[f"{cell}-{name}" for cell, name, _ in CASES])
-CLOSE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 5e-2}
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
-
-
-def close(got: Tensor, want: Tensor, dtype: torch.dtype = torch.float64) -> None:
-    assert got.shape == want.shape
-    scale = max(1.0, want.abs().max().item()) if want.numel() else 1.0
-    assert (got.double() - want.double()).abs().max().item() <= CLOSE[dtype] * scale
-
-
-def gone_through(case: Case, **how: Any) -> tuple[Tensor, list[Tensor], dict[str, Tensor], Tensor, list[Pass]]:
-    """Output, final states, gradients, the generator's state afterwards and the passes of one step, watched."""
-    torch.manual_seed(3)
-    with watching(case.module, **how) as source:
-        output, finals, _ = case.call()
-        case.value(output, finals, case.of_output, case.of_finals).backward()
-        passes = source.take()
-    return output, finals, case.gradients(), torch.get_rng_state(), passes
-
-
-def gone_alone(case: Case) -> tuple[Tensor, list[Tensor], dict[str, Tensor], Tensor]:
-    """The same of the layer that nobody watches."""
-    torch.manual_seed(3)
-    output, finals, _ = case.call()
-    case.value(output, finals, case.of_output, case.of_finals).backward()
-    return output, finals, case.gradients(), torch.get_rng_state()
 
 
 @EVERY
@@ -232,112 +204,3 @@ def test_autocast(cell: str, state: bool, options: dict[str, Any]) -> None:
         close(found[leaf], want[2][leaf], torch.bfloat16)
     assert len(passes) == case.D
     assert "under autocast" in told[0]
-
-
-def test_evaluation_mode_draws_nothing() -> None:
-    case = Case("lstm", options=STACKED)
-    case.module.eval()
-    torch.manual_seed(3)
-    before = torch.get_rng_state()
-    got = gone_through(case)
-    assert torch.equal(got[3], before)
-    close(got[0], gone_alone(case)[0])
-
-
-def test_without_gradients_or_unarmed_the_forward_is_torchs_own() -> None:
-    case = Case("lstm")
-    with watching(case.module) as source:
-        with torch.no_grad():
-            output, _, _ = case.call()
-        assert not output.requires_grad
-        with torch.inference_mode():
-            case.call()
-        assert source.ledger is not None
-        assert source.ledger.calls == []
-        assert source.take() == []
-        assert "forward" not in vars(case.module)
-        output, _, _ = case.call()
-        output.sum().backward()
-        assert source.take() == []
-
-
-def test_an_exception_leaves_the_model_as_it_was() -> None:
-    case = Case("gru")
-    names = list(vars(case.module))
-
-    def interrupted() -> None:
-        with watching(case.module):
-            case.call()
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        interrupted()
-    assert list(vars(case.module)) == names
-
-
-@pytest.mark.parametrize("how", ["input", "hidden", "dimensions", "dtype", "pair"])
-def test_a_wrong_call_is_refused_in_torchs_own_words(how: str) -> None:
-    module = nn.LSTM(3, 5)
-    given: tuple[Any, ...] = {
-        "input": (torch.zeros(4, 2, 7),),
-        "hidden": (torch.zeros(4, 2, 3), (torch.zeros(1, 3, 5), torch.zeros(1, 3, 5))),
-        "dimensions": (torch.zeros(1, 4, 2, 3),),
-        "dtype": (torch.zeros(4, 2, 3).double(),),
-        "pair": (torch.zeros(4, 2, 3), torch.zeros(1, 2, 5)),
-    }[how]
-    with pytest.raises((RuntimeError, ValueError, AttributeError, IndexError)) as want:
-        module(*given)
-    with watching(module), pytest.raises(type(want.value)) as got:
-        module(*given)
-    assert str(got.value) == str(want.value)
-
-
-def test_copies_and_pickles_are_models_of_their_own() -> None:
-    case = Case("lstm")
-    model = nn.Sequential(case.module)
-    want = case.call()[0]
-    with watching(model) as source:
-        copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
-        case.call()[0].sum().backward()
-        assert len(source.take()) == 1
-    copies += [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
-    for one in copies:
-        assert "forward" not in vars(one[0])
-        close(one(case.given())[0], want)
-        assert list(vars(one[0])) == list(vars(copies[-1][0]))
-
-
-@pytest.mark.parametrize("packed", ["", "sorted"])
-def test_what_is_returned_may_be_written_into(packed: str) -> None:
-    for options in ({}, {"bidirectional": True}, {"batch_first": True}):
-        case = Case("gru", options=options, packed=packed)
-        grads = []
-        for watched in (False, True):
-            with watching(case.module) as source:
-                if not watched:
-                    source.take()
-                output, finals, _ = case.call()
-                output *= 2
-                finals[0].mul_(3)
-                (output.sum() + finals[0].sum()).backward()
-            grads.append(case.gradients())
-        for name, gradient in grads[0].items():
-            close(grads[1][name], gradient)
-
-
-def test_frozen_weights() -> None:
-    case = Case("lstm", options={"num_layers": 2}, x_learns=False)
-    for name, parameter in case.module.named_parameters():
-        parameter.requires_grad_("l1" in name)
-    _, _, found, _, passes = gone_through(case)
-    assert not found["weight_hh_l0"].any()
-    assert passes[0].layers[0].grad_h.any()
-    for parameter in case.module.parameters():
-        parameter.requires_grad_(False)
-    with watching(case.module) as source:
-        output, _, _ = case.call()
-        assert not output.requires_grad
-        assert source.take() == []
-    assert source.covered()[-1] == (
-        "LSTM is not watched: nothing in it is trained and its input needs no gradient, so no gradient goes through it"
-    )
