@@ -31,6 +31,7 @@ from diagnostics.charts.series import (
     sheaf,
     subject,
     training_steps,
+    watched,
 )
 from diagnostics.measures.numbers import number
 from diagnostics.measures.seeds import Group, groups, singles
@@ -38,6 +39,8 @@ from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
 
 TITLE = "Which words can the network still learn from?"
+_WITHOUT_WORDS = "Which timesteps can the network still learn from?"
+"""Of watched runs alone: what their models read is not known."""
 COLUMNS = 88.0
 """Average characters per line: fits a figure of 700 pixels and more."""
 _STRIP_CELLS = 120
@@ -72,6 +75,7 @@ class Prepared(NamedTuple):
     columns: float
     nothing: str
     """Why there is no ribbon, where there is none."""
+    title: str = TITLE
 
 
 def prepare(
@@ -91,12 +95,14 @@ def prepare(
         for label, group, face in zip(run_labels(faces), bundles, faces, strict=True)
         if face.facts is not None
     ]
+    wordless = bool(runs) and all(map(watched, runs))
+    place = "timestep" if wordless else "word"
     reduction = "median over the batch" + (", then over the seeds" if over_seeds else "")
     shown = drawn_from([one[:3] for one in found])
     origin = Origin(
         "ribbon",
         ids(runs),
-        f"{subject(runs)} at each word ÷ its value at the loss · {reduction} · pre-clip · {shown}",
+        f"{subject(runs)} at each {place} ÷ its value at the loss · {reduction} · pre-clip · {shown}",
         {
             "training_steps": training_steps([one for *_, one, _ in found]),
             "unit": "ratio of l2 norms",
@@ -107,7 +113,7 @@ def prepare(
     )
     nothing = absent(runs, "gradient profile", waiting="Waiting for the first run to say its sentence…")
     ribbons = tuple(_ribbon(group, label, one, after, columns) for label, group, one, after in found)
-    return Prepared(origin, ribbons, columns, nothing)
+    return Prepared(origin, ribbons, columns, nothing, _WITHOUT_WORDS if wordless else TITLE)
 
 
 def _ribbon(group: Group, label: str, one: Sheaf | None, after: Sheaf | None, columns: float) -> Ribbon:
@@ -158,16 +164,16 @@ def _remark(facts: TaskFacts, gradient: float, ratio: float) -> str:
 def describe(prepared: Prepared) -> str:
     """Say what the figure shows, for those who cannot see it."""
     said = [f"{ribbon.label}: {ribbon.remark}" for ribbon in prepared.ribbons]
-    return spoken([TITLE.rstrip("?"), prepared.origin.caption, *said])
+    return spoken([prepared.title.rstrip("?"), prepared.origin.caption, *said])
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
     """Draw the ribbons below one another, with one colour bar for all."""
     look = frame(theme, size)
     if not prepared.ribbons:
-        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+        return waiting(look, prepared.origin, prepared.title, prepared.nothing)
     height = sum(_HEADER + ribbon.layout.lines + _GAP for ribbon in prepared.ribbons)
-    figure = new_figure(look, prepared.origin, TITLE, plot_px=_UNIT_PX * height)
+    figure = new_figure(look, prepared.origin, prepared.title, plot_px=_UNIT_PX * height)
     top, notes = 0.0, []
     for ribbon in prepared.ribbons:
         notes.append(_header(look, ribbon, top))

@@ -98,6 +98,7 @@ def test_a_link_chooses_runs_and_the_lab_s_lie_beside_them(your_model, store: St
     said = words(app)
     assert said.count('class="verdict-row"') == 2
     assert "my run · encoder" in said
+    assert list(app.dataframe[0].value["Name"]) == ["my run · encoder", "newer"]  # what the link came with stands first
     assert app.multiselect(key="your-model-beside").value == [told[1][0]]
     app.multiselect(key="your-model-beside").set_value(told[1][:2]).run()
     assert words(app).count('class="verdict-row"') == 3

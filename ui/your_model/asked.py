@@ -12,6 +12,9 @@ VIEWS = {"runs": "Watched runs", "attach": "How to attach", "checkpoint": "A che
 BESIDE = "your-model-beside"
 """The key of the widget that asks for runs of the Lab."""
 
+FIRST = "your-model-first"
+"""The runs that a link came with: they stand first, where they are seen."""
+
 _KEPT = "your-model-kept"
 _KEY = "your-model-view"
 
@@ -30,6 +33,7 @@ def view() -> str:
         listed = {name: list(dict.fromkeys(filter(None, params.get(name, "").split(",")))) for name in (RUNS, WITH)}
         # None: whoever asks for no run in particular sees the newest.
         st.session_state[_KEPT] = {VIEW: wanted, RUNS: listed[RUNS] or None, WITH: listed[WITH]}
+        st.session_state[FIRST] = listed[RUNS]
         st.session_state.pop(_KEY, None)
         st.session_state.pop(BESIDE, None)
     st.session_state.setdefault(_KEY, st.session_state[_KEPT][VIEW])

@@ -71,6 +71,8 @@ def _chosen(rows: Sequence[RunRow], watched: Sequence[RunRow]) -> None:
 def _pick(watched: Sequence[RunRow]) -> list[RunRow]:
     """The table; where nobody has chosen yet, all runs of the newest training."""
     newest = [row.id for row in watched if row.comparison == watched[0].comparison]
+    first = st.session_state.get(asked.FIRST, ())
+    watched = sorted(watched, key=lambda row: row.id not in first)
     before = asked.kept(asked.RUNS)
     wanted = newest if before is None else before
     event = st.dataframe(

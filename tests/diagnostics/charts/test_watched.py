@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnostics.charts import clipping, heatmap, learning, profile
+from diagnostics.charts import clipping, heatmap, learning, profile, ribbon
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.records import Records, Run
 from tests.diagnostics.charts.samples import story
@@ -72,6 +72,11 @@ def test_no_step_is_marked_where_none_matters_more() -> None:
     assert notes == ["loss ▾"]
     known = replace(run(), facts=replace(watched.facts(), informative_steps=(3,), distance=26))
     assert "t3" in profile.prepare([known]).lines[0].word
+
+
+def test_what_has_no_words_is_of_timesteps() -> None:
+    assert ribbon.draw(ribbon.prepare([run()])).layout.title.text.startswith("Which timesteps")
+    assert "at each word" in ribbon.prepare([run(), story()[0]]).origin.caption
 
 
 def test_a_detached_state_is_marked_between_the_two_timesteps() -> None:
