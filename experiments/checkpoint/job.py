@@ -13,10 +13,11 @@ in a temporary folder, which goes with the job.
 
 from __future__ import annotations
 
-import contextlib
+import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -51,12 +52,14 @@ class State:
 class Job:
     """One file. Ends its process, and removes its folder, when nobody holds it any more."""
 
-    def __init__(self, folder: tempfile.TemporaryDirectory[str]) -> None:
-        self._held = folder
-        self.folder = Path(folder.name)
-        self._child: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._children: list[subprocess.Popen[bytes]] = []
+        """At most one."""
         self._began_s = 0.0
         self._awaits = FOUND
+        # Not ``__del__``: where sessions go in circles, what it needs may have gone before it.
+        weakref.finalize(self, _leave, folder, self._children)
 
     @classmethod
     def of(cls, content: bytes | memoryview) -> Self:
@@ -65,7 +68,7 @@ class Job:
             limit = FILE_AT_MOST // 2**20
             raise Refusal(f"A file of weights must have 1 byte to {limit} MiB, but this one has {len(content):,} bytes")
         try:
-            job = cls(tempfile.TemporaryDirectory(prefix="gradreach-", ignore_cleanup_errors=True))
+            job = cls(Path(tempfile.mkdtemp(prefix="gradreach-")))
             (job.folder / UPLOAD).write_bytes(content)
             job._start("read", FOUND)
         except OSError as error:
@@ -84,7 +87,7 @@ class Job:
     def state(self) -> State:
         """How far the newest task is; ends one that takes too long."""
         # Asked in this order: a process that has ended has written all that it will.
-        ended = self._child is None or self._child.poll() is not None
+        ended = all(child.poll() is not None for child in self._children)
         if (self.folder / FAILED).exists():
             return State("failed", self._text(FAILED))
         if (self.folder / self._awaits).exists():
@@ -106,20 +109,13 @@ class Job:
 
     def end(self) -> None:
         """End the process, if one is under way."""
-        if self._child is not None and self._child.poll() is None:
-            self._child.kill()
-            self._child.wait()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # also while the interpreter goes down
-            self.end()
-            self._held.cleanup()
+        _end(self._children)
 
     def _start(self, task: str, awaits: str) -> None:
         for name in (FAILED, PROBED):
             (self.folder / name).unlink(missing_ok=True)
         self._awaits, self._began_s = awaits, time.monotonic()
-        self._child = launch(MODULE, [task, str(self.folder)], self.folder / LOG)
+        self._children[:] = [launch(MODULE, [task, str(self.folder)], self.folder / LOG)]
 
     def _json(self, name: str) -> Any:
         try:
@@ -132,3 +128,15 @@ class Job:
             return (self.folder / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return "It failed, and why cannot be read"
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def _leave(folder: Path, children: list[subprocess.Popen[bytes]]) -> None:
+    _end(children)
+    shutil.rmtree(folder, ignore_errors=True)

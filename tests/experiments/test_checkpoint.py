@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import time
 from pathlib import Path
@@ -76,3 +77,12 @@ def test_memory_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(probe, "read", greedy)
     assert process.main(["read", str(tmp_path)]) == 1
     assert (tmp_path / jobs.FAILED).read_text().startswith("The memory was not enough")
+
+
+def test_a_job_that_goes_in_a_circle_goes_without_a_word() -> None:
+    job = Job.of(content(nn.GRU(3, 4).state_dict()))
+    folder, circle = job.folder, {"job": job}
+    circle["circle"] = circle  # type: ignore[assignment]
+    del job, circle
+    gc.collect()
+    assert not folder.exists()
