@@ -22,16 +22,16 @@ from diagnostics.charts import (
     truncation,
     weight_gradient,
 )
-from diagnostics.inspection import Inspection
+from diagnostics.charts.inspected_seeds import Shown, bundled
 
 
 @dataclass(frozen=True)
 class InspectionFigure:
     """One figure of an inspection: ``draw(prepare(…))`` is a plotly Figure; ``draw`` takes ``theme`` and ``size``.
 
-    Where ``several`` holds, ``prepare`` takes a sequence of (name, inspection), else one inspection; ``options`` names
-    what else it takes, of ``layer`` and ``sample``, both counted from 0. Without the quantities ``needs`` the figure is
-    a sentence that says what to ask for.
+    Where ``several`` holds, ``prepare`` takes a sequence of (name, inspection), or of ``Seeds``, else one inspection;
+    ``options`` names what else it takes, of ``layer`` and ``sample``, both counted from 0. Without the quantities
+    ``needs`` the figure is a sentence that says what to ask for.
     """
 
     key: str
@@ -47,13 +47,13 @@ class InspectionFigure:
     accessible_name: Callable[[Any], str]
     """What the prepared figure shows, in words and numbers."""
 
-    def prepared(self, inspections: Sequence[tuple[str, Inspection]], **options: int) -> Any:
-        """Prepare it for one or more (name, inspection), of which it takes the first where it shows but one.
+    def prepared(self, inspections: Sequence[Shown], **options: int) -> Any:
+        """Prepare it for one or more (name, inspection), or ``Seeds``, of which it takes the first where it shows one.
 
         ``options`` that it does not take are left out, so that one set of them serves all figures.
         """
         taken = {name: value for name, value in options.items() if name in self.options}
-        return self.prepare(inspections if self.several else inspections[0][1], **taken)
+        return self.prepare(inspections if self.several else bundled(inspections)[0].first, **taken)
 
 
 INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {

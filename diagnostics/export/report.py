@@ -49,7 +49,7 @@ def report_html(
     title = title or "gradreach comparison"
     judged = [verdict(run) for run in runs]
     drawn = drawings(runs, over_seeds=over_seeds) if drawn is None else drawn
-    inside = Inside(runs, inspections)
+    inside = Inside(runs, inspections, over_seeds)
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
     body = [
         f"<header>\n<h1>{escape(title)}</h1>",

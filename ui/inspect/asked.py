@@ -14,6 +14,9 @@ from ui.address import quoted
 
 RUN, WITH, STEP, SAMPLES, PARTS, VIEW = "run", "with", "step", "samples", "parts", "view"
 LAYER, SAMPLE = "layer", "sample"
+SEEDS = "seeds"
+TOGETHER, EACH = "together", "each"
+"""How runs that differ only in their seed are shown."""
 OTHERS_AT_MOST = 5
 """As many beside the first run as every figure can tell apart."""
 
@@ -26,6 +29,7 @@ USUAL: Mapping[str, Any] = {
     VIEW: "theory",
     LAYER: 1,
     SAMPLE: 1,
+    SEEDS: TOGETHER,
 }
 """By the name that a query parameter has; layers and samples are counted from 1, as people do."""
 
@@ -117,6 +121,10 @@ def _parse(name: str, text: str, views: Sequence[str]) -> Any:
     if name == VIEW:
         if text not in views:
             raise ValueError(f"view must be one of {', '.join(views)}, but got {quoted(text)}")
+        return text
+    if name == SEEDS:
+        if text not in (TOGETHER, EACH):
+            raise ValueError(f"seeds must be one of {TOGETHER}, {EACH}, but got {quoted(text)}")
         return text
     if name == PARTS:
         parts = tuple(text.split(","))

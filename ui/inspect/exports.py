@@ -8,28 +8,29 @@ from functools import partial
 import streamlit as st
 
 from diagnostics.charts.gallery import INSPECTION_FIGURES
+from diagnostics.charts.inspected_seeds import Seeds, bundled, members
 from diagnostics.inspection import QUANTITIES
 from ui import exports, look
 from ui.inspect import asked, panels
-from ui.inspect.panels import Named
 from ui.words import filename
 
 
-def panel(named: Sequence[Named]) -> None:
-    """A figure, a quantity, or the whole inspection of one run."""
+def panel(bundles: Sequence[Seeds]) -> None:
+    """A figure, of seeds together where they are shown together; a quantity, or the whole inspection, of one run."""
     from diagnostics.export.inspected import inspection_json, inspection_npz, quantity_csv
 
-    whole = [info for info in INSPECTION_FIGURES.values() if not panels.lacking(info, named[:1])]
+    named = members(bundles)
+    whole = [info for info in INSPECTION_FIGURES.values() if not panels.lacking(info, bundled(named[:1]))]
     names = {one.run_id: name for name, one in named}
     run_id = next(iter(names))
     if len(named) > 1:
         run_id = st.selectbox("Run", list(names), format_func=names.__getitem__, key="inspect-export-run")
-    mine = [(name, one) for name, one in named if one.run_id == run_id]
-    one = mine[0][1]
+    mine = bundled([(name, one) for name, one in named if one.run_id == run_id])
+    one = mine[0].first
     if whole:
         st.markdown("**A figure**")
         info = st.selectbox("Figure", whole, format_func=lambda i: i.title, key="inspect-export-figure")
-        shown = named if info.several and not panels.lacking(info, named) else mine
+        shown = bundles if info.several and not panels.lacking(info, bundles) else mine
         theme, size = look.theme(), look.size()
         options = {name: int(asked.now(name)) - 1 for name in (asked.LAYER, asked.SAMPLE)}
         exports.figure_files(
