@@ -25,6 +25,8 @@ from diagnostics.records import Array
 _PLOT_PX = 320
 _ROW_PX = 17
 MOST_LINES = 8
+_BELOW = 1e3
+"""How far below the lowest median an axis goes for the lower edge of a band."""
 STEPS_BACK = "steps back from the loss  (time runs to the right; the loss is at 0)"
 
 
@@ -86,14 +88,28 @@ def marks_of(inspections: Sequence[Shown]) -> tuple[Mark, ...]:
 
 
 def decades_of(lines: Sequence[BackLine], *more: float) -> tuple[int, int]:
-    """Return the whole decades that hold every drawable value and what else must be seen."""
-    upper = [line.over.high for line in lines if line.over is not None]
-    known = [values[kinds(values) == VALUE] for values in (*(line.values for line in lines), *upper)]
-    values = np.concatenate([*known, np.asarray(more, dtype=np.float64)])
+    """Return the whole decades that hold every drawable value, what bands span, and what else must be seen.
+
+    The lower edge of a band goes no further than ``band_floor`` allows: one seed must not flatten all lines.
+    """
+    values = _drawable([line.values for line in lines])
+    lows = _drawable([line.over.low for line in lines if line.over is not None])
+    highs = _drawable([line.over.high for line in lines if line.over is not None])
+    values = np.concatenate([values, band_floor(values, lows), highs, np.asarray(more, dtype=np.float64)])
     if not values.size:
         return -2, 1
     low, high = math.floor(np.log10(values.min()) - 0.1), math.ceil(np.log10(values.max()) + 0.1)
     return low, max(high, low + 1)
+
+
+def band_floor(values: Array, lows: Array) -> Array:
+    """Return how low an axis must go for the lower edges of bands, ``[0]`` or ``[1]``: three decades below ``values``
+    at most. All are finite and above 0."""
+    return np.maximum(lows, values.min() / _BELOW).min(keepdims=True) if lows.size and values.size else lows[:0]
+
+
+def _drawable(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([np.empty(0), *(values[kinds(values) == VALUE] for values in arrays)])
 
 
 def draw_back(

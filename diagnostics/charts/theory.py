@@ -72,12 +72,13 @@ def prepare(inspections: Sequence[Shown], layer: int = 0) -> Prepared:
 
 
 def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
-    """Return the decades of all measured values, and up to four more at either end where theory goes there."""
+    """Return the decades of all measured values, and up to four more where theory or a band's lower edge goes there."""
     upper = [panel.over.high for panel in panels if panel.over is not None]
     drawn = [*(panel.measured for panel in panels), *upper]
     known = [np.log10(values[kinds(values) == VALUE]) for values in drawn]
     values = np.concatenate([*known, [0.0]])
-    ends = np.array([line.log10[-1] for panel in panels for line in panel.lines] or [0.0])
+    lower = [np.log10(panel.over.low[kinds(panel.over.low) == VALUE]) for panel in panels if panel.over is not None]
+    ends = np.concatenate([[0.0], *lower, [line.log10[-1] for panel in panels for line in panel.lines]])
     low, high = values.min(), values.max()
     low = max(min(low, ends.min()), low - _BEYOND, FLOOR)
     high = min(max(high, ends.max()), high + _BEYOND, CEILING)

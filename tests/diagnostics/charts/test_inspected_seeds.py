@@ -174,6 +174,22 @@ def test_what_one_seed_has_not_none_has_and_zeros_and_infinities_are_ordered() -
     assert 5 in filled  # down to minus infinity, where 0 lies
 
 
+def test_axes_hold_a_bands_lower_edge_unless_one_seed_would_flatten_all() -> None:
+    ones = seeds("rnn", T=8)
+    for factor, lowest in ((1e-2, -5), (1e-30, -6)):
+        shares = [np.ones_like(one["weight_grad"]) * size for one, size in zip(ones, (1e-2, 1e-2, 1.0), strict=True)]
+        shares[0] *= factor
+        prepared = weight_gradient.prepare(
+            [bundle([altered(one, weight_grad=share) for one, share in zip(ones, shares, strict=True)])]
+        )
+        low, high = weight_gradient.draw(prepared).layout.yaxis.range
+        assert (low, high) == (lowest, 1)
+    ones = [altered(one, state_grad=10.0 ** (-seed * np.arange(8)[::-1, None] * np.ones((2, 8, 4)))) for seed, one in
+            zip((1, 1, 2), ones, strict=True)]  # fmt: skip
+    prepared = theory.prepare([bundle(ones)])
+    assert prepared.decades[0] == -12  # the middle one's seventh power, and four more
+
+
 def test_a_seed_that_cannot_be_a_ratio_is_left_out_and_named() -> None:
     ones = seeds("rnn")
     broken = altered(ones[1], state_grad=np.full_like(ones[1]["state_grad"], np.nan))
