@@ -103,7 +103,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     ),
     "lyapunov": Quantity("lyapunov", ("L", "S"), "1/timestep", "Lyapunov exponents per step, natural log, falling"),
     "lyapunov_error": Quantity(
-        "lyapunov", ("L", "S"), "1/timestep", "standard error of each exponent, over blocks of timesteps and samples"
+        "lyapunov",
+        ("L", "S"),
+        "1/timestep",
+        "standard error of each exponent: the largest of those over stretches of time, samples and random starts",
     ),
     "weight_grad": Quantity(
         "weight_gradient",
@@ -294,7 +297,7 @@ _ABOUT: Mapping[str, type] = {
 }
 """The fields besides the arrays, by the JSON type that each has in a file."""
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever a quantity or a field is added or changes, so that what was kept before is computed anew."""
 LARGEST_FILE = 512 * 2**20
 """No inspection unpacks to more, in bytes; a damaged length is refused before it is allocated."""

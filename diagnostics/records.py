@@ -143,7 +143,8 @@ class TaskFacts:
     ``tokens`` has one readable string per timestep of one example; ``informative_steps`` are the timesteps that hold
     what the answer depends on (the earliest first); ``loss_step`` is the timestep at which the (last) answer is given;
     ``distance`` is the number of steps from there back to the farthest informative step, which is what a verdict's
-    "reaches" asks for.
+    "reaches" asks for; below 0 where that step comes after the answer, so that only a network that reads in two
+    directions can know of it.
     """
 
     title: str
@@ -156,6 +157,16 @@ class TaskFacts:
     chance_loss: float
     success_name: str
     chance_success: float
+
+    @property
+    def needed(self) -> int:
+        """The timestep of the farthest informative step."""
+        return self.loss_step - self.distance
+
+    @property
+    def ahead(self) -> bool:
+        """Whether what the answer depends on comes after it."""
+        return self.distance < 0
 
 
 @dataclass(frozen=True)
@@ -172,3 +183,14 @@ class Run:
     """One sentence on how the run ended, e.g. ``diverged at step 40``; empty while all is well."""
     versions: Mapping[str, str] = field(default_factory=dict)
     comparison: str = ""
+
+    @property
+    def without_recurrence(self) -> str:
+        """The kind of network that was trained where it has no recurrence, and so no cell; "" where it has one."""
+        model = self.spec.get("model")
+        return model if isinstance(model, str) and model != "recurrent" else ""
+
+    @property
+    def cell(self) -> str:
+        """The recurrence that was trained, or the kind of network where it has none; "" where the spec does not say."""
+        return self.without_recurrence or str(self.spec.get("cell") or "")

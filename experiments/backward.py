@@ -21,42 +21,50 @@ from torch import Tensor
 from torch.nn import functional
 
 from diagnostics.measures.truncation import chunks
-from diagnostics.recurrence import Trace
+from diagnostics.recurrence import Lengths, Trace
 from diagnostics.recurrence.trace import StateGradients
-from models.network import Network, Pass
+from models.model import Model, Pass
+from tasks.base import UNASKED
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Outputs and targets → the mean over all answers."""
+"""Outputs and targets → the mean over all answers that are asked."""
 
 
 def mean_loss(kind: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean over all answers: for "mse" the squared error, else the cross-entropy in nats."""
+    """The mean over all answers that are asked: for "mse" the squared error, else the cross-entropy in nats."""
     if kind == "mse":
         return functional.mse_loss(outputs.squeeze(-1), targets)
-    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=UNASKED)
 
 
 class Backward:
     """A batch that went forward and back; what the network's parameters had in ``.grad`` is added to.
 
-    ``inputs`` and ``targets`` as ``Network`` and ``loss`` take them; ``truncate`` the chunk length K, None for T.
+    ``inputs``, ``lengths`` and ``pictures`` as ``Model.forward`` takes them, ``targets`` as ``loss``; ``truncate`` is
+    the chunk length K, None for T: for a plain recurrent network whose samples all have T timesteps.
+    ``answer_step`` is the timestep of the answer that ``of_last_answer`` is about, None for T − 1.
     Without ``record`` only the last chunk is remembered, so that memory does not grow with T; what is to be read of the
     pass besides ``loss`` is then of that chunk alone.
     """
 
     def __init__(
         self,
-        network: Network,
+        network: Model,
         inputs: Tensor,
         targets: Tensor,
         loss: Loss,
         truncate: int | None = None,
         *,
         record: bool = True,
+        lengths: Lengths = None,
+        pictures: Tensor | None = None,
+        answer_step: int | None = None,
     ) -> None:
         self._many = network.every_step
         self._targets, self._loss = targets, loss
         T = len(inputs)
+        self._answer_step = T - 1 if answer_step is None else answer_step
+        self._answer: tuple[Pass, int] | None = None
         self._parts: list[Pass] = []
         self._heard: list[bool] = []
         """Whether the latest gradient came into each part."""
@@ -64,11 +72,15 @@ class Backward:
         carried = None
         for chunk in chunks(T, min(truncate or T, T)):
             last = chunk.stop == T
-            heard = self._many or last  # the others hold no answer: nothing of them need be remembered
+            # The others hold no answer: nothing of them need be remembered.
+            heard = last if not self._many else chunk.stop - chunk.start == T or self._asked(chunk) > 0
             with torch.set_grad_enabled(heard):
-                part = network(inputs[chunk], keep_input_grad=heard, state=carried)
+                part = network(inputs[chunk], lengths=lengths, pictures=pictures, keep_input_grad=heard, state=carried)
             if heard:
-                losses.append(self._back(part, chunk, T, retain_graph=self._many and last))
+                answers = self._many and chunk.start <= self._answer_step < chunk.stop
+                losses.append(self._back(part, chunk, T, retain_graph=answers))
+                if answers:
+                    self._answer = part, self._answer_step - chunk.start
             if not record:
                 self._parts, self._heard = [], []
             self._parts.append(part)
@@ -79,11 +91,14 @@ class Backward:
 
     def _back(self, part: Pass, chunk: slice, T: int, *, retain_graph: bool) -> Tensor:
         loss = self._loss(part.outputs, self._targets[chunk] if self._many else self._targets)
-        steps = chunk.stop - chunk.start
-        if self._many and steps < T:
-            loss = loss * (steps / T)  # the mean over the whole sequence's answers
+        if self._many and chunk.stop - chunk.start < T:
+            loss = loss * (self._asked(chunk) / self._asked(slice(T)))  # the mean over the whole sequence's answers
         loss.backward(retain_graph=retain_graph)
         return loss.detach()
+
+    def _asked(self, chunk: slice) -> int:
+        """How many answers are asked in a chunk of timesteps."""
+        return int((self._targets[chunk] != UNASKED).sum())
 
     @property
     def traces(self) -> list[Trace]:
@@ -104,11 +119,13 @@ class Backward:
         return torch.cat([torch.zeros_like(part.x) if part.x.grad is None else part.x.grad for part in self._parts])
 
     def of_last_answer(self) -> None:
-        """Have ``traces`` hold the gradient of the last answer's loss alone, many-to-many; no parameter's changes."""
-        last = self._parts[-1]
-        own = self._loss(last.outputs[-1], self._targets[-1])
-        torch.autograd.grad(own, last.x)  # through every layer, and into nobody's .grad
-        self._heard = [part is last for part in self._parts]
+        """Have ``traces`` hold the gradient of the loss of the answer at ``answer_step`` alone, many-to-many: a mean
+        over the samples that are asked there. No parameter's gradient changes."""
+        assert self._answer is not None  # asked many-to-many only, of a step that is recorded
+        part, step = self._answer
+        own = self._loss(part.outputs[step], self._targets[self._answer_step])
+        torch.autograd.grad(own, part.x)  # through every layer, and into nobody's .grad
+        self._heard = [one is part for one in self._parts]
 
 
 def _joined(traces: Sequence[Trace], heard: Sequence[bool]) -> Trace:

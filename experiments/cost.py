@@ -20,6 +20,11 @@ import tasks
 from diagnostics.measures.entry_sizes import BINS
 from experiments.keep import steps_to_keep
 from models.cells import CELLS
+from models.count import count, fixed, table
+from models.count import head as of_head
+from models.kinds import MODELS
+from models.plan import Plan
+from tasks import TASKS
 
 SECONDS_AT_MOST = 7 * 24 * 3600.0
 DISK_AT_MOST = 4 * 2**30
@@ -42,6 +47,11 @@ _PER_STATE = {"rnn": 6e-9, "gru": 1.4e-8, "lstm": 1.9e-8}
 _PER_ANSWER = 6e-9
 _PER_PARAMETER = 8e-9
 _PER_STEP = 1.1e-3
+# The same where there is no recurrence: per feature that is recorded; per pixel of a picture; and once per run, for
+# learning to see.
+_PER_FEATURE = 2e-8
+_PER_PIXEL = 6e-8
+_LEARNING_TO_SEE = 8.0
 
 _OF_FORWARD = 0.3
 """Share of a step's time that is its forward pass, which is what measuring on the held-out set consists of."""
@@ -58,6 +68,16 @@ class Sizes(Protocol):
     def length(self) -> int | None: ...  # noqa: D102
     @property
     def wiring(self) -> str | None: ...  # noqa: D102
+    @property
+    def text(self) -> str | None: ...  # noqa: D102
+    @property
+    def model(self) -> str | None: ...  # noqa: D102
+    @property
+    def bidirectional(self) -> bool: ...  # noqa: D102
+    @property
+    def softmax(self) -> str: ...  # noqa: D102
+    @property
+    def initial(self) -> str: ...  # noqa: D102
     @property
     def timesteps(self) -> int: ...  # noqa: D102
     @property
@@ -115,42 +135,71 @@ def amount(size: float) -> str:
 
 def predict(spec: Sizes) -> Cost:
     """The predicted cost of a run whose sizes are within the limits of ``RunSpec``."""
-    cell = CELLS[spec.cell]
-    task = _task(spec.task, spec.gap, spec.length, spec.wiring)
-    steps_in, batch, hidden = spec.timesteps, spec.batch, spec.hidden
-    embedded = bool(task.vocabulary) and spec.inputs == "embedding"
-    input_size = spec.embedding if embedded else task.input_size
-    table = len(task.vocabulary) * spec.embedding if embedded else 0
-    widths = [input_size] + [hidden] * (spec.layers - 1)
-    recurrent = sum(cell.gates * hidden * (width + hidden + 2) for width in widths)
-    parameters = table + recurrent + task.outputs * (hidden + 1)
+    task = _task(spec.task, spec.gap, spec.length, spec.wiring, spec.text)
+    kind = spec.model or TASKS[spec.task].models[0]
+    plan = planned(spec, task)
+    counted = count(kind, plan)
+    steps_in, batch = spec.timesteps, spec.batch
+    head = of_head(plan, counted.features)
+    parameters = table(plan) + counted.body + head
 
-    answers = steps_in if task.wiring == "many-to-many" else 1
-    multiply_adds = 3 * batch * (steps_in * recurrent + answers * task.outputs * hidden)
-    states = steps_in * batch * hidden * spec.layers
-    by_batch = _PER_MULTIPLY_ADD * multiply_adds + _PER_STATE[cell.kind] * states
-    by_batch += _PER_ANSWER * answers * batch * task.outputs
-    both_ways = by_batch + _PER_TIMESTEP * steps_in * spec.layers + _PER_PARAMETER * parameters
+    answers = (steps_in - task.bridge) if task.wiring == "many-to-many" else 1
+    multiply_adds = 3 * batch * (counted.work + answers * task.outputs * counted.features)
+    states = batch * counted.states
+    recurs = MODELS[kind].recurrent
+    per_state = _PER_STATE[CELLS[spec.cell].kind] if recurs else _PER_FEATURE
+    by_batch = _PER_MULTIPLY_ADD * multiply_adds + per_state * states
+    by_batch += _PER_ANSWER * answers * batch * task.outputs + _PER_PIXEL * batch * plan.pictures**2
+    walked = steps_in * spec.layers * (1 + spec.bidirectional) if recurs else 0
+    both_ways = by_batch + _PER_TIMESTEP * walked + _PER_PARAMETER * parameters
     # Where every step has an answer, each profile takes a second way back, for the last answer alone.
     ways = 1 + (answers > 1) * (1 - _OF_FORWARD) / (spec.record_every or 1)
     measurements = spec.steps // (spec.eval_every or 1) + 1
     measuring = _OF_FORWARD * (HELD_OUT / batch * by_batch + HELD_OUT / max(batch, MEASURED_AT_ONCE) * _PER_STEP)
-    seconds = spec.steps * (_PER_STEP + ways * both_ways) + measurements * measuring
+    seconds = (
+        spec.steps * (_PER_STEP + ways * both_ways)
+        + measurements * measuring
+        + (_LEARNING_TO_SEE if plan.pictures else 0)
+    )
     # States, gates, their gradients and the float64 copies that the norms are taken from; weights, gradients and
     # the optimiser's two moments, one float64 copy of the gradient, and the weights before an update.
-    memory = states * (4 * (2 * cell.gates + 6) + 24) + 4 * steps_in * batch * (3 * input_size + 2 * task.outputs)
+    gates = CELLS[spec.cell].gates
+    memory = states * (4 * (2 * gates + 6) + 24) + 4 * steps_in * batch * (3 * plan.width + 2 * task.outputs)
+    memory += 4 * HELD_OUT * steps_in * task.outputs * 3 if answers > 1 else 0  # answers to the held-out set
     memory += parameters * 28 + 200 * 2**20
     profiles = -(-spec.steps // (spec.record_every or 1))
     per_profile = 8 * (steps_in * (spec.layers * (3 + 3 * (answers > 1) + 4) + 3) + 3 * BINS)
-    weights = 4 * parameters * len(steps_to_keep(spec.steps, 4 * parameters))
+    kept = 4 * (parameters + fixed(plan))
+    weights = kept * len(steps_to_keep(spec.steps, kept))
     disk = profiles * per_profile + spec.steps * 80 + weights
     return Cost(seconds, int(memory), disk, parameters)
 
 
+def planned(spec: Sizes, task: tasks.Task) -> Plan:
+    """What the network of ``spec`` is built for."""
+    return Plan(
+        cell=spec.cell,
+        input_size=task.input_size,
+        hidden=spec.hidden,
+        layers=spec.layers,
+        outputs=task.outputs,
+        vocabulary=len(task.vocabulary),
+        embedding=spec.embedding if task.vocabulary and spec.inputs == "embedding" else None,
+        every_step=task.wiring == "many-to-many",
+        timesteps=task.length,
+        bidirectional=spec.bidirectional,
+        bridge=task.bridge,
+        pictures=task.pictures,
+        looks=task.looks,
+        softmax=spec.softmax,
+        learned_initial=spec.initial == "learned",
+    )
+
+
 @lru_cache(maxsize=64)
-def _task(name: str, gap: int, length: int | None, wiring: str | None) -> tasks.Task:
+def _task(name: str, gap: int, length: int | None, wiring: str | None, text: str | None) -> tasks.Task:
     """Only its sizes are read: a page asks for the same prediction again and again."""
-    return tasks.build(name, gap, length, wiring)
+    return tasks.build(name, gap, length, wiring, text)
 
 
 def unaffordable(spec: Sizes) -> list[str]:

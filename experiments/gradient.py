@@ -34,15 +34,16 @@ class Clipped:
 
 
 class Flat:
-    """All parameters of a network laid end to end, and their gradients likewise.
+    """All parameters of a network that are trained, laid end to end, and their gradients likewise.
 
     The network's parameters become views of ``parameters``, one leaf that an optimiser updates in a single call, and
     their ``.grad`` views of ``parameters.grad``, which a backward pass adds to: nothing is ever gathered or copied.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.names = [name for name, _ in network.named_parameters()]
-        members = list(network.parameters())
+        trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        self.names = [name for name, _ in trained]
+        self.members = members = [p for _, p in trained]
         self.parameters = nn.Parameter(torch.cat([p.detach().flatten() for p in members]))
         self.gradient = torch.zeros_like(self.parameters)
         self.parameters.grad = self.gradient

@@ -14,6 +14,8 @@ SEPARATOR = " · "
 GAPS_AT_MOST = 6
 """More gaps than these are named by the shortest and the longest."""
 
+TEXT_AT_MOST = 24
+
 _UNSAID = ("length", "wiring", "hidden", "inputs", "embedding", "optimizer", "learning_rate", "batch", "steps")
 """What ``RunSpec.label`` leaves out, and what yet may be all that two runs differ in."""
 
@@ -36,8 +38,16 @@ def comparison_name(specs: Sequence[RunSpec]) -> str:
 def parts(spec: RunSpec) -> list[str]:
     """Everything that the name of a run may say of it, the cell first."""
     said = [*spec.label().split(SEPARATOR), f"gap {spec.gap}", TASKS[spec.task].title]
+    if spec.text is not None:
+        said.append(f"text {_begun(spec.text)}")
     values = {FIELDS[name].label.lower(): getattr(spec, name) for name in _UNSAID}
     return said + [f"{label} {_plain(value)}" for label, value in values.items() if value is not None]
+
+
+def _begun(text: str) -> str:
+    """How a text begins, in quotes; all of it where it is short."""
+    words = " ".join(text.split())
+    return f"“{words}”" if len(words) <= TEXT_AT_MOST else f"“{words[: TEXT_AT_MOST - 1]}…”"
 
 
 def _plain(value: object) -> str:

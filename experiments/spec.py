@@ -11,24 +11,21 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
-import tasks
+from experiments import grammar
 from experiments.cost import Cost, predict, unaffordable
+from experiments.rules import broken, recurrent
 from models.cells import CELLS
+from models.kinds import MODELS
 from tasks import LONGEST, TASKS
 
 __all__ = ["FIELDS", "Cost", "FieldInfo", "Refusal", "RunSpec", "checked", "expand", "predict"]
 
-INITS = ("torch", "orthogonal", "identity", "scaled:F")
-OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
-CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
-CLIP_LEAST, CLIP_MOST = 1e-12, 1e12
-DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_GATE_BIAS = "chrono"
 """A gate remembers only if it starts open: at gap 40 a forget bias of 1 (3.7 steps of memory) learns nothing in time.
 Chrono learns gaps from 20 to 60 within 160 steps, and since it also keeps the LSTM's cell from filling up with what
@@ -50,7 +47,7 @@ class FieldInfo:
     label: str
     help: str
     unit: str
-    kind: Literal["int", "float", "choice", "text"]
+    kind: Literal["int", "float", "choice", "text", "switch"]
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
@@ -62,92 +59,7 @@ class FieldInfo:
         return f"{value} {unit}".rstrip()
 
 
-def _shown(value: object) -> str:
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an integer above 10**30"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _got(value: object) -> str:
-    """What was given, as every refusal ends. None and null are words of Python and JSON, not of people."""
-    return "but nothing was given" if value is None else f"but got {_shown(value)}"
-
-
-def _one_of(value: object, choices: Sequence[str]) -> str:
-    """The rule that ``value`` breaks by not being among ``choices``, with the nearest choice where one is near."""
-    near = difflib.get_close_matches(value.lower(), choices, 1) if isinstance(value, str) else []
-    return f"must be one of {', '.join(choices)}, {_got(value)}" + (f" (did you mean {near[0]!r}?)" if near else "")
-
-
 _LONGEST = max(LONGEST, *(info.overhead(info.max_gap) for info in TASKS.values()))
-
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "task": tuple(TASKS),
-    "cell": tuple(CELLS),
-    "inputs": ("embedding", "onehot"),
-    "optimizer": OPTIMIZERS,
-    "device": DEVICES,
-}
-
-
-def _choice(value: object, info: ValidationInfo) -> str:
-    choices = _CHOICES[str(info.field_name)]
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(_one_of(value, choices))
-    return value
-
-
-def _wiring(value: object) -> str | None:
-    # Which wirings a task allows is a rule across fields, below; here only that it is a word at all.
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"must be a word, {_got(value)}")
-    return value
-
-
-def _number(text: str) -> float | None:
-    """The finite number that ``text`` is; None where it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _clip(value: object) -> str:
-    if value == "none":
-        return "none"
-    kind, _, threshold = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if kind not in ("norm", "value"):
-        raise ValueError(_one_of(value, CLIPS))
-    number = _number(threshold)
-    if number is None:
-        raise ValueError(f"must have a number as its threshold, such as {kind}:1.0, {_got(value)}")
-    if not CLIP_LEAST <= number <= CLIP_MOST:
-        raise ValueError(f"must have a threshold between 1e-12 and 1e12, {_got(value)}")
-    return f"{kind}:{number!r}"
-
-
-def _init(value: object) -> str:
-    if isinstance(value, str) and value in INITS[:-1]:
-        return value
-    kind, _, factor = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if kind != "scaled":
-        raise ValueError(_one_of(value, INITS))
-    number = _number(factor)
-    if number is None:
-        raise ValueError(f"must have a number as its factor, such as scaled:2, {_got(value)}")
-    if not 0 < number <= 100:
-        raise ValueError(f"must have a factor above 0 and at most 100, {_got(value)}")
-    return f"scaled:{number!r}"
-
-
-def _gate_bias(value: object) -> float | str | None:
-    if value is None or value == "chrono":
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"must be a finite number or chrono, {_got(value)}")
-    if not -20 <= value <= 20:
-        raise ValueError(f"must be between -20 and 20, {_got(value)}")
-    return float(value)
 
 
 def _field(
@@ -157,14 +69,14 @@ def _field(
     return Field(default=default, title=label, description=help_, json_schema_extra={"unit": unit}, **bounds)
 
 
-Choice = Annotated[str, PlainValidator(_choice)]
+Choice = Annotated[str, PlainValidator(grammar.choice)]
 
 
 class RunSpec(BaseModel):
     """One run: a cell, a task, and how it is trained. Build it with ``RunSpec.make``.
 
-    What may be left out (``wiring``, ``gate_bias``, ``record_every``, ``eval_every``) is resolved on construction,
-    so that the stored spec repeats the run even where a default changes later.
+    What may be left out (``wiring``, ``text``, ``model``, ``gate_bias``, ``record_every``, ``eval_every``) is resolved
+    on construction, so that the stored spec repeats the run even where a default changes later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -181,25 +93,40 @@ class RunSpec(BaseModel):
         le=_LONGEST,
         unit="timesteps",
     )
-    wiring: Annotated[str | None, PlainValidator(_wiring)] = _field(
+    wiring: Annotated[str | None, PlainValidator(grammar.word)] = _field(
         "Wiring", "Where the answer is given: once, at the end, or at every step; left out, the task's own.", None
+    )
+    text: Annotated[str | None, PlainValidator(grammar.text_or_none)] = _field(
+        "Text", "What the network learns to go on with, character by character; left out, the task's own.", None
+    )
+    model: Annotated[str | None, PlainValidator(grammar.choice_or_none)] = _field(
+        "Model", "The kind of network; left out, the task's own.", None
+    )
+    bidirectional: Annotated[bool, PlainValidator(grammar.switch)] = _field(
+        "Two directions", "Read the sequence forwards and backwards, and answer from both states.", False
+    )
+    softmax: Choice = _field(
+        "Softmax", "How the last layer turns the state into probabilities of the words while it is trained.", "full"
     )
     cell: Choice = _field("Cell", "The recurrence.", "tanh")
     hidden: int = _field("Hidden size", "Units in the state of each layer.", 64, ge=1, le=1024, unit="units")
     layers: int = _field("Layers", "Recurrent layers, one on top of the other.", 1, ge=1, le=8, unit="layers")
-    init: Annotated[str, PlainValidator(_init)] = _field(
+    init: Annotated[str, PlainValidator(grammar.init)] = _field(
         "Initialisation",
         "How the weights begin: torch's default, an orthogonal recurrent matrix, the identity (IRNN), or torch's "
         "default with the recurrent weights multiplied by a factor F.",
         "torch",
     )
-    gate_bias: Annotated[float | str | None, PlainValidator(_gate_bias)] = _field(
+    gate_bias: Annotated[float | str | None, PlainValidator(grammar.gate_bias)] = _field(
         "Gate bias",
         "How far open the memory gate begins (the LSTM's forget gate, the GRU's update gate): a number, or chrono, "
         "which spreads the time scales up to the length; left out, chrono.",
         None,
         ge=-20,
         le=20,
+    )
+    initial: Choice = _field(
+        "Initial state", "What the first step begins from: all zeros, or a state that is learned like a weight.", "zero"
     )
     inputs: Choice = _field(
         "Input", "How a word enters: a learned embedding, or one-hot. Numbers enter as they are.", "embedding"
@@ -209,7 +136,7 @@ class RunSpec(BaseModel):
     learning_rate: float = _field("Learning rate", "The size of an update.", 3e-3, ge=1e-9, le=100.0)
     batch: int = _field("Batch", "Fresh sequences per training step.", 64, ge=1, le=1024, unit="sequences")
     steps: int = _field("Steps", "How many updates to make.", 500, ge=1, le=1_000_000, unit="training steps")
-    clip: Annotated[str, PlainValidator(_clip)] = _field(
+    clip: Annotated[str, PlainValidator(grammar.clip)] = _field(
         "Clipping",
         "none, norm:THRESHOLD (the whole gradient is scaled to that length) or value:THRESHOLD (each entry is cut).",
         "norm:1.0",
@@ -248,9 +175,8 @@ class RunSpec(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> RunSpec:
         """The rules across fields, then the resolution of what was left out."""
-        broken = [*_task_rules(self), *_cell_rules(self)]
-        if broken:
-            raise ValueError("\n".join(broken))
+        if said := broken(self):
+            raise ValueError("\n".join(said))
         for name, value in _derived(self).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -304,7 +230,10 @@ class RunSpec(BaseModel):
     def label(self) -> str:
         """A short name: the cell, what is not as usual about it, the clipping and the seed."""
         cell = CELLS[self.cell]
-        parts = [cell.title]
+        kind = MODELS[self.model or TASKS[self.task].models[0]]
+        parts = [cell.title if kind.recurrent else kind.title]
+        if self.bidirectional:
+            parts.append("two directions")
         if self.layers > 1:
             parts.append(f"{self.layers} layers")
         if self.init != "torch":
@@ -312,54 +241,39 @@ class RunSpec(BaseModel):
         if self.gate_bias is not None and self.gate_bias != _default_gate_bias(self):
             bias = self.gate_bias if isinstance(self.gate_bias, str) else f"{self.gate_bias:+g}"
             parts.append(f"{cell.memory_gate} bias {bias}")
-        kind, threshold = self.clip_rule
-        parts.append("no clipping" if kind == "none" else f"clip {kind} {threshold:g}")
+        if self.initial == "learned":
+            parts.append("learned initial state")
+        if self.softmax != "full":
+            parts.append(f"{self.softmax} softmax")
+        rule, threshold = self.clip_rule
+        parts.append("no clipping" if rule == "none" else f"clip {rule} {threshold:g}")
         if self.truncate is not None:
             parts.append(f"truncated at {self.truncate}")
         return " · ".join([*parts, f"seed {self.seed}"])
 
 
-_GRAMMARS: Mapping[str, Callable[[object], Any]] = {"clip": _clip, "init": _init, "gate_bias": _gate_bias}
-
-
 def checked(name: str, value: object) -> Any:
-    """A value of ``clip``, ``init`` or ``gate_bias`` as a spec holds it, or ``Refusal``.
+    """A value of ``clip``, ``init``, ``gate_bias`` or ``text`` as a spec holds it, or ``Refusal``.
 
     By the rules of that field alone: whether it goes with the other fields (a gate bias with the cell) only the whole
     spec can say.
     """
     try:
-        return _GRAMMARS[name](value)
+        return grammar.GRAMMARS[name](value)
     except ValueError as error:
         raise Refusal(f"{name} {error}") from None
 
 
-def _task_rules(spec: RunSpec) -> list[str]:
-    try:
-        tasks.check(spec.task, spec.gap, spec.length, spec.wiring)
-    except ValueError as error:
-        return [str(error)]
-    return []
-
-
-def _cell_rules(spec: RunSpec) -> list[str]:
-    if spec.gate_bias is not None and CELLS[spec.cell].memory_gate is None:
-        gated = ", ".join(name for name, cell in CELLS.items() if cell.memory_gate)
-        return [
-            f"gate_bias must be left out for the cell {spec.cell} (only {gated} have a gate), "
-            f"but got {spec.gate_bias!r}"
-        ]
-    return []
-
-
 def _default_gate_bias(spec: RunSpec) -> str | None:
-    return DEFAULT_GATE_BIAS if CELLS[spec.cell].memory_gate else None
+    return DEFAULT_GATE_BIAS if CELLS[spec.cell].memory_gate and recurrent(spec) else None
 
 
 def _derived(spec: RunSpec) -> dict[str, Any]:
     """What each field that may be left out becomes, from the fields that may not."""
     return {
         "wiring": TASKS[spec.task].wirings[0],
+        "text": TASKS[spec.task].own_text,
+        "model": TASKS[spec.task].models[0],
         "gate_bias": _default_gate_bias(spec),
         "record_every": -(-spec.steps // PROFILES_AT_MOST),
         "eval_every": max(1, spec.steps // 25),
@@ -372,12 +286,12 @@ def _sentences(error: ValidationError) -> list[str]:
     for finding in error.errors(include_url=False):
         name = str(finding["loc"][0]) if finding["loc"] else ""
         context = finding.get("ctx", {})
-        got = _got(finding["input"])
+        got = grammar.got(finding["input"])
         match finding["type"]:
             case "extra_forbidden":
                 near = difflib.get_close_matches(name, list(FIELDS), 1)
                 hint = f" (did you mean {near[0]!r}?)" if near else ""
-                said.append(f"a setting must be one of {', '.join(FIELDS)}, {_got(name)}{hint}")
+                said.append(f"a setting must be one of {', '.join(FIELDS)}, {grammar.got(name)}{hint}")
             case "greater_than_equal":
                 said.append(f"{name} must be at least {context['ge']}, {got}")
             case "less_than_equal":
@@ -426,10 +340,14 @@ def _info(name: str) -> FieldInfo:
     }
     extra = field.json_schema_extra
     wirings = tuple(dict.fromkeys(w for task in TASKS.values() for w in task.wirings))
-    choices = {**_CHOICES, "wiring": wirings, "init": INITS, "clip": CLIPS}.get(name, ())
-    kind: Literal["int", "float", "choice", "text"] = "choice" if name in _CHOICES or name == "wiring" else "text"
-    if name == "learning_rate":
+    choices = {**grammar.CHOICES, "wiring": wirings, "init": grammar.INITS, "clip": grammar.CLIPS}.get(name, ())
+    kind: Literal["int", "float", "choice", "text", "switch"] = "text"
+    if name in grammar.CHOICES or name == "wiring":
+        kind = "choice"
+    elif name == "learning_rate":
         kind = "float"
+    elif isinstance(field.default, bool):
+        kind = "switch"
     elif "int" in str(field.annotation):
         kind = "int"
     return FieldInfo(

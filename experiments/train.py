@@ -9,15 +9,14 @@ import math
 import platform
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import tasks
 from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.first_non_finite import Found
 from diagnostics.measures.parameters import update_ratio
@@ -28,14 +27,13 @@ from experiments.cost import HELD_OUT, MEASURED_AT_ONCE
 from experiments.device import choose
 from experiments.gradient import Clipped, Flat
 from experiments.keep import Keeper, steps_to_keep
+from experiments.making import build, prepare, task_of
 from experiments.optimizers import optimizer
 from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
 from experiments.trouble import NORMS_BEFORE, after_update, first_broken, told
 from models.cells import CELLS
-from models.initialise import initialise
-from models.network import Network
-from tasks.base import Batch, Task
+from tasks.base import UNASKED, Batch, Task
 
 SIZED = 128
 """The most profiles of a run that come with the sizes of the gradient's entries: every one would cost 5 % of a step."""
@@ -74,15 +72,16 @@ class Outcome:
     success: float
 
 
-def train(spec: RunSpec, recorder: Recorder) -> Outcome:
-    """Train ``spec`` from its seed and hand every record to ``recorder``.
+def train(spec: RunSpec, recorder: Recorder, say: Callable[[str], None] = lambda what: None) -> Outcome:
+    """Train ``spec`` from its seed and hand every record to ``recorder``; ``say`` takes a few words on what is done
+    before the first step where that takes long, and "" once it is over.
 
     Divergence is an outcome, not an error. Raises ``Refusal`` where the spec asks for a device that is not there, and
     whatever the recorder raises (a full disk).
     """
-    trainer = Trainer(spec)
+    trainer = Trainer(spec, say)
     recorder.begin(trainer.task.facts(trainer.facts_rng), trainer.info())
-    kept = Keeper(steps_to_keep(spec.steps, 4 * trainer.flat.parameters.numel()), trainer.kept, recorder.keep)
+    kept = Keeper(steps_to_keep(spec.steps, trainer.weight_bytes), trainer.kept, recorder.keep)
     kept.after(0)
     rows = Rows(recorder)
     rows.add(trainer.measure(0))
@@ -139,15 +138,18 @@ class Rows:
 class Trainer:
     """The network, the task and the optimiser of one run, one step at a time."""
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: RunSpec, say: Callable[[str], None] = lambda what: None) -> None:
         self.spec = spec
         self.device = choose(spec.device, spec.batch * spec.hidden)
-        self.task: Task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
+        self.task: Task = task_of(spec)
         # One stream of random numbers each, so that the batches of a seed are the same whatever the cell.
         weights, batches, facts = np.random.SeedSequence(spec.seed).spawn(3)
         self._batches = np.random.default_rng(batches)
         self.facts_rng = np.random.default_rng(facts)
-        self.network = build(spec, self.task, int(weights.generate_state(1, np.uint64)[0] >> 1)).to(self.device)
+        seed = int(weights.generate_state(1, np.uint64)[0] >> 1)
+        self.network = build(spec, self.task, seed)
+        self._prepared = prepare(self.network, self.task, seed, say)
+        self.network.to(self.device)
         self.flat = Flat(self.network)
         self._update_parameters = optimizer(
             spec.optimizer, spec.learning_rate, self.flat.parameters, self.flat.gradient
@@ -156,6 +158,7 @@ class Trainer:
         self._moved = False
         self._held_out = self.task.held_out(spec.seed, HELD_OUT)
         self._many = self.task.wiring == "many-to-many"
+        self._loss_step = self.task.answer_steps[-1]
         assert spec.record_every is not None  # resolved by the spec
         assert spec.eval_every is not None
         self._record_every = spec.record_every
@@ -176,6 +179,7 @@ class Trainer:
             "recurrences": paths.described([CELLS[self.spec.cell].kind]) if self.device.type == "cpu" else "plain",
             "threads": str(torch.get_num_threads()),
             "parameters": str(self.flat.parameters.numel()),
+            **self._prepared,
         }
 
     def step(self, step: int) -> tuple[dict[str, Array | float], str]:
@@ -186,24 +190,30 @@ class Trainer:
         """
         due = step % self._record_every == 0
         batch = self.task.batch(self._batches, self.spec.batch)
-        inputs, targets = self._tensors(batch)
-        back = self._back(inputs, targets, record=due)
+        back = self._back(batch, record=due)
         value = float(back.loss)
         sized = step % self._sized_every == 0
         sizes = entry_sizes(self.flat.gradient.cpu().numpy()) if sized else NOT_MEASURED
         broken: Found | None = None
         if not (math.isfinite(value) and math.isfinite(float(self.flat.gradient.sum()))):  # a sum may only overflow
-            back = back if due else self._back(inputs, targets, record=True)  # the same again, to be looked at
+            back = back if due else self._back(batch, record=True)  # the same again, to be looked at
             broken = first_broken(
                 back, {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
             )
         clipped = self.flat.clip(*self.spec.clip_rule)
         row: dict[str, Array | float] = {}
         if due or not math.isfinite(value) or not math.isfinite(clipped.norm_pre):
-            row.update(profile_step=step, grad_sizes=sizes, **profile_row(back.traces, back.input_grad, self.spec.cell))
+            alike = self.task.alike(batch)
+            over = None if self._many else alike
+            row.update(
+                profile_step=step,
+                grad_sizes=sizes,
+                **profile_row(back.traces, back.input_grad, self.spec.cell, over),
+            )
             if self._many:
                 back.of_last_answer()
-                row.update(answer_row(back.traces))
+                asked = int((batch.targets[self._loss_step] != UNASKED).sum())
+                row.update(answer_row(back.traces, asked, alike))
         trouble = self._update(step, value, clipped, broken)
         self._norms.append(clipped.norm_pre)
         row.update(
@@ -219,9 +229,25 @@ class Trainer:
         )
         return row, trouble
 
-    def _back(self, inputs: Tensor, targets: Tensor, *, record: bool) -> Backward:
+    def _back(self, batch: Batch, *, record: bool) -> Backward:
         self.flat.gradient.zero_()
-        return Backward(self.network, inputs, targets, self._loss, self.spec.truncate, record=record)
+        return Backward(
+            self.network,
+            self._tensor(batch.inputs),
+            self._tensor(batch.targets),
+            self._loss,
+            self.spec.truncate,
+            record=record,
+            answer_step=self._loss_step if self._many else None,
+            **self._beside(batch),
+        )
+
+    def _beside(self, batch: Batch) -> dict[str, Any]:
+        """What goes into the network beside the inputs; lengths stay on the CPU."""
+        return {
+            "lengths": None if batch.lengths is None else torch.from_numpy(batch.lengths),
+            "pictures": None if batch.pictures is None else self._tensor(batch.pictures),
+        }
 
     def weights(self) -> dict[str, Array]:
         """A copy of the weights as they are, by the names of the network's state."""
@@ -231,7 +257,7 @@ class Trainer:
         """``weights``, and the update ratio ‖Δθ‖ / ‖θ‖ of the last update by parameter, empty where there is none."""
         if not self._moved:
             return self.weights(), {}
-        after = [p.detach() for p in self.network.parameters()]
+        after = [p.detach() for p in self.flat.members]
         before = self._before.split([p.numel() for p in after])
         pairs = zip(self.flat.names, before, after, strict=True)
         return self.weights(), {name: update_ratio(b.cpu().numpy(), a.flatten().cpu().numpy()) for name, b, a in pairs}
@@ -260,33 +286,25 @@ class Trainer:
         whole = self._held_out
         outputs = []
         for start in range(0, whole.size, size):
-            part = slice(start, start + size)
-            tokens = torch.from_numpy(np.ascontiguousarray(whole.inputs[:, part])).to(self.device)
-            outputs.append(self.network(tokens).outputs)
+            part = whole.part(slice(start, start + size))
+            outputs.append(self.network.answers(self.network(self._tensor(part.inputs), **self._beside(part)).outputs))
         joined = torch.cat(outputs, dim=-2)
-        self.last_loss = float(self._loss(joined, self._tensors(whole)[1]))
+        self.last_loss = float(self._mean_loss(joined, self._tensor(whole.targets)))
         self.last_success = self.task.success(joined.cpu().numpy(), whole)
         return {"eval_step": updates, "eval_loss": self.last_loss, "eval_success": self.last_success}
 
-    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(batch.inputs).to(self.device), torch.from_numpy(batch.targets).to(self.device)
+    @property
+    def weight_bytes(self) -> int:
+        """What the weights of one step take, those that training leaves alone among them."""
+        return sum(value.numel() * value.element_size() for value in self.network.state_dict().values())
+
+    def _tensor(self, values: Array) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean of what is trained over all answers."""
+        return self.network.loss(self._mean_loss, outputs, targets)
+
+    def _mean_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over all answers: cross-entropy in nats, or the squared error."""
         return mean_loss(self.task.loss, outputs, targets)
-
-
-def build(spec: RunSpec, task: Task, seed: int) -> Network:
-    """The network that a spec describes, with weights drawn from ``seed``."""
-    network = Network(
-        spec.cell,
-        input_size=task.input_size,
-        hidden=spec.hidden,
-        layers=spec.layers,
-        outputs=task.outputs,
-        vocabulary=len(task.vocabulary),
-        embedding=spec.embedding if spec.inputs == "embedding" else None,
-        every_step=task.wiring == "many-to-many",
-    )
-    initialise(network, spec.init, spec.gate_bias, task.length, torch.Generator().manual_seed(seed))
-    return network

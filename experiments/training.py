@@ -10,6 +10,7 @@ import torch
 from diagnostics.records import Array, TaskFacts
 from diagnostics.recurrence import paths
 from experiments.device import choose
+from experiments.rules import recurrent
 from experiments.spec import RunSpec
 from experiments.train import Outcome, Recorder, train
 from models.cells import CELLS
@@ -28,9 +29,9 @@ def train_json(spec: Mapping[str, Any], recorder: TellingRecorder) -> Outcome:
     """Train the spec with the JSON form ``spec``; raises ``Refusal`` where it is none."""
     torch.set_num_threads(1)
     asked = RunSpec.from_json(spec)
-    if choose(asked.device, asked.batch * asked.hidden).type == "cpu":
+    if recurrent(asked) and choose(asked.device, asked.batch * asked.hidden).type == "cpu":
         _prepare(CELLS[asked.cell].kind, recorder)
-    return train(asked, recorder)
+    return train(asked, recorder, recorder.say)
 
 
 def _prepare(kind: str, recorder: TellingRecorder) -> None:

@@ -11,6 +11,9 @@ from diagnostics.measures.first_non_finite import Found, Stage, first_non_finite
 from diagnostics.records import Array
 from experiments.backward import Backward
 
+WITHOUT_STATE = "positions"
+"""The kind of trace that a network without recurrence leaves (see ``models.positions``)."""
+
 NORMS_BEFORE = 20
 """How many steps back the norms are looked at."""
 
@@ -37,9 +40,13 @@ def _stages(back: Backward, gradients: Mapping[str, Tensor]) -> Iterator[Stage]:
         forward = {f"the gate {name}": _array(gate) for name, gate in trace.gates.items()}
         if trace.c is not None:
             forward["the cell state c"] = _array(trace.c)
-        yield Stage({**forward, "the state h": _array(trace.h)}, layer)
+        state = "the features" if trace.kind == WITHOUT_STATE else "the state h"
+        yield Stage({**forward, state: _array(trace.h)}, layer)
     yield Stage({"the network's outputs": _array(back.outputs), "the loss": _array(back.loss)})
     for layer, trace in reversed(list(enumerate(traces))):
+        if trace.kind == WITHOUT_STATE:
+            yield Stage({"the gradient with respect to the features": _array(trace.grad_h)}, layer, backward=True)
+            continue
         backward = {"the gradient with respect to h": _array(trace.grad_h)}
         if trace.grad_c is not None:
             backward["the gradient with respect to c"] = _array(trace.grad_c)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from models.network import Network
+from models.model import Model
 from models.recurrent import Layer
 
 # Row block of the gate that keeps the memory, and of the gate whose bias chrono sets to its opposite.
@@ -19,12 +19,13 @@ _INPUT_BLOCK = 0
 
 
 @torch.no_grad()
-def initialise(network: Network, init: str, gate_bias: float | str | None, horizon: int, generator: Generator) -> None:
+def initialise(network: Model, init: str, gate_bias: float | str | None, horizon: int, generator: Generator) -> None:
     """Fill every parameter of ``network``.
 
     ``init`` is one of
 
-    - ``torch``: what torch.nn does: embedding N(0, 1), everything else U(−1/√H, 1/√H);
+    - ``torch``: what torch.nn does: embedding N(0, 1), everything else U(−1/√n, 1/√n), where n is H in a recurrent
+      layer and the numbers that go into an output elsewhere;
     - ``orthogonal``: the same, then each gate's [H, H] block of ``weight_hh`` a random orthogonal matrix;
     - ``identity``: the same, then each such block the identity and both recurrent biases 0 (the IRNN of Le, Jaitly
       and Hinton 2015, for each gate where there are gates);
@@ -37,14 +38,25 @@ def initialise(network: Network, init: str, gate_bias: float | str | None, horiz
     embedding = network.embedding
     if embedding is not None:
         embedding.weight.normal_(generator=generator)
-    for layer in network.recurrent.layers:
-        assert isinstance(layer, Layer)
-        _recurrent(layer, init, generator)
-        if gate_bias is not None and layer.cell.memory_gate is not None:
-            _open_gate(layer, gate_bias, horizon, generator)
-    bound = 1 / math.sqrt(network.head.in_features)
-    network.head.weight.uniform_(-bound, bound, generator=generator)
-    network.head.bias.uniform_(-bound, bound, generator=generator)
+    for module in network.modules():
+        if isinstance(module, Layer):
+            _recurrent(module, init, generator)
+            if gate_bias is not None and module.cell.memory_gate is not None:
+                _open_gate(module, gate_bias, horizon, generator)
+        elif isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module is not network.head:
+            _as_torch_does(module, generator)
+    if network.own_loss is not None:
+        network.own_loss.fill(generator)
+    elif isinstance(network.head, nn.Linear):
+        _as_torch_does(network.head, generator)
+
+
+def _as_torch_does(module: nn.Linear | nn.Conv1d | nn.Conv2d, generator: Generator) -> None:
+    """U(−1/√n, 1/√n), n the numbers that go into one output."""
+    bound = 1 / math.sqrt(module.weight[0].numel())
+    module.weight.uniform_(-bound, bound, generator=generator)
+    if module.bias is not None:
+        module.bias.uniform_(-bound, bound, generator=generator)
 
 
 def _recurrent(layer: Layer, init: str, generator: Generator) -> None:

@@ -1,54 +1,47 @@
-"""A whole network: words or numbers in, recurrent layers, a linear head that answers at the end or at every step.
+"""A recurrent network: words or numbers in, recurrent layers, a head that answers at the end or at every step.
 
-Letters: T timesteps, B batch, I input size, H hidden size, V words, C outputs.
+Letters: T timesteps, B batch, I input size, H hidden size, D directions, V words, C outputs, F features of a picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from diagnostics.recurrence import Trace
+from diagnostics.recurrence import Lengths, Trace
+from models.cells import CELLS
+from models.model import Head, Model, Pass, at_last, head, looked_up
+from models.plan import Plan
 from models.recurrent import Recurrent, State
+from models.traces import Directions
+
+__all__ = ["Head", "Network", "Pass", "looked_up"]
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One forward pass: ``outputs`` [B,C] (or [T,B,C]), ``x`` [T,B,I] as the recurrence read it, a trace per layer."""
+class Initial(nn.Module):
+    """The state before the first step, learned like a weight: ``h`` [L·D,H] and, for an LSTM, ``c``; zeros at first."""
 
-    outputs: Tensor
-    x: Tensor
-    traces: list[Trace]
+    def __init__(self, stack: int, hidden: int, memory: bool) -> None:
+        super().__init__()
+        self.h = nn.Parameter(torch.zeros(stack, hidden))
+        self.c = nn.Parameter(torch.zeros(stack, hidden)) if memory else None
 
-    @property
-    def carried(self) -> list[State]:
-        """The state of each layer after the last step, detached: what a next pass may begin with."""
-        return [(trace.h[-1], None if trace.c is None else trace.c[-1]) for trace in self.traces]
-
-
-class Head(nn.Linear):
-    """``torch.nn.Linear`` that begins at zero and asks nobody's random numbers.
-
-    ``torch.nn.utils.skip_init`` would go through the meta device, which imports sympy: half a second of every start.
-    """
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Zeros, until ``models.initialise`` fills them."""
-        self.weight.zero_()
-        self.bias.zero_()
+    def forward(self, batch: int) -> list[State]:
+        """What each layer and direction begins with, the same for every sample."""
+        memories = [None] * len(self.h) if self.c is None else list(self.c)
+        return [
+            (h.expand(batch, -1), None if c is None else c.expand(batch, -1))
+            for h, c in zip(self.h, memories, strict=True)
+        ]
 
 
-class Network(nn.Module):
-    """Input → recurrent layers → head.
+class Network(Model):
+    """Input → recurrent layers, in one direction or two → head; from zeros, or from a learned ``initial`` state.
 
-    ``vocabulary`` is the number of words V, or 0 where the inputs are numbers; ``embedding`` the size of a word's
-    learned embedding, or None for one-hot words; ``input_size`` I of one-hot words or numbers. ``every_step`` puts the
-    head on every timestep instead of the last. Parameters are zero until ``models.initialise`` fills them.
+    Where there are pictures, each one's features v enter beside the input at the steps at which it is looked at:
+    W_xh x_t + W_hh h_{t−1} + W_ih v, with [W_xh, W_ih] side by side in the lowest layer's ``weight_ih`` [G·H, I+F].
     """
 
     def __init__(
@@ -62,39 +55,92 @@ class Network(nn.Module):
         vocabulary: int,
         embedding: int | None,
         every_step: bool,
+        bidirectional: bool = False,
+        pictures: int = 0,
+        looks: int = 0,
+        softmax: str = "full",
+        learned_initial: bool = False,
     ) -> None:
-        super().__init__()
-        self.vocabulary = vocabulary
-        self.every_step = every_step
-        self.embedding: nn.Embedding | None = None
-        if vocabulary and embedding is not None:
-            self.embedding = nn.Embedding(vocabulary, embedding, _weight=torch.zeros(vocabulary, embedding))
-            input_size = embedding
-        self.recurrent = Recurrent(cell, input_size, hidden, layers)
-        self.head = Head(hidden, outputs)
+        plan = Plan(
+            cell=cell,
+            input_size=input_size,
+            hidden=hidden,
+            layers=layers,
+            outputs=outputs,
+            vocabulary=vocabulary,
+            embedding=embedding,
+            every_step=every_step,
+            timesteps=0,  # the same weights at each step: their number does not matter
+            bidirectional=bidirectional,
+            pictures=pictures,
+            looks=looks,
+            softmax=softmax,
+            learned_initial=learned_initial,
+        )
+        super().__init__(plan)
+        width = plan.width
+        self.pictures: nn.Module | None = None
+        if pictures:
+            from models.pictures import Pictures  # only the networks that look at something need it
 
-    def forward(self, inputs: Tensor, *, keep_input_grad: bool = False, state: Sequence[State] | None = None) -> Pass:
-        """Run on int64 words [T,B], or numbers [T,B,I] of the parameters' dtype, from ``state`` (None: zeros).
+            self.pictures = Pictures(pictures, looks)
+            width += self.pictures.size
+        self.recurrent = Recurrent(cell, width, hidden, layers, bidirectional)
+        self.initial: Initial | None = None
+        if learned_initial:
+            self.initial = Initial(layers * self.recurrent.directions, hidden, CELLS[cell].kind == "lstm")
+        self.head = head(plan, hidden * self.recurrent.directions)
 
-        With ``keep_input_grad``, ``x.grad`` holds the gradient with respect to x after ``backward()``.
-        """
-        if self.embedding is not None:
-            x = looked_up(self.embedding.weight, inputs)
-            if keep_input_grad:
-                x.retain_grad()
-        else:
-            x = functional.one_hot(inputs, self.vocabulary).to(self.head.weight.dtype) if self.vocabulary else inputs
-            x.requires_grad_(keep_input_grad)
-        states, traces = self.recurrent(x, state=state)
-        return Pass(self.head(states if self.every_step else states[-1]), x, traces)
+    @classmethod
+    def of(cls, plan: Plan) -> Network:
+        """The network of a plan."""
+        return cls(
+            plan.cell,
+            input_size=plan.input_size,
+            hidden=plan.hidden,
+            layers=plan.layers,
+            outputs=plan.outputs,
+            vocabulary=plan.vocabulary,
+            embedding=plan.embedding,
+            every_step=plan.every_step,
+            bidirectional=plan.bidirectional,
+            pictures=plan.pictures,
+            looks=plan.looks,
+            softmax=plan.softmax,
+            learned_initial=plan.learned_initial,
+        )
 
+    def forward(
+        self,
+        inputs: Tensor,
+        *,
+        lengths: Lengths = None,
+        pictures: Tensor | None = None,
+        keep_input_grad: bool = False,
+        state: Sequence[State] | None = None,
+    ) -> Pass:
+        """As ``Model.forward``. Many-to-one, two directions answer from [h→ of the last step ; h← of the first], each
+        the one that has read all."""
+        x = self.read(inputs, keep_input_grad)
+        if state is None and self.initial is not None:
+            state = self.initial(x.shape[1])
+        states, traces = self.recurrent(self._with(x, pictures), lengths, state)
+        if not self.every_step:
+            states = self._final(states, lengths)
+        return Pass(self.answered(states), x, self._by_layer(traces))
 
-def looked_up(table: Tensor, words: Tensor) -> Tensor:
-    """Rows of ``table`` [V,I] for ``words`` [T,B], as [T,B,I].
+    def _with(self, x: Tensor, pictures: Tensor | None) -> Tensor:
+        if self.pictures is None:
+            return x
+        return torch.cat([x, self.pictures(pictures, len(x))], 2)
 
-    On the CPU through ``index_select``: the same sums in the same order as ``functional.embedding``, whose gradient
-    takes four times as long. Elsewhere that gradient is not the same from run to run, the embedding's own is.
-    """
-    if table.device.type != "cpu":
-        return functional.embedding(words, table)
-    return table.index_select(0, words.flatten()).view(*words.shape, table.shape[1])
+    def _final(self, states: Tensor, lengths: Lengths) -> Tensor:
+        if self.recurrent.directions == 1:
+            return at_last(states, lengths)
+        forward, backward = states.chunk(2, 2)
+        return torch.cat([at_last(forward, lengths), backward[0]], 1)
+
+    def _by_layer(self, traces: list[Trace]) -> list[Trace]:
+        if self.recurrent.directions == 1:
+            return traces
+        return [Directions(traces[first : first + 2], traces[first].lengths) for first in range(0, len(traces), 2)]

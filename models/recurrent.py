@@ -36,22 +36,26 @@ class Layer(nn.Module):
         self.bias_ih = nn.Parameter(torch.zeros(rows))
         self.bias_hh = nn.Parameter(torch.zeros(rows))
 
-    def forward(self, x: Tensor, lengths: Lengths = None, state: State | None = None) -> tuple[Tensor, Trace]:
-        """The states [T,B,H] for the input ``x`` [T,B,I] from ``state`` (None: zeros), and their trace.
+    def forward(self, x: Tensor, lengths: Lengths = None, state: State | None = None) -> tuple[Tensor, State, Trace]:
+        """The states [T,B,H] for the input ``x`` [T,B,I] from ``state`` (None: zeros), the state that the layer ends
+        with, and their trace.
 
         ``lengths`` [B], each in 1…T, says how many steps each sample has (None: all); at the others the states are 0.
         Where the layer is in reverse, it goes from each sample's last step to its first.
         """
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         h0 = None if state is None else state[0]
+        final: State
         if self.cell.kind == "lstm":
-            output, _, trace = lstm(x, state, *weights, lengths=lengths, reverse=self.reverse)
+            output, final, trace = lstm(x, state, *weights, lengths=lengths, reverse=self.reverse)
         elif self.cell.kind == "gru":
-            output, _, trace = gru(x, h0, *weights, lengths=lengths, reverse=self.reverse)
+            output, h_n, trace = gru(x, h0, *weights, lengths=lengths, reverse=self.reverse)
+            final = (h_n, None)
         else:
             nonlinearity = self.cell.name
-            output, _, trace = rnn(x, h0, *weights, nonlinearity, lengths=lengths, reverse=self.reverse)
-        return output, trace
+            output, h_n, trace = rnn(x, h0, *weights, nonlinearity, lengths=lengths, reverse=self.reverse)
+            final = (h_n, None)
+        return output, final, trace
 
 
 class Recurrent(nn.Module):
@@ -81,12 +85,21 @@ class Recurrent(nn.Module):
         ``lengths`` [B], each in 1…T, says how many steps each sample has (None: all); at the others the states are 0.
         ``state`` has what each of ``layers`` begins with; None for zeros.
         """
+        output, _, traces = self.run(x, lengths, state)
+        return output, traces
+
+    def run(
+        self, x: Tensor, lengths: Lengths = None, state: Sequence[State] | None = None
+    ) -> tuple[Tensor, list[State], list[Trace]]:
+        """As ``forward``, with the state that each of ``layers`` ends with, at each sample's own last step."""
         begins = [None] * len(self.layers) if state is None else list(state)
-        traces = []
+        finals: list[State] = []
+        traces: list[Trace] = []
         for first in range(0, len(self.layers), self.directions):
             here = slice(first, first + self.directions)
             passes = [layer(x, lengths, begin) for layer, begin in zip(self.layers[here], begins[here], strict=True)]
-            outputs = [output for output, _ in passes]
+            outputs = [output for output, _, _ in passes]
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
-            traces += [trace for _, trace in passes]
-        return x, traces
+            finals += [final for _, final, _ in passes]
+            traces += [trace for _, _, trace in passes]
+        return x, finals, traces

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tasks import adding, clouds, cloze, copying, delayed_recall, france, temporal_order
+from tasks import (
+    adding,
+    captions,
+    characters,
+    clouds,
+    cloze,
+    copying,
+    delayed_recall,
+    entities,
+    france,
+    order,
+    sentiment,
+    temporal_order,
+    translation,
+    words,
+)
+from tasks import text as text_task
 from tasks.base import Batch, Task, Wiring
 
 __all__ = ["LONGEST", "TASKS", "Batch", "Task", "TaskInfo", "Wiring", "build", "check"]
@@ -19,7 +35,8 @@ class TaskInfo:
     """A task as a person chooses it.
 
     ``overhead(gap)`` is the T that a gap needs; ``own_length`` is True where T may exceed it. ``wirings``: the first
-    is the default. ``build(gap, length, wiring)`` makes the task from values that were checked.
+    is the default. ``build(gap, length, wiring)`` makes the task from values that were checked; where there is an
+    ``own_text`` it is ``build(gap, length, wiring, text)``.
     """
 
     name: str
@@ -34,7 +51,23 @@ class TaskInfo:
     overhead_text: str
     gap_meaning: str
     """What the gap is in this task, in one sentence."""
-    build: Callable[[int, int, Wiring], Task]
+    build: Callable[..., Task]
+    models: tuple[str, ...] = ("recurrent",)
+    """The kinds of ``models.kinds.MODELS`` that can be trained on it; the first is the default."""
+    lecture: bool = False
+    """Whether it is one of the lecture's systems, which are listed after the memory tasks."""
+    bidirectional: bool = False
+    """Whether reading it in two directions makes sense: not where the next input is the answer."""
+    softmaxes: tuple[str, ...] = ("full",)
+    """The softmaxes over its words that can be trained; the first is the default."""
+    own_text: str | None = None
+    """The text that it is about where a person brings none; None where the task is about no text."""
+    lengths: bool = False
+    """Whether its samples differ in length, so that padding fills them up."""
+    bridge: bool = False
+    """Whether a decoder takes over from an encoder."""
+    pictures: bool = False
+    """Whether each sample comes with a picture."""
 
 
 ONE: Wiring = "many-to-one"
@@ -141,11 +174,133 @@ TASKS: Mapping[str, TaskInfo] = {
             gap_meaning="How many timesteps after a symbol it is asked for.",
             build=delayed_recall.DelayedRecall,
         ),
+        TaskInfo(
+            name="text",
+            title="Characters",
+            question="Which character comes next, given those so far?",
+            min_gap=1,
+            max_gap=200,
+            default_gap=3,
+            wirings=(MANY, ONE),
+            own_length=False,
+            overhead=text_task.overhead,
+            overhead_text="gap + 1",
+            gap_meaning="How many characters before the newest one are read when the last prediction is made.",
+            build=text_task.Text,
+            lecture=True,
+            own_text=text_task.HELLO,
+        ),
+        TaskInfo(
+            name="entities",
+            title="Named entities",
+            question="Is a name a person's or a place's, where only what follows tells?",
+            min_gap=1,
+            max_gap=60,
+            default_gap=4,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=entities.overhead,
+            overhead_text="gap + 14",
+            gap_meaning="How many words after a name the word stands that tells whether it is a person or a place.",
+            build=entities.Entities,
+            lecture=True,
+            bidirectional=True,
+            lengths=True,
+        ),
+        TaskInfo(
+            name="translation",
+            title="Translation",
+            question="Which German sentence says what an English one says?",
+            min_gap=5,
+            max_gap=15,
+            default_gap=8,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=translation.overhead,
+            overhead_text="2 × gap + 2",
+            gap_meaning="How many words the longest English sentence has; all of it is read before a word is written.",
+            build=translation.Translation,
+            lecture=True,
+            lengths=True,
+            bridge=True,
+        ),
+        TaskInfo(
+            name="sentiment",
+            title="Sentiment",
+            question="Is the speaker content, in sentences of different lengths?",
+            min_gap=2,
+            max_gap=200,
+            default_gap=8,
+            wirings=(ONE,),
+            own_length=True,
+            overhead=sentiment.overhead,
+            overhead_text="gap + 11",
+            gap_meaning=(
+                "How many words after the first of the two that decide the longest sentences go on; words of a length "
+                "beyond gap + 11 stand in front of the sentences that success is measured on, and of no other."
+            ),
+            build=sentiment.Sentiment,
+            models=("recurrent", "feedforward", "convolution", "bag"),
+            lecture=True,
+            lengths=True,
+        ),
+        TaskInfo(
+            name="order",
+            title="Order",
+            question="Which of two words came first, where the words are the same either way?",
+            min_gap=4,
+            max_gap=500,
+            default_gap=8,
+            wirings=(ONE,),
+            own_length=False,
+            overhead=order.overhead,
+            overhead_text="gap + 1",
+            gap_meaning="How many words after the first of the two that decide the sentence ends.",
+            build=order.Order,
+            models=("recurrent", "bag", "convolution", "feedforward"),
+            lecture=True,
+        ),
+        TaskInfo(
+            name="captions",
+            title="Captions",
+            question="What does a small picture show, said in words?",
+            min_gap=1,
+            max_gap=8,
+            default_gap=1,
+            wirings=(MANY,),
+            own_length=False,
+            overhead=captions.overhead,
+            overhead_text="9",
+            gap_meaning="How many timesteps before the end of the longest caption the picture is looked at last: 1 at "
+            "every word, 8 only at <START>.",
+            build=captions.Captions,
+            lecture=True,
+            lengths=True,
+            pictures=True,
+        ),
+        TaskInfo(
+            name="words",
+            title="Word language model",
+            question="Which word comes next, and at the end, which only a word far back can tell?",
+            min_gap=2,
+            max_gap=500,
+            default_gap=20,
+            wirings=(MANY,),
+            own_length=True,
+            overhead=cloze.overhead,
+            overhead_text="gap + 5",
+            gap_meaning="How many words before the language its country stands; every next word is asked for.",
+            build=words.Words,
+            lecture=True,
+            softmaxes=("full", "adaptive", "hierarchical", "nce"),
+        ),
     )
 }
 
 
-def check(name: str, gap: int, length: int | None = None, wiring: str | None = None) -> tuple[int, Wiring]:
+def check(
+    name: str, gap: int, length: int | None = None, wiring: str | None = None, text: str | None = None
+) -> tuple[int, Wiring]:
     """The length T and the wiring that a request comes to, with defaults filled in; allocates nothing.
 
     Raises ``ValueError`` with one sentence where the task is unknown or a value is out of its limits.
@@ -156,16 +311,22 @@ def check(name: str, gap: int, length: int | None = None, wiring: str | None = N
     _whole("gap", gap)
     if not info.min_gap <= gap <= info.max_gap:
         raise ValueError(f"gap must be from {info.min_gap} to {info.max_gap} for the task {name}, but got {gap}")
-    return _length(info, gap, length), _wiring(info, wiring)
+    checked_length = _length(info, gap, length)
+    _text(info, checked_length, text)
+    return checked_length, _wiring(info, wiring)
 
 
-def build(name: str, gap: int, length: int | None = None, wiring: str | None = None) -> Task:
-    """Make a task: ``length=None`` is the length that the gap needs, ``wiring=None`` the task's default.
+def build(name: str, gap: int, length: int | None = None, wiring: str | None = None, text: str | None = None) -> Task:
+    """Make a task: ``length=None`` is the length that the gap needs, ``wiring=None`` the task's default, ``text=None``
+    the task's own, where it is about one.
 
     Raises ``ValueError`` as ``check`` does.
     """
-    checked_length, checked_wiring = check(name, gap, length, wiring)
-    return TASKS[name].build(gap, checked_length, checked_wiring)
+    checked_length, checked_wiring = check(name, gap, length, wiring, text)
+    info = TASKS[name]
+    if info.own_text is None:
+        return info.build(gap, checked_length, checked_wiring)
+    return info.build(gap, checked_length, checked_wiring, info.own_text if text is None else text)
 
 
 def _length(info: TaskInfo, gap: int, length: int | None) -> int:
@@ -183,6 +344,21 @@ def _length(info: TaskInfo, gap: int, length: int | None) -> int:
             f"but got {length}"
         )
     return length
+
+
+def _text(info: TaskInfo, length: int, text: str | None) -> None:
+    if info.own_text is None:
+        if text is not None:
+            which = ", ".join(name for name, other in TASKS.items() if other.own_text is not None)
+            only = f" (only {which} is about one)" if which else ""
+            raise ValueError(f"text must be left out for the task {info.name}{only}, but got {len(text)} characters")
+        return
+    asked = characters.checked(info.own_text if text is None else text)
+    if length >= len(asked):
+        raise ValueError(
+            f"text must have more characters than a sequence has timesteps ({info.overhead_text} = {length}), but got "
+            f"{len(asked)}"
+        )
 
 
 def _wiring(info: TaskInfo, wiring: str | None) -> Wiring:

@@ -1,6 +1,7 @@
 """What every task is: fresh batches from a seeded generator, a measure of success, and what knowing nothing gives.
 
-Numpy only. Letters: ``T`` timesteps, ``B`` batch, ``I`` input size, ``C`` classes, ``K`` informative steps.
+Numpy only. Letters: ``T`` timesteps, ``B`` batch, ``I`` input size, ``C`` classes, ``K`` informative steps, ``P``
+pixels of a picture's side.
 """
 
 from __future__ import annotations
@@ -25,24 +26,45 @@ ACCURACY = "accuracy"
 # SeedSequence(seed).spawn() hands out the keys (0,), (1,), ...; a key this large is met by nobody who spawns.
 HELD_OUT_KEY = 0x48454C44
 
+PAD = "PAD"
+"""The word of token 0 where samples differ in length: it fills the shorter ones up to T, on the right."""
+
+UNASKED = -1
+"""The target of a timestep at which no answer is asked: it counts neither in the loss nor in success."""
+
 
 @dataclass(frozen=True)
 class Batch:
     """Samples of a task.
 
     ``inputs``: int64 tokens ``[T, B]``, or float32 ``[T, B, I]`` where the task is real-valued.
-    ``targets``: many-to-one int64 ``[B]`` (or float32 ``[B]``); many-to-many int64 ``[T, B]``.
+    ``targets``: many-to-one int64 ``[B]`` (or float32 ``[B]``); many-to-many int64 ``[T, B]``, ``UNASKED`` where no
+    answer is asked.
     ``informative_steps``: int64 ``[B, K]``, the timesteps that hold what each sample's answer depends on, in order.
+    ``lengths``: int64 ``[B]``, each in 1…T, how many timesteps of each sample are not padding (with a bridge: of the
+    part before it); None where all are T. ``pictures``: float32 ``[B, 3, P, P]``, what each sample is about, or None.
     """
 
     inputs: Array
     targets: Array
     informative_steps: Ints
+    lengths: Ints | None = None
+    pictures: Array | None = None
 
     @property
     def size(self) -> int:
         """B, the number of samples."""
         return len(self.informative_steps)
+
+    def part(self, which: slice) -> Batch:
+        """The samples of a slice, each array laid out afresh."""
+        return Batch(
+            np.ascontiguousarray(self.inputs[:, which]),
+            np.ascontiguousarray(self.targets[..., which]),
+            self.informative_steps[which],
+            None if self.lengths is None else self.lengths[which],
+            None if self.pictures is None else self.pictures[which],
+        )
 
 
 class Task(ABC):
@@ -51,13 +73,21 @@ class Task(ABC):
     - ``gap``, ``length`` (T), ``wiring``: what was asked for.
     - ``vocabulary``: the readable word of each token, empty where the inputs are real-valued; ``input_size``: I of a
       one-hot or real-valued input; ``outputs``: number of classes C, or 1 where the answer is a number.
-    - ``loss``: ``cross_entropy`` or ``mse``, a mean over the batch and, many-to-many, over all T steps.
+    - ``loss``: ``cross_entropy`` or ``mse``, a mean over all answers of the batch that are asked.
     - ``answer_steps``: the timesteps at which an answer is given; ``informative``: the timesteps that hold what the
       answers depend on, as early as the task can put them; ``distance``: steps from an answer back to what it needs,
       at its farthest.
     - ``chance_loss`` and ``chance_success``: what the best network gets that knows the task but has seen nothing of
       the informative steps; nan where there is no closed form.
+    - ``bridge``: the timestep at which a decoder takes over from an encoder, 0 where there is one network. The encoder
+      reads what comes before it (``lengths`` of each sample), the decoder the rest, and only there are answers asked.
+    - ``pictures``: the width P of the picture that each sample comes with, 0 where there is none; ``looks`` at how many
+      timesteps, from the first on, it is looked at, 0 for all.
     """
+
+    bridge: int = 0
+    pictures: int = 0
+    looks: int = 0
 
     def __init__(
         self,
@@ -114,7 +144,7 @@ class Task(ABC):
         return self.batch(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(HELD_OUT_KEY,))), size)
 
     def success(self, outputs: Array, batch: Batch) -> float:
-        """Share of answers that are right, 0 to 1, looked at in the answer steps only.
+        """Share of answers that are right, 0 to 1, looked at in the answer steps only, and there where they are asked.
 
         ``outputs``: many-to-one ``[B, C]``, many-to-many ``[T, B, C]``, any increasing function of the probabilities.
         An answer with a nan among its outputs is wrong. Raises ``ValueError`` where the shape is another.
@@ -124,7 +154,7 @@ class Task(ABC):
         many = self.wiring == "many-to-many"
         answers, targets = (outputs[steps], batch.targets[steps]) if many else (outputs, batch.targets)
         right = (answers.argmax(axis=-1) == targets) & ~np.isnan(answers).any(axis=-1)
-        return float(right.mean())
+        return float(right[targets != UNASKED].mean())
 
     def readable(self, batch: Batch, index: int) -> tuple[tuple[str, ...], str]:
         """Sample ``index`` of a batch as a person reads it: one word per timestep, and the answer."""
@@ -147,6 +177,28 @@ class Task(ABC):
             success_name=self.success_name,
             chance_success=self.chance_success,
         )
+
+    def alike(self, batch: Batch) -> Array | None:
+        """Which samples, bool ``[B]``, answer at the last of ``answer_steps`` what the task is about; None for all.
+
+        Gradient profiles are over these, so that a timestep's distance from the answer is the same for each.
+        """
+        last = self.answer_steps[-1]
+        if self.wiring == "many-to-many":
+            asked: Array = batch.targets[last] != UNASKED
+        elif batch.lengths is not None:
+            asked = batch.lengths == last + 1
+        else:
+            return None
+        return None if asked.all() else asked
+
+    def labelled(self, rng: np.random.Generator, size: int) -> tuple[Array, Ints]:
+        """Pictures float32 ``[B, 3, P, P]`` and, 0 or 1 int64 ``[B, K]``, which of K kinds of things each shows: what
+        a network learns to see with.
+
+        Raises ``ValueError`` where the task has no pictures.
+        """
+        raise ValueError(f"labelled must be asked of a task with pictures, but got {self.name}")
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator, size: int) -> Batch: ...

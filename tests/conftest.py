@@ -9,7 +9,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
+
+settings.register_profile("gradreach", deadline=None)  # no test asks how long something took
+settings.load_profile("gradreach")
 
 
 @pytest.fixture(scope="session", autouse=True)

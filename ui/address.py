@@ -15,12 +15,16 @@ from ui.words import shown
 
 COMPARISON = "comparison"
 VALUES_AT_MOST = 24
+SWITCH = {"on": True, "off": False}
 CHARACTERS_AT_MOST = 60
+TEXT_AT_MOST = 1500
 
 
 def parse(name: str, text: str) -> Value:
     """A field's value from text; raises ``ValueError`` with the sentence that says what is wrong with it."""
     info = FIELDS[name]
+    if name == "text" and text not in ("", "None"):
+        return checked(name, text)  # every blank of it counts
     text = text.strip()
     if text in ("", "None"):
         if info.default is None:
@@ -30,6 +34,10 @@ def parse(name: str, text: str) -> Value:
         return _within(name, _whole(name, text))
     if info.kind == "float" or (name == "gate_bias" and text != "chrono"):
         return _within(name, _real(name, text))
+    if info.kind == "switch":
+        if text not in SWITCH:
+            raise ValueError(f"{name} must be {' or '.join(SWITCH)}, but got {quoted(text)}")
+        return SWITCH[text]
     if info.kind == "choice":
         if text not in info.choices:
             raise ValueError(f"{name} must be one of {', '.join(info.choices)}, but got {quoted(text)}")
@@ -46,14 +54,20 @@ def parse_list(name: str, text: str) -> tuple[Value, ...]:
 
 
 def write(settings: Settings) -> dict[str, str]:
-    """The settings as query parameters; what is as usual is left out, so that a plain page has a plain address."""
+    """The settings as query parameters; what is as usual is left out, so that a plain page has a plain address.
+
+    A text of more than ``TEXT_AT_MOST`` characters is left out too: no browser carries it.
+    """
     usual = Settings().with_axis("gap", (TASKS[settings.value("task")].default_gap,))
     params = {
         name: ",".join(_text(value) for value in settings.axes[name])
         for name in AXES
         if settings.axes[name] != usual.axes[name]
     }
-    return params | {name: _text(value) for name, value in settings.others.items()}
+    params |= {name: _text(value) for name, value in settings.others.items()}
+    if len(params.get("text", "")) > TEXT_AT_MOST:
+        del params["text"]
+    return params
 
 
 def asks(params: Mapping[str, str]) -> bool:
@@ -130,4 +144,6 @@ def quoted(text: str) -> str:
 
 
 def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)

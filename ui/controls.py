@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from diagnostics.measures import numbers
-from experiments.spec import CLIP_LEAST, CLIP_MOST, DEFAULT_GATE_BIAS, FIELDS, FieldInfo
+from experiments.grammar import CLIP_LEAST, CLIP_MOST
+from experiments.spec import DEFAULT_GATE_BIAS, FIELDS, FieldInfo
 from models.cells import CELLS
-from tasks import TASKS
-from ui.address import parse, parse_list, quoted
+from models.kinds import MODELS
+from tasks import TASKS, characters
+from ui.address import TEXT_AT_MOST, parse, parse_list, quoted
 from ui.settings import AXES, Settings, Value
 from ui.words import listed, markdown
 
@@ -19,7 +22,16 @@ SETTINGS = "settings"
 
 CLIP_KINDS = {"none": "off", "norm": "by norm", "value": "by value"}
 GAPS = (2, 3, 4, 5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
-MORE = tuple(name for name in FIELDS if name not in (*AXES, "task"))
+MORE = tuple(name for name in FIELDS if name not in (*AXES, "task", "text"))
+RECURRENT_ONLY = ("init", "truncate")
+"""What under More only a network with a recurrence has."""
+
+CHOICES = ("model", "bidirectional", "softmax")
+"""What several tasks of the lecture offer, and the others do not."""
+
+LABELS = {"model": "Models", "bidirectional": "Directions", "softmax": "Softmax"}
+TEXT_SHOWN = 60
+SOFTMAX_TITLES = {"full": "full", "adaptive": "adaptive", "hierarchical": "hierarchical", "nce": "noise-contrastive"}
 OWN_WORDS = {"wiring": "the task's own", "truncate": "off"}
 
 
@@ -45,8 +57,13 @@ def fill(settings: Settings) -> None:
     biases = [DEFAULT_GATE_BIAS if b is None else b for b in settings.axes["gate_bias"]]
     only_usual = settings.axes["gate_bias"] == (None,)
     state[key("gate_bias")] = "" if only_usual else ", ".join(b if isinstance(b, str) else f"{b:g}" for b in biases)
+    for name in CHOICES:
+        offered = _offered(settings.value("task"), name)
+        asked = [offered[0] if value is None else value for value in settings.axes[name]]
+        state[key(name)] = [value for value in asked if value in offered]  # the others have no button
     for name in MORE:
         state[key(name)] = settings.value(name)
+    state[key("text")] = settings.value("text") or ""
     state[SETTINGS] = settings
 
 
@@ -59,20 +76,24 @@ def controls() -> tuple[Settings, list[str]]:
     """Show the controls; returns what they ask for, and a sentence for each entry that cannot be read."""
     said: list[str] = []
     task = st.selectbox(
-        "Task", list(TASKS), format_func=lambda name: TASKS[name].title, key=key("task"), on_change=_usual_gap
+        "Task", _tasks(), format_func=lambda name: TASKS[name].title, key=key("task"), on_change=_usual_gap
     )
     st.caption(TASKS[task].question)
-    axes: dict[str, tuple[Value, ...]] = {"cell": _cells()}
+    axes: dict[str, tuple[Value, ...]] = {name: _choice(name, task) for name in CHOICES}
+    recurs = any(MODELS[name or TASKS[task].models[0]].recurrent for name in axes["model"])
+    axes["cell"] = _cells(recurs)
+    text = _text(task, said)
     slider = st.empty()
     axes["clip"] = _clipping(said)
     more = st.expander("More", key="more")
     with more:
         gaps = _list("gap", "Compare several gaps", said, widget="gaps", placeholder="for example 5, 40")
-        axes["gate_bias"] = _list("gate_bias", "Gate bias", said, placeholder=f"left empty: {DEFAULT_GATE_BIAS}") or (
-            None,
-        )
+        usual = f"left empty: {DEFAULT_GATE_BIAS}"
+        axes["gate_bias"] = (_list("gate_bias", "Gate bias", said, placeholder=usual) if recurs else ()) or (None,)
         axes["seed"] = _list("seed", "Seeds", said, help_="Several, separated by commas, are compared.")
-        others = {"task": task} | {name: _field(FIELDS[name], task, said) for name in MORE}
+        others = {"task": task, "text": text} | {
+            name: _field(FIELDS[name], task, said) for name in MORE if recurs or name not in RECURRENT_ONLY
+        }
     with slider.container():
         axes["gap"] = _several_gaps(gaps, task) if gaps else (_gap(task),)
     settings = Settings({name: axes[name] for name in AXES}).with_others(**others)
@@ -80,7 +101,79 @@ def controls() -> tuple[Settings, list[str]]:
     return settings, said
 
 
-def _cells() -> tuple[str, ...]:
+def _tasks() -> list[str]:
+    """The memory tasks, then the lecture's systems."""
+    return sorted(TASKS, key=lambda name: TASKS[name].lecture)
+
+
+def _offered(task: str, name: str) -> tuple[Value, ...]:
+    """The values of a field of ``CHOICES`` that a task offers, the usual one first."""
+    info = TASKS[task]
+    return {
+        "model": info.models,
+        "bidirectional": (False, True) if info.bidirectional else (False,),
+        "softmax": info.softmaxes,
+    }[name]
+
+
+def _title(name: str, value: Value) -> str:
+    if name == "model":
+        return MODELS[value].title
+    if name == "bidirectional":
+        return "two" if value else "one"
+    return SOFTMAX_TITLES[value]
+
+
+def _choice(name: str, task: str) -> tuple[Value, ...]:
+    """The values that are compared, of those that the task offers; asked for only where it offers several."""
+    offered = _offered(task, name)
+    if len(offered) == 1:
+        return (FIELDS[name].default,)
+    chosen = st.pills(
+        LABELS[name],
+        offered,
+        selection_mode="multi",
+        format_func=lambda value: _title(name, value),
+        key=key(name),
+        help=_meanings(name, offered),
+    )
+    values = tuple(value for value in offered if value in chosen)
+    return (None,) if name == "model" and values == offered[:1] else values
+
+
+def _meanings(name: str, offered: Sequence[Value]) -> str:
+    if name != "model":
+        return _help(FIELDS[name])
+    return "\n".join(f"- **{markdown(MODELS[kind].title)}**: {markdown(MODELS[kind].meaning)}" for kind in offered)
+
+
+def _text(task: str, said: list[str]) -> str | None:
+    """What the network is to learn, where the task is about a text; None for the task's own."""
+    own = TASKS[task].own_text
+    if own is None:
+        return None
+    text = st.text_area(
+        "Text",
+        key=key("text"),
+        height=100,
+        max_chars=characters.MOST_CHARACTERS,
+        placeholder=own if len(own) <= TEXT_SHOWN else f"{own[:TEXT_SHOWN]}…",
+        help=f"{markdown(FIELDS['text'].help)} More than {TEXT_AT_MOST:,} characters do not go into the address.",
+    )
+    if not text:
+        return None
+    try:
+        return characters.checked(text)
+    except ValueError as error:
+        said.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return None
+
+
+def _cells(recurs: bool) -> tuple[str, ...]:
+    """The cells that are compared; where no model has one, the usual one, and what was chosen is kept."""
+    if not recurs:
+        st.session_state[key("cell")] = st.session_state[key("cell")]  # a widget that is not shown would forget
+        return (FIELDS["cell"].default,)
     chosen = st.pills(
         "Cells",
         list(CELLS),
@@ -114,11 +207,13 @@ def _one_gap() -> None:
 
 
 def _usual_gap() -> None:
-    """Another task begins with its own gap: forty steps are long for clouds and short for copying."""
+    """Another task begins with its own gap: forty steps are long for clouds and short for copying. So with models."""
     st.session_state[key("gap")] = TASKS[st.session_state[key("task")]].default_gap
     st.session_state[key("gaps")] = ""
     if st.session_state[key("wiring")] not in TASKS[st.session_state[key("task")]].wirings:
         st.session_state[key("wiring")] = None
+    for name in CHOICES:
+        st.session_state[key(name)] = [_offered(st.session_state[key("task")], name)[0]]
 
 
 def _clipping(said: list[str]) -> tuple[str, ...]:

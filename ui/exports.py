@@ -88,21 +88,31 @@ def data_exports(names: Mapping[str, str], source: Source, scope: str, seeds: bo
     )
 
 
-def comparison_exports(title: str, report: Callable[[], bytes], bundle: Callable[[], bytes] | None, scope: str) -> None:
-    """The whole comparison: a report to read, and a bundle to keep, to import elsewhere, and to run again."""
+def comparison_exports(
+    title: str,
+    report: Callable[[], bytes],
+    bundle: Callable[[], bytes] | None,
+    scope: str,
+    *,
+    stored: bool = True,
+    inspected: bool = True,
+) -> None:
+    """The whole: a report to read, and a bundle to keep, to import elsewhere, and to run again.
+
+    ``bundle`` is None for as long as runs grow, or where none are ``stored`` at all; ``inspected`` says whether the
+    report holds what Inspect has found.
+    """
     name = filename(title)
     with st.container(horizontal=True, gap="small"):
         button("Report", report, f"{name}.html", "text/html", f"report-{scope}")
         if bundle is not None:
             button("Bundle", bundle, f"{name}.zip", "application/zip", f"bundle-{scope}")
-    st.caption(
-        "The report is one page that works offline; what Inspect has found in these runs is in it. "
-        + (
-            "The bundle holds it with every figure, table, spec and run file; it can be imported under Runs."
-            if bundle is not None
-            else "A bundle can be made once every run has ended."
-        )
-    )
+    said = ["The report is one page that works offline" + "; what Inspect has found in these runs is in it" * inspected]
+    if bundle is not None:
+        said.append("The bundle holds it with every figure, table, spec and run file; it can be imported under Runs")
+    elif stored:
+        said.append("A bundle can be made once every run has ended")
+    st.caption(" ".join(f"{sentence}." for sentence in said))
 
 
 def button(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -115,8 +115,8 @@ def _seeds_of(rows: Sequence[RunRow], names: Mapping[str, str]) -> dict[tuple[st
     }
 
 
-def export_panel(rows: Sequence[RunRow], scope: str) -> None:
-    """Everything that can be taken away of these runs."""
+def export_panel(rows: Sequence[RunRow], scope: str, report: Callable[[], bytes] | None = None) -> None:
+    """Everything that can be taken away of these runs; ``report`` makes another one than that of a comparison."""
     store = places.store()
     ids = [row.id for row in rows]
     names = dict(zip(ids, labels(rows), strict=True))
@@ -125,7 +125,7 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     def source() -> tuple[Run, ...]:
         return together([store.read(run_id) for run_id in ids])
 
-    def report() -> bytes:
+    def usual() -> bytes:
         from diagnostics.export.report import report_html
 
         return report_html(source(), title=name, inspections=kept(store, ids)).encode()
@@ -141,4 +141,4 @@ def export_panel(rows: Sequence[RunRow], scope: str) -> None:
     st.markdown("**Data** (CSV)")
     exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")
-    exports.comparison_exports(name, report, bundle if ended else None, scope)
+    exports.comparison_exports(name, report or usual, bundle if ended else None, scope, inspected=report is None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -29,15 +29,19 @@ CHOSEN = "chosen"
 """What is shown now, for the exports: ``{"at_step": …, "over_seeds": …}``."""
 
 
-def live_view(run_ids: Sequence[str], scope: str) -> None:
-    """Show these runs; ``scope`` tells this selection of runs from any other."""
+Draw = Callable[[Reading, dict[str, "Progress"], str], None]
+"""Shows what is known of some runs, and how far those are that have not ended; ``scope`` tells them from any other."""
+
+
+def live_view(run_ids: Sequence[str], scope: str, draw: Draw | None = None) -> None:
+    """Show these runs with ``draw``, else with ``view``; ``scope`` tells this selection of runs from any other."""
     reading = read(places.store(), run_ids)
     # Two fragments of one function: Streamlit fixes the interval when it decorates, and ended runs need none.
     fragment = st.fragment(_look_again, run_every=EVERY_S if reading.live else None)
-    fragment(tuple(run_ids), scope)
+    fragment(tuple(run_ids), scope, draw or view)
 
 
-def _look_again(run_ids: tuple[str, ...], scope: str) -> None:
+def _look_again(run_ids: tuple[str, ...], scope: str, draw: Draw) -> None:
     faults = st.container()
     try:
         reading = read(places.store(), run_ids)
@@ -48,7 +52,7 @@ def _look_again(run_ids: tuple[str, ...], scope: str) -> None:
     for fault in reading.faults:
         faults.error(markdown(fault), icon=":material/error:")
     if reading.runs:
-        view(reading, progress, scope)
+        draw(reading, progress, scope)
     if reading.live:
         st.session_state[_WATCHED] = scope
     elif st.session_state.pop(_WATCHED, None) == scope:
@@ -82,9 +86,9 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
     strip.html((seed_verdicts if together else verdicts)(reading.runs, progress, look.theme()))
     if progress:
         with stops:
-            _stop_buttons([] if together else reading.runs, list(progress))
+            stop_buttons([] if together else reading.runs, list(progress))
     with steps:
-        at_step = _step_control(reading, scope)
+        at_step = step_control(reading, scope)
     st.session_state.setdefault(CHOSEN, {}).update(at_step=at_step, over_seeds=together)
     version = reading.version
     with ribbon:
@@ -130,7 +134,8 @@ def _heatmaps(reading: Reading, scope: str, together: bool) -> None:
                 figures.show("heatmap", group.runs, version, f"{scope}-{group.runs[0].id}")
 
 
-def _stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
+def stop_buttons(runs: Sequence[Run], going: Sequence[str]) -> None:
+    """A button for each of ``runs`` that is ``going``, and one for all of those."""
     with st.container(horizontal=True, gap="small", key="stops"):
         if len(going) > 1:
             st.button("Stop all", key="stop-all", icon=":material/stop_circle:", on_click=_stop, args=(going,))
@@ -148,7 +153,9 @@ def _stop(run_ids: Sequence[str]) -> None:
         st.toast(f"{error}.")
 
 
-def _step_control(reading: Reading, scope: str) -> int | None:
+def step_control(
+    reading: Reading, scope: str, label: str = "Training step shown in the sentence above and the profile below"
+) -> int | None:
     """The training step that ribbon and profile show; None follows the newest."""
     last = max(int(run.spec.get("steps", 1)) for run in reading.runs) - 1
     if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
@@ -158,9 +165,7 @@ def _step_control(reading: Reading, scope: str) -> int | None:
     if live or key not in st.session_state:
         st.session_state[key] = min(reading.training_step, last)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="step-control"):
-        chosen = st.slider(
-            "Training step shown in the sentence above and the profile below", 0, last, key=key, disabled=live
-        )
+        chosen = st.slider(label, 0, last, key=key, disabled=live)
         if reading.live:
             st.toggle("Live", key=following, help="Follow the newest recorded step.")
     return None if live or chosen >= reading.newest_step else int(chosen)

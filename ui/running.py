@@ -48,13 +48,24 @@ def run_buttons(specs: Sequence[RunSpec], refusal: str, shown: Sequence[RunRow])
 
 def start(specs: Sequence[RunSpec], comparison: str | None = None) -> None:
     """Queue the runs, as a comparison of their own or beside those of ``comparison``, and show it."""
+    if started := queued(specs, comparison):
+        st.session_state[address.COMPARISON] = started
+
+
+def queued(
+    specs: Sequence[RunSpec], comparison: str | None = None, names: Sequence[str] | None = None, title: str = ""
+) -> str:
+    """Queue the runs and return their comparison; empty where that was not possible, which is said.
+
+    ``names`` and ``title`` are what the runs and their comparison are called; left out, what they are.
+    """
     try:
         # Beside runs that differ in who knows what, a name says everything; among its own, what differs.
-        names = run_names(specs) if comparison is None else [spec.label() for spec in specs]
+        names = names or (run_names(specs) if comparison is None else [spec.label() for spec in specs])
         asked = [spec.to_json() for spec in specs]
-        started, _ = places.store().create(asked, names, comparison_name(specs), comparison=comparison)
+        started, _ = places.store().create(asked, names, title or comparison_name(specs), comparison=comparison)
         places.queue().ensure_workers()
     except (StoreError, OSError) as error:
         st.toast(f"The runs were not started: {markdown(str(error))}.", icon=":material/error:")
-        return
-    st.session_state[address.COMPARISON] = started
+        return ""
+    return started

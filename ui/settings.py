@@ -1,4 +1,4 @@
-"""What the controls ask for: every combination of cells, gaps, clipping rules, gate biases and seeds, on one task.
+"""What the controls ask for: every combination of models, cells, gaps, clipping rules, gate biases … on one task.
 
 A ``Settings`` holds what a person chose, wrong or right; ``specs`` makes runs of it or raises ``Refusal`` with the
 sentence that says what is wrong.
@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from experiments.rules import USUAL_CELL, USUAL_INIT, USUAL_INITIAL, recurrent
 from experiments.spec import FIELDS, Refusal, RunSpec
 from models.cells import CELLS
+from models.kinds import MODELS
+from tasks import TASKS
 
-AXES = ("gap", "cell", "clip", "gate_bias", "seed")
+AXES = ("gap", "model", "bidirectional", "softmax", "cell", "clip", "gate_bias", "seed")
 """The fields of which several values may be compared."""
 
 RUNS_AT_MOST = 24
-OPTIONAL = ("length", "wiring", "gate_bias", "record_every", "eval_every")
+OPTIONAL = ("length", "wiring", "text", "model", "gate_bias", "record_every", "eval_every")
 """What may be left out, and is then derived from the rest."""
+
+WITHOUT_RECURRENCE: Mapping[str, Any] = {
+    "bidirectional": False,
+    "softmax": "full",
+    "cell": USUAL_CELL,
+    "gate_bias": None,
+    "init": USUAL_INIT,
+    "initial": USUAL_INITIAL,
+    "truncate": None,
+}
+"""What a model without recurrence does not have, and is not asked for beside one that has."""
 
 FIRST_CELLS = ("tanh", "relu", "gru", "lstm")
 
@@ -51,6 +66,12 @@ class Settings:
         merged = {**self.others, **values}
         return replace(self, others={n: v for n, v in merged.items() if v != FIELDS[n].default})
 
+    def _recurs(self, model: Value) -> bool:
+        """Whether a model has a recurrence; one that there is not is left for the spec to refuse."""
+        task = TASKS.get(self.value("task"))
+        kind = MODELS.get(task.models[0] if model is None and task else model)
+        return kind is None or kind.recurrent
+
     def specs(self) -> list[RunSpec]:
         """The runs, each combination once, in the order of the axes. Raises ``Refusal``."""
         for name in AXES:
@@ -60,10 +81,13 @@ class Settings:
         gated = any(cell in CELLS and CELLS[cell].memory_gate for cell in self.axes["cell"])
         distinct: dict[str, RunSpec] = {}
         for fields in asked:
+            fields = {**self.others, **fields}
+            if not self._recurs(fields["model"]):
+                fields.update(WITHOUT_RECURRENCE)
             cell = CELLS.get(fields["cell"])
             if gated and cell is not None and cell.memory_gate is None:
                 fields["gate_bias"] = None  # meant for those beside it that have a gate
-            spec = RunSpec.make(**{**self.others, **fields})
+            spec = RunSpec.make(**fields)
             distinct.setdefault(spec.digest(), spec)
         if len(distinct) > RUNS_AT_MOST:
             raise Refusal(f"a comparison must have at most {RUNS_AT_MOST} runs, but got {len(distinct)}")
@@ -73,13 +97,19 @@ class Settings:
 def settings_of(specs: Sequence[RunSpec]) -> Settings:
     """The settings that ask for ``specs``: where those are no full grid, for the smallest grid that holds them."""
     seen: dict[str, list[Value]] = {}
+    any_recurs = any(recurrent(spec) for spec in specs)
     for spec in specs:
         for name, value in _asked(spec).items():
+            if name in WITHOUT_RECURRENCE and any_recurs and not recurrent(spec):
+                continue
             values = seen.setdefault(name, [])
             if value not in values:
                 values.append(value)
     axes = {name: tuple(seen[name]) for name in AXES}
     axes["cell"] = tuple(cell for cell in CELLS if cell in axes["cell"])  # the order of the controls
+    if len(axes["model"]) > 1:
+        usual = TASKS[specs[0].task].models[0]
+        axes["model"] = tuple(usual if model is None else model for model in axes["model"])
     return Settings(axes).with_others(**{n: v[0] for n, v in seen.items() if n not in AXES})
 
 
@@ -96,6 +126,7 @@ def _asked(spec: RunSpec) -> dict[str, Value]:
     fields = spec.to_json()
     for name in OPTIONAL:
         without = {**fields, name: None}
-        if RunSpec.from_json(without) == spec:
-            fields = without
+        with suppress(Refusal):  # the task's own text may be too short for this gap
+            if RunSpec.from_json(without) == spec:
+                fields = without
     return fields

@@ -9,6 +9,7 @@ import streamlit as st
 from ui import look
 
 LAB = "ui/pages/lab.py"
+LEARN = "ui/pages/learn.py"
 INSPECT = "ui/pages/inspect.py"
 RUNS = "ui/pages/runs.py"
 CLIPPING = "ui/pages/clipping.py"
@@ -22,6 +23,7 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page(LAB, title="Lab", icon=":material/science:", default=True),
+            st.Page(LEARN, title="Learn", icon=":material/school:", url_path="learn"),
             st.Page(INSPECT, title="Inspect", icon=":material/search:", url_path="inspect"),
             st.Page(CLIPPING, title="Clipping", icon=":material/content_cut:", url_path="clipping"),
             st.Page(RUNS, title="Runs", icon=":material/list_alt:", url_path="runs"),

@@ -11,6 +11,7 @@ import streamlit as st
 from diagnostics.measures.verdict import verdict
 from diagnostics.store import ENDED, STATES, RunRow, Store, StoreError
 from models.cells import CELLS
+from models.kinds import MODELS
 from tasks import TASKS
 from ui import places
 from ui.words import shown
@@ -22,17 +23,28 @@ FIRST_RUNS = "first-runs"
 """The runs that a link or the Lab came with: they stand first, where they are seen."""
 
 
+_NETWORKS = {name: cell.title for name, cell in CELLS.items()} | {
+    name: kind.title for name, kind in MODELS.items() if not kind.recurrent
+}
+"""What can be trained: a cell, or a kind of network that has none."""
+
+
+def _network(row: RunRow) -> str:
+    model = str(row.spec.get("model"))
+    return model if model in MODELS and not MODELS[model].recurrent else str(row.spec.get("cell"))
+
+
 def filtered(rows: Sequence[RunRow]) -> list[RunRow]:
     """Show the filters and return the rows that pass all of them."""
     wanted = st.text_input("Find", key="find", placeholder="name, comparison or id", type="search")
-    cells = st.multiselect("Cell", list(CELLS), format_func=lambda n: CELLS[n].title, key="filter-cell")
+    cells = st.multiselect("Cell", list(_NETWORKS), format_func=_NETWORKS.__getitem__, key="filter-cell")
     tasks = st.multiselect("Task", list(TASKS), format_func=lambda n: TASKS[n].title, key="filter-task")
     states = st.multiselect("State", STATES, key="filter-state")
     words = (wanted or "").casefold().split()
     return [
         row
         for row in rows
-        if (not cells or row.spec.get("cell") in cells)
+        if (not cells or _network(row) in cells)
         and (not tasks or row.spec.get("task") in tasks)
         and (not states or row.state in states)
         and all(word in f"{row.name} {row.comparison_name} {row.comparison} {row.id}".casefold() for word in words)
@@ -96,10 +108,11 @@ def _cell(row: RunRow, column: str) -> Any:
             return None if row.success is None else 100 * row.success
         case "started":
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started_s or row.created_s))
-        case "cell" | "task":
-            known = CELLS if column == "cell" else TASKS
-            value = str(row.spec.get(column))
-            return known[value].title if value in known else shown(value)
+        case "cell":
+            return _NETWORKS.get(_network(row)) or shown(_network(row))
+        case "task":
+            task = str(row.spec.get("task"))
+            return TASKS[task].title if task in TASKS else shown(task)
         case "clip":
             kind, _, threshold = str(row.spec.get("clip")).partition(":")
             return shown(f"{kind} {threshold.removesuffix('.0')}").strip() if threshold else "off"

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from diagnostics.charts.frame import Frame, Json, Origin, SizeName, frame, new_figure, wire
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
-from diagnostics.measures.cliff import Descent, descend, loss, steepest_growth, wall
+from diagnostics.measures.cliff import Descent, descend, growth_at_half, loss, wall
 from diagnostics.measures.numbers import number
 from diagnostics.records import Array
 
@@ -43,14 +43,15 @@ class Prepared(NamedTuple):
     raw: Descent
     clipped: Descent
     wall: Array
-    """``[n, 2]``: w and b along the line where the state stays at ½ and the growth per step is above 1."""
+    """``[n, 2]``: w and b along the line where the state stays at ½, nan where a change of it does not grow there."""
 
 
 def prepare(w: float, b: float, *, step_size: float, threshold: float, T: int, updates: int) -> Prepared:
     """Compute the ground and both descents; raises ``ValueError`` as ``measures.cliff.descend`` does."""
     raw, clipped = descend(w, b, step_size=step_size, threshold=threshold, T=T, updates=updates)
     ws, bs = _span(W, w), _span(B, b)
-    line = ws[[steepest_growth(float(value)) > 1 for value in ws]]
+    stands = np.abs([growth_at_half(float(value)) for value in ws]) > 1
+    line = np.stack([ws, wall(ws)], axis=-1)
     caption = (
         f"E(w, b) = (σ(x_T) − 0.7)², x_t = w σ(x_{{t−1}}) + b, x_0 = ½, T = {T} · {updates} updates of step size "
         f"{number(step_size)} from w = {number(w, 3)}, b = {number(b, 3)} · clipped by norm at {number(threshold)}"
@@ -71,7 +72,7 @@ def prepare(w: float, b: float, *, step_size: float, threshold: float, T: int, u
         _ground((ws[0], ws[-1]), (bs[0], bs[-1]), T),
         raw,
         clipped,
-        np.stack([line, wall(line)], axis=-1),
+        np.where(stands[:, None], line, np.nan),
     )
 
 
@@ -130,7 +131,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         },
         hovertemplate="w %{x:.3f}<br>b %{y:.3f}<br>loss %{z:.4f}<extra></extra>",
     )
-    if len(prepared.wall):
+    if np.isfinite(prepared.wall).any():
         figure.add_scatter(
             x=wire(prepared.wall[:, 0]),
             y=wire(prepared.wall[:, 1]),

@@ -104,17 +104,18 @@ def prepare(runs: Sequence[Run]) -> Prepared:
         block=block,
         loss_step=facts.loss_step,
         informative=facts.informative_steps,
-        word=safe(name_word(short(facts.tokens[facts.loss_step - facts.distance], 18))),
+        word=safe(name_word(short(facts.tokens[facts.needed], 18))),
         nothing=absent(runs, _WHAT),
     )
 
 
 def _of_run(run: Run, loss_step: int) -> tuple[Array, Array]:
     """The gradient ÷ that at the loss ``[P, T]`` of a run's profiles, and which of them have one to divide by."""
-    median = bands_by_lag(run.records, loss_step).median
-    at_loss = median[:, 0]
+    back = bands_by_lag(run.records, loss_step).median
+    after = bands_by_lag(run.records, loss_step, ahead=True).median
+    median, at_loss = np.concatenate([back[:, ::-1], after[:, 1:]], axis=1), back[:, 0]
     # An exact zero is one whatever it is compared with; elsewhere nothing can be divided by a zero at the loss.
-    ratio = np.where(median == 0, 0.0, ratios(median, median[:, :1]))[:, ::-1]
+    ratio = np.where(median == 0, 0.0, ratios(median, back[:, :1]))
     return ratio, np.isfinite(at_loss) & (at_loss > 0)
 
 
@@ -194,7 +195,7 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     _marks(figure, look, prepared)
     width = prepared.block[1] / 2
     figure.update_xaxes(
-        title_text="timestep (the loss is at the right edge)",
+        title_text=f"timestep (the loss is at {_where(prepared)})",
         showgrid=False,
         range=[prepared.timesteps[0] - width, prepared.timesteps[-1] + width],
     )
@@ -205,6 +206,11 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     if shown:
         figure.update_layout(legend={"y": look.px(52) / figure.layout.height})
     return figure
+
+
+def _where(prepared: Prepared) -> str:
+    last = prepared.timesteps[-1] + (prepared.block[1] - 1) / 2
+    return "the right edge" if prepared.loss_step >= last else str(prepared.loss_step)
 
 
 def _span(steps: Array) -> list[float]:

@@ -115,8 +115,9 @@ INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
             how_to_read=(
                 "Each dot is the mean growth of one direction of the state per step, as a natural logarithm: at 0 it "
                 "lasts, below it fades, and above it grows. The first decides how far back a gradient can reach; how "
-                "many lie near 0 says how much can be kept at once. Bars are two standard errors, and ▽ on the rail "
-                "below marks directions that are lost altogether."
+                "many lie near 0 says how much can be kept at once. Bars are two standard errors: they hold how "
+                "much stretches of time and samples differ, and on how random a start it depends, which over few steps "
+                "can be the most. ▽ on the rail below marks directions that are lost altogether."
             ),
             section="lyapunov",
             needs=lyapunov.NEEDS,

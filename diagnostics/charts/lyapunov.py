@@ -44,10 +44,10 @@ def prepare(inspection: Inspection, layer: int = 0) -> Prepared:
         "lyapunov",
         [inspection],
         f"Exponents per step, natural logarithm{state} · mean over timesteps up to the loss, after a warm-up, and "
-        "samples · bars: ± 2 standard errors over stretches of time and samples",
+        "samples · bars and ±: 2 standard errors, over stretches of time, samples and their random starts",
         layer,
         unit="1/timestep, natural logarithm",
-        reduction="mean over timesteps and samples; error over stretches of time and samples",
+        reduction="mean over timesteps and samples; error: the largest over stretches of time, samples, starts",
         clip="not a gradient of the loss",
     )
     empty = np.empty(0)

@@ -86,8 +86,8 @@ class Style:
 
 
 def styles(runs: Sequence[Run]) -> tuple[Style, ...]:
-    """Return a style per run, in order; see ``styles_by_cell``."""
-    return styles_by_cell([str(run.spec.get("cell", "")) for run in runs])
+    """Return a style per run, in order; see ``styles_by_cell``. A network without recurrence has its own colour."""
+    return styles_by_cell([run.cell for run in runs])
 
 
 def styles_by_cell(cells: Sequence[str]) -> tuple[Style, ...]:

@@ -42,14 +42,14 @@ _NARROW_CHARACTERS = 85.0
 
 
 class Line(NamedTuple):
-    """The profile of a run, or of runs over their seeds, by lag; arrays ``[K + 1]``, index k is k steps back."""
+    """The profile of a run, or of runs over their seeds, by lag; arrays ``[K + 1]``, index k is k steps away."""
 
     label: str
     style: Style
     training_steps: tuple[int, int]
     """The first and the last training step that it is from; one run has one."""
     word: str
-    """The word that matters, ``distance`` steps back; "" where no word does."""
+    """The word that matters, ``distance`` steps back or ahead; "" where no word does."""
     distance: int
     low: Array
     """The lower edge of the band: the 5th percentile over the batch, or the least seed."""
@@ -59,6 +59,8 @@ class Line(NamedTuple):
     """The median before any division, l2."""
     rails: Rails
     """Lags at which the median is exactly 0, infinite, or not a number."""
+    ahead: bool = False
+    """Whether lags are counted forwards from the loss, since what matters comes after it."""
 
 
 class Prepared(NamedTuple):
@@ -90,7 +92,7 @@ def prepare(
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
     found = [
-        (label, group, sheaf(group, at_step, over_seeds))
+        (label, group, sheaf(group, at_step, over_seeds, ahead=group.face.facts is not None and group.face.facts.ahead))
         for label, group in zip(run_labels(faces), bundles, strict=True)
     ]
     lines = [
@@ -123,8 +125,9 @@ def _line(face: Run, label: str, style: Style, one: Sheaf, normalise: bool) -> L
         label=label,
         style=style,
         training_steps=(min(steps_of), max(steps_of)),
-        word=safe(name_word(short(facts.tokens[facts.loss_step - facts.distance], 18))),
-        distance=facts.distance,
+        word=safe(name_word(short(facts.tokens[facts.needed], 18))),
+        distance=abs(facts.distance),
+        ahead=facts.ahead,
         low=low,
         median=median,
         high=high,
@@ -185,14 +188,15 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         _curve(figure, look, line, prepared.normalised)
     longest = max(len(line.median) for line in prepared.lines) - 1
     rails = [(line.label, look.theme.lines[line.style.colour], line.rails) for line in prepared.lines]
+    ahead = any(line.ahead for line in prepared.lines)
     figure.layout.xaxis = {
-        "title": {"text": "steps back from the loss  (time runs to the right; the loss is at 0)"},
+        "title": {"text": _ACROSS[ahead]},
         "range": [longest + 0.03 * longest + 0.5, -0.03 * longest - 0.5],
     }
     what = "gradient ÷ gradient at the loss" if prepared.normalised else "state gradient (l2)"
     ticks = log_ticks(prepared.decades)
     figure.layout.yaxis = {"title": {"text": what}, "type": "log", "range": list(prepared.decades), **ticks}
-    add_rails(figure, look, rails, hover="%{x} steps back")
+    add_rails(figure, look, rails, hover=f"%{{x}} steps {'ahead' if ahead else 'back'}")
     _marks(figure, look, prepared, places)
     return figure
 
@@ -202,6 +206,7 @@ def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None
     drawable = kinds(line.median) == VALUE
     colour = look.theme.lines[line.style.colour]
     ratio = "%{y:.2e} of the gradient at the loss<br>" if normalised else ""
+    where = f"%{{x}} steps {'ahead' if line.ahead else 'back'}"
     figure.add_scatter(
         x=wire(lag),
         # Float64: a profile can fall below the smallest float32.
@@ -214,7 +219,7 @@ def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None
         connectgaps=False,
         customdata=line.gradient,
         hovertemplate=(
-            f"%{{x}} steps back<br>{ratio}%{{customdata:.2e}} (l2, pre-clip)<br>training step {_when(line)}"
+            f"{where}<br>{ratio}%{{customdata:.2e}} (l2, pre-clip)<br>training step {_when(line)}"
             f"<extra>{line.label}</extra>"
         ),
     )
@@ -225,18 +230,25 @@ def _when(line: Line) -> str:
     return str(first) if first == last else f"{first} to {last}"
 
 
+_ACROSS = (
+    "steps back from the loss  (time runs to the right; the loss is at 0)",
+    "steps from the loss towards what the answer depends on  (the loss is at 0)",
+)
+"""The axis where all that is needed lies behind the loss, and where some of it lies ahead."""
+
+
 def _places(prepared: Prepared) -> list[tuple[int, str, int]]:
     """Return (distance, text, row) per distinct informative step; texts that would touch stand in different rows."""
-    words: dict[int, list[str]] = {}
+    words: dict[tuple[int, str], list[str]] = {}
     for line in (line for line in prepared.lines if line.word):
-        known = words.setdefault(line.distance, [])
+        known = words.setdefault((line.distance, "ahead" if line.ahead else "back"), [])
         if line.word not in known:
             known.append(line.word)
     per_character = 1.06 * max(len(line.median) for line in prepared.lines) / _NARROW_CHARACTERS
     taken: list[float] = []  # the lag at which each row's last text ends, going from the loss to the left
     placed = []
-    for distance in sorted(words):
-        text = f"<b>{' / '.join(words[distance][:2])}</b>, {distance} back"
+    for (distance, way), known in sorted(words.items()):
+        text = f"<b>{' / '.join(known[:2])}</b>, {distance} {way}"
         half = 0.5 * text_width(unescape(text)[7:]) * per_character
         row = next((i for i, end in enumerate(taken) if distance - half > end), len(taken))
         taken[row:] = [distance + half, *taken[row + 1 :]]

@@ -56,11 +56,11 @@ class Ribbon(NamedTuple):
     lag: Array
     """Steps back from the loss; negative after it."""
     gradient: Array
-    """Median state gradient, l2, pre-clip; nan after the loss and where nothing has been recorded."""
+    """Median state gradient, l2, pre-clip; nan where nothing has been recorded."""
     ratio: Array
     """Gradient ÷ gradient at the loss."""
     kind: Array
-    """VALUE, ZERO, INFINITE or NAN; −1 where there is nothing to show (after the loss, not recorded yet)."""
+    """VALUE, ZERO, INFINITE or NAN; −1 where nothing has been recorded yet."""
     informative: Array
 
 
@@ -87,17 +87,18 @@ def prepare(
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
     found = [
-        (label, group, sheaf(group, at_step, over_seeds))
+        (label, group, sheaf(group, at_step, over_seeds), sheaf(group, at_step, over_seeds, ahead=True))
         for label, group, face in zip(run_labels(faces), bundles, faces, strict=True)
         if face.facts is not None
     ]
     reduction = "median over the batch" + (", then over the seeds" if over_seeds else "")
+    shown = drawn_from([one[:3] for one in found])
     origin = Origin(
         "ribbon",
         ids(runs),
-        f"{subject(runs)} at each word ÷ its value at the loss · {reduction} · pre-clip · {drawn_from(found)}",
+        f"{subject(runs)} at each word ÷ its value at the loss · {reduction} · pre-clip · {shown}",
         {
-            "training_steps": training_steps([one for *_, one in found]),
+            "training_steps": training_steps([one for *_, one, _ in found]),
             "unit": "ratio of l2 norms",
             "reduction": reduction,
             "clip": "pre-clip",
@@ -105,11 +106,11 @@ def prepare(
         },
     )
     nothing = absent(runs, "gradient profile", waiting="Waiting for the first run to say its sentence…")
-    ribbons = tuple(_ribbon(group, label, one, columns) for label, group, one in found)
+    ribbons = tuple(_ribbon(group, label, one, after, columns) for label, group, one, after in found)
     return Prepared(origin, ribbons, columns, nothing)
 
 
-def _ribbon(group: Group, label: str, one: Sheaf | None, columns: float) -> Ribbon:
+def _ribbon(group: Group, label: str, one: Sheaf | None, after: Sheaf | None, columns: float) -> Ribbon:
     run = group.face
     facts = run.facts
     assert facts is not None
@@ -123,7 +124,12 @@ def _ribbon(group: Group, label: str, one: Sheaf | None, columns: float) -> Ribb
         kind[before] = kinds(gradient[before])
         # Without a value at the loss nothing can be compared with it; zeros and infinities stay what they are.
         kind[before] = np.where(np.isnan(ratio[before]) & (kind[before] == VALUE), NAN, kind[before])
-    step = facts.loss_step - facts.distance
+    if after is not None:
+        behind = slice(facts.loss_step + 1, T)
+        gradient[behind], ratio[behind] = after.gradient.median[1:], after.ratio.median[1:]
+        kind[behind] = kinds(gradient[behind])
+        kind[behind] = np.where(np.isnan(ratio[behind]) & (kind[behind] == VALUE), NAN, kind[behind])
+    step = facts.needed
     return Ribbon(
         label=label,
         remark=_absent(run) if one is None else _remark(facts, gradient[step], ratio[step]),
@@ -143,7 +149,7 @@ def _absent(run: Run) -> str:
 
 
 def _remark(facts: TaskFacts, gradient: float, ratio: float) -> str:
-    word = safe(name_word(facts.tokens[facts.loss_step - facts.distance]))
+    word = safe(name_word(facts.tokens[facts.needed]))
     if math.isnan(ratio) and math.isfinite(gradient) and gradient > 0:
         return f"{word} receives {number(gradient)} (l2); nothing finite at the loss to compare it with"
     return f"{word} receives {received(gradient if gradient == 0 or not math.isfinite(gradient) else ratio)}"

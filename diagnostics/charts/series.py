@@ -66,13 +66,14 @@ class Sheaf(NamedTuple):
     """Runs with a profile that has no finite positive value at the loss, which others are not compared with."""
 
 
-def sheaf(group: Group, at_step: int | None, over_seeds: bool) -> Sheaf | None:
-    """Return the profiles of a group, or None where none of its runs has recorded one.
+def sheaf(group: Group, at_step: int | None, over_seeds: bool, *, ahead: bool = False) -> Sheaf | None:
+    """Return the profiles of a group, or None where none of its runs has recorded one; ``ahead``: of what comes after
+    the loss.
 
     With ``over_seeds`` a band is the least and the greatest of the runs' batch medians and its middle their median,
     and nan at a lag of one run is nan for all; without, the group has one run and its band is that over the batch.
     """
-    found = [(run, shot) for run in group.runs if (shot := snapshot(run, at_step)) is not None]
+    found = [(run, shot) for run in group.runs if (shot := snapshot(run, at_step, ahead=ahead)) is not None]
     if not found:
         return None
     comparable = [(run, shot) for run, shot in found if shot.comparable] or found[:1]
@@ -144,11 +145,12 @@ def subject(runs: Sequence[Run]) -> str:
     return "State gradient" + (f" ({', '.join(notes)})" if notes else "")
 
 
-def snapshot(run: Run, at_step: int | None) -> Snapshot | None:
+def snapshot(run: Run, at_step: int | None, *, ahead: bool = False) -> Snapshot | None:
     """Return the profile recorded nearest to training step ``at_step``, the newest where None; None where none is.
 
     Of two equally near the earlier one is taken. The newest of a run that has ended is its last with a finite positive
-    gradient at the loss, where it has one: a broken run's later profiles hold nothing but nan.
+    gradient at the loss, where it has one: a broken run's later profiles hold nothing but nan. ``ahead`` counts lags
+    forwards from the loss instead of back.
     """
     if run.facts is None or "profile_step" not in run.records or not len(run.records["profile_step"]):
         return None
@@ -157,7 +159,7 @@ def snapshot(run: Run, at_step: int | None) -> Snapshot | None:
         row, note = int(np.argmin(np.abs(recorded - at_step))), ""
     else:
         row, note = _newest(run, run.facts.loss_step)
-    band = bands_by_lag(run.records, run.facts.loss_step, slice(row, row + 1))
+    band = bands_by_lag(run.records, run.facts.loss_step, slice(row, row + 1), ahead=ahead)
     if not len(band.median):
         return None
     return Snapshot(int(recorded[row]), band.p05[0], band.median[0], band.p95[0], note)

@@ -19,6 +19,7 @@ from diagnostics.charts.palette import Style, ThemeName, styles
 from diagnostics.charts.series import absent
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.band import band
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seeds import Envelope, Group, envelope, groups, singles
 from diagnostics.measures.what_if import OLD, by_norm, by_value, sizes_of, suggest
@@ -31,8 +32,6 @@ TITLES = {
     "value": "What would clipping by value have done?",
 }
 _PER_DECADE = 24
-_LEAST, _MOST = 1e-12, 1e12
-"""The thresholds that a run can be asked to be clipped at."""
 _PLOT_PX = 380
 _GAP = 0.07
 
@@ -182,9 +181,9 @@ def _thresholds(norms: Sequence[Array], at: float) -> Array:
     high = max(float(values.max()) for values in usable)
     if math.isfinite(at) and at > 0:
         low, high = min(low, at), max(high, at)
-    bottom = math.floor(math.log10(min(max(low / 2, _LEAST), _MOST)))
-    top = math.ceil(math.log10(max(min(2 * high, _MOST), _LEAST)))
-    return np.logspace(bottom, max(top, bottom + 1), _PER_DECADE * (max(top, bottom + 1) - bottom) + 1)
+    bottom = min(math.floor(math.log10(max(low / 2, THRESHOLD_LEAST))), round(math.log10(THRESHOLD_MOST)) - 1)
+    top = max(math.ceil(math.log10(min(2 * high, THRESHOLD_MOST))), bottom + 1)
+    return np.logspace(bottom, top, _PER_DECADE * (top - bottom) + 1)
 
 
 def _over_profiles(values: Array) -> Envelope:

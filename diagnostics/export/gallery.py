@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.export.figures import figure_json
-from diagnostics.measures.seeds import any_seeds, groups, singles
+from diagnostics.measures.seeds import Group, any_seeds, groups, singles
 from diagnostics.records import Run
 
 HEIGHT_PX = 480
@@ -61,11 +61,27 @@ def drawings(
                 drawn.append(_drawing(key, key, info.title, runs, theme, {"over_seeds": together}))
             continue
         shown = list(filter(profiled, runs))
-        for group in groups(shown) if together else singles(shown):
-            first = group.runs[0]
-            own = f"{key}-{re.sub('[^a-z0-9-]', '-', first.id.lower())}"
-            drawn.append(_drawing(key, own, f"{info.title} — {group.name or first.id}", group.runs, theme, {}))
+        bundles = groups(shown) if together else singles(shown)
+        drawn += [_drawing_of_group(key, group, theme) for group in bundles]
     return drawn
+
+
+def chosen(keys: Sequence[str], runs: Sequence[Run], theme: Literal["light", "dark"] = "light") -> list[Drawing]:
+    """The figures ``keys`` of ``runs``, in that order; of those that show a single run, one per run that has any."""
+    drawn: list[Drawing] = []
+    for key in keys:
+        info = FIGURES[key]
+        if not info.per_run:
+            drawn.append(_drawing(key, key, info.title, runs, theme, {}))
+            continue
+        drawn += [_drawing_of_group(key, group, theme) for group in singles(list(filter(profiled, runs)))]
+    return drawn
+
+
+def _drawing_of_group(key: str, group: Group, theme: Literal["light", "dark"]) -> Drawing:
+    first = group.runs[0]
+    own = f"{key}-{re.sub('[^a-z0-9-]', '-', first.id.lower())}"
+    return _drawing(key, own, f"{FIGURES[key].title} — {group.name or first.id}", group.runs, theme, {})
 
 
 def profiled(run: Run) -> bool:

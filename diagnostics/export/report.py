@@ -47,7 +47,6 @@ def report_html(
     if not runs:
         raise ValueError("runs must be at least one, but got none")
     title = title or "gradreach comparison"
-    judged = [verdict(run) for run in runs]
     drawn = drawings(runs, over_seeds=over_seeds) if drawn is None else drawn
     inside = Inside(runs, inspections, over_seeds)
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
@@ -55,23 +54,34 @@ def report_html(
         f"<header>\n<h1>{escape(title)}</h1>",
         f'<p class="quiet">{_count(len(runs))} · report written {when} by gradreach {VERSION}</p>',
         "<p>The question: does the gradient of the loss reach the step that matters?</p>\n</header>\n<main>",
-        *_over_seeds(runs),
-        *_sweep(runs),
-        "<h2>Verdicts</h2>",
-        *(_verdict(run, found) for run, found in zip(runs, judged, strict=True)),
-        _numbers(runs, judged),
+        *judged_in_words(runs),
         "<h2>Figures</h2>",
-        *(_figure(drawing) for drawing in drawn),
+        *(figure_card(drawing) for drawing in drawn),
         *_undrawn(runs),
         *inside.html,
-        *_specs(runs),
-        *_sample(runs),
-        *_provenance(runs),
+        *asked_and_made(runs),
         "</main>",
     ]
     dark = {drawing.key: drawing.json for drawing in drawings(runs, "dark", over_seeds=over_seeds)}
     light = {drawing.key: drawing.json for drawing in drawn}
     return document(title, "\n".join(body), light | inside.light, dark | inside.dark)
+
+
+def judged_in_words(runs: Sequence[Run]) -> Iterable[str]:
+    """HTML: what is to be said of ``runs``, and their numbers in a table."""
+    judged = [verdict(run) for run in runs]
+    yield from _over_seeds(runs)
+    yield from _sweep(runs)
+    yield "<h2>Verdicts</h2>"
+    yield from (_verdict(run, found) for run, found in zip(runs, judged, strict=True))
+    yield _numbers(runs, judged)
+
+
+def asked_and_made(runs: Sequence[Run]) -> Iterable[str]:
+    """HTML: what was run, on which task, and with what."""
+    yield from _specs(runs)
+    yield from _sample(runs)
+    yield from _provenance(runs)
 
 
 def _over_seeds(runs: Sequence[Run]) -> Iterable[str]:
@@ -143,7 +153,8 @@ def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
     )
 
 
-def _figure(drawing: Drawing) -> str:
+def figure_card(drawing: Drawing) -> str:
+    """HTML: a figure with how to read it."""
     return (
         f'<figure class="card"><h3 class="unseen">{escape(drawing.title)}</h3>'
         f"{plot(drawing.key, drawing.name, drawing.height_px)}"
@@ -202,7 +213,7 @@ def _sample(runs: Sequence[Run]) -> Iterable[str]:
             f'<section class="card"><h3>{escape(facts.title)}</h3><p>{" ".join(words)} → '
             f"<strong>{escape(facts.answer)}</strong></p>"
             f'<p class="quiet">Marked: what the answer depends on, {"as far as " if several else ""}'
-            f"{facts.distance} steps before the loss. "
+            f"{abs(facts.distance)} steps {'after' if facts.ahead else 'before'} the loss. "
             f"Knowing nothing gives {escape(facts.loss_name)}: {_number(facts.chance_loss)}, "
             f"{escape(facts.success_name)}: {_share(facts.chance_success)}.</p></section>"
         )

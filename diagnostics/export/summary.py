@@ -14,13 +14,14 @@ def summary(run: Run, judged: Verdict | None = None) -> dict[str, Any]:
     """A run in strict JSON values; non-finite numbers are the strings "nan", "inf", "-inf".
 
     ``steps`` is the number of training steps recorded; ``loss`` as in :func:`final_loss`; ``success`` and ``chance``
-    are shares, 0 to 1. ``judged`` spares computing the verdict again.
+    are shares, 0 to 1; ``cell`` is the kind of network where it has none. ``judged`` spares computing the verdict
+    again.
     """
     judged = judged or verdict(run)
     answer: dict[str, Any] = encode(
         {
             "id": run.id,
-            "cell": run.spec.get("cell"),
+            "cell": run.cell or None,
             "seed": run.spec.get("seed"),
             "clip": run.spec.get("clip"),
             "state": run.state,

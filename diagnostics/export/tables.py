@@ -157,7 +157,8 @@ def _summary_row(run: Run) -> list[Cell]:
     judged = verdict(run)
     told = summary(run, judged)
     return [
-        *(run.id, run.name, run.state, *(_plain(run.spec.get(key)) for key in ("task", "gap", "cell", "clip", "seed"))),
+        *(run.id, run.name, run.state, *(_plain(run.spec.get(key)) for key in ("task", "gap"))),
+        *(run.cell or None, *(_plain(run.spec.get(key)) for key in ("clip", "seed"))),
         *(told["steps"], final_loss(run), judged.success, judged.chance, judged.kind, judged.reach, judged.of),
         *(judged.decay, judged.half_life_steps, judged.informative_grad, judged.sentence, run.detail),
     ]

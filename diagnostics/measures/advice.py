@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from diagnostics.measures.clipping import THRESHOLD_MOST, is_threshold
 from diagnostics.measures.evidence import Evidence
 from diagnostics.measures.numbers import number, percent, steps
 
@@ -22,6 +23,8 @@ def advice(evidence: Evidence | None, spec: Mapping[str, Any]) -> tuple[str, ...
     """
     if evidence is None or evidence.kind is None:
         return ()
+    if evidence.kind != "diverged" and (evidence.blind or evidence.model):
+        return _another_network(evidence)
     said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
     return tuple(said[evidence.kind](evidence, spec))[:3]
 
@@ -37,6 +40,13 @@ def time_scale(gate_bias: float) -> float:
 def bias_for(distance: int) -> float:
     """Return the gate bias whose time scale is ``distance`` steps (at least 2): b = ln(d − 1)."""
     return math.log(max(distance, 2) - 1)
+
+
+def _another_network(e: Evidence) -> tuple[str, ...]:
+    """Where the kind of network decides, and nothing about its weights."""
+    if e.blind:
+        return ("Read in two directions: what decides comes after the answer, where one direction has not been yet.",)
+    return () if e.solved else ("Compare it with a recurrent network, whose state goes from word to word in order.",)
 
 
 def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
@@ -95,7 +105,8 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         return []
     if e.state in ("queued", "running"):
         return ["Give it the remaining steps before changing anything: the gradient arrives."]
-    said = [f"Try more than {e.steps_done} training steps: the gradient arrives, so what is missing may be time."]
+    done = f"{e.steps_done} training step{'s' * (e.steps_done != 1)}"
+    said = [f"Try more than {done}: the gradient arrives, so what is missing may be time."]
     if e.clipped >= _OFTEN_CLIPPED:
         said.append(
             f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
@@ -152,8 +163,10 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _threshold(e: Evidence) -> str:
-    """Name a threshold of the run's own scale."""
-    if math.isnan(e.typical_norm):
+    """Name a threshold of the run's own scale, as far as there is one."""
+    if e.typical_norm > THRESHOLD_MOST:
+        return f" at {number(THRESHOLD_MOST)}, the highest threshold there is, or lower"
+    if not is_threshold(e.typical_norm):  # nor nan
         return ""
     return f" at {number(e.typical_norm)} (this run's median norm) or lower"
 

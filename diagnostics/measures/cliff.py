@@ -7,7 +7,8 @@ The gradient goes forward with the state, u_t = ∂x_t/∂w and v_t = ∂x_t/∂
     u_t = σ(x_{t−1}) + w σ′(x_{t−1}) u_{t−1},   v_t = 1 + w σ′(x_{t−1}) v_{t−1},   ∂E = 2 (σ(x_T) − 0.7) σ′(x_T) ∂x_T
 
 On the line b = ½ − w σ(½) the state stays at ½, and with m = w σ′(½) the sum is closed, v_T = (m^T − 1)/(m − 1): where
-m > 1 it grows with m^T, and there the wall stands.
+|m| > 1 it grows with |m|^T, and there the wall stands. Wherever else the state is, a step multiplies a change of it by
+w σ′(x), which is at most |w|/4.
 
 Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013, figure 6; drawn
 again as figure 10.17 in Goodfellow, Bengio and Courville, "Deep Learning", 2016.
@@ -34,13 +35,18 @@ def sigmoid(x: Array) -> Array:
 
 
 def wall(w: Array) -> Array:
-    """The b at which the state stays at ½: where the wall stands, wherever w σ′(½) > 1."""
+    """The b at which the state stays at ½: where the wall stands, wherever |w σ′(½)| > 1."""
     return np.asarray(FIRST_STATE - w * sigmoid(np.asarray(FIRST_STATE)))
 
 
-def steepest_growth(w: float) -> float:
-    """m = w σ′(½): the factor per step at the wall; a wall stands where it is above 1."""
+def growth_at_half(w: float) -> float:
+    """m = w σ′(½): by how much a step multiplies a change of a state that stays at ½; a wall stands where |m| > 1."""
     return float(w * (s := sigmoid(np.asarray(FIRST_STATE))) * (1 - s))
+
+
+def most_growth(w: float) -> float:
+    """|w|/4: no step multiplies a change of the state by more, whatever the state; at the state 0 it is as much."""
+    return abs(w) / 4
 
 
 def loss(w: Array, b: Array, T: int) -> Array:

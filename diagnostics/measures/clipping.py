@@ -1,4 +1,4 @@
-"""How often clipping changed the gradient."""
+"""How often clipping changed the gradient, and the thresholds that there are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import math
 import numpy as np
 
 from diagnostics.records import Array
+
+THRESHOLD_LEAST, THRESHOLD_MOST = 1e-12, 1e12
+"""A run can be asked to be clipped, by norm or by value, at a threshold from the first to the second, both included."""
+
+
+def is_threshold(value: float) -> bool:
+    """Whether a run can be asked to be clipped at ``value``."""
+    return THRESHOLD_LEAST <= value <= THRESHOLD_MOST
 
 
 def clipped_share(clip_factor: Array) -> float:

@@ -31,9 +31,9 @@ class Evidence:
     kind: Kind | None
     """None where there is nothing to judge yet, or no gradient at the loss in any record."""
     of: int
-    """Steps from the loss back to the first timestep."""
+    """Steps from the loss back to the first timestep; where the informative step is ahead, to the last."""
     distance: int
-    """Steps from the loss back to the farthest informative step."""
+    """Steps from the loss to the farthest informative step, back or ahead."""
     word: str
     """What the informative step of the recorded example reads."""
     reach: int | None
@@ -67,6 +67,12 @@ class Evidence:
     """Recurrent layers of the network; the profile is the top one's."""
     last_answer: bool
     """Whether the profile is of the last answer's loss alone, of a loss that is taken at several steps."""
+    ahead: bool
+    """Whether the informative step comes after the answer: every step is then counted forwards from the loss."""
+    one_way: bool
+    """Whether the network reads in one direction alone, and so has not read what comes after its answer."""
+    model: str
+    """The kind of network where it has no recurrence, else ""."""
     truncate: int
     """Steps back at which backpropagation was cut: the gradient is exactly 0 from there on; 0 where it was not."""
 
@@ -74,6 +80,11 @@ class Evidence:
     def cut_off(self) -> bool:
         """Whether the gradient ends before the informative step because it was cut, and not because it faded."""
         return self.kind == "vanishing" and 0 < self.truncate == self.reach
+
+    @property
+    def blind(self) -> bool:
+        """Whether the network answers before it has read what decides."""
+        return self.ahead and self.one_way and not self.model
 
     @property
     def solved(self) -> bool:
@@ -98,8 +109,9 @@ def gather(run: Run) -> Evidence | None:
         return None
     records = run.records
     column = profile_column(records)
-    typical = typical_profile(records, facts.loss_step)
-    phi, distance = typical.values, min(facts.distance, facts.loss_step)
+    typical = typical_profile(records, facts.loss_step, ahead=facts.ahead)
+    of = len(facts.tokens) - 1 - facts.loss_step if facts.ahead else facts.loss_step
+    phi, distance = typical.values, min(abs(facts.distance), of)
     diverged = _diverged_step(records)
     fit = decay(phi)
     ratio, peak, peak_lag = _ratios(phi, distance)
@@ -107,9 +119,9 @@ def gather(run: Run) -> Evidence | None:
     success = records["eval_success"] if "eval_success" in records else np.empty(0)
     return Evidence(
         kind=_kind(run.state == "diverged" or diverged is not None, found, distance, peak),
-        of=facts.loss_step,
+        of=of,
         distance=distance,
-        word=facts.tokens[facts.loss_step - distance] if facts.tokens else "",
+        word=facts.tokens[facts.loss_step + (distance if facts.ahead else -distance)] if facts.tokens else "",
         reach=found,
         never_below=bool(phi.size) and not (phi < REACH_THRESHOLD * phi[0]).any(),
         decay=fit.factor,
@@ -131,6 +143,9 @@ def gather(run: Run) -> Evidence | None:
         state=run.state,
         layers=records[column].shape[1] if column else 1,
         last_answer=column == "answer_grad",
+        ahead=facts.ahead,
+        one_way=not run.spec.get("bidirectional"),
+        model=run.without_recurrence,
         truncate=_cut(run, facts.loss_step),
     )
 

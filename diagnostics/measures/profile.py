@@ -39,11 +39,12 @@ def profile_column(records: Records) -> str | None:
     return next((name for name in ("answer_grad", "state_grad") if name in records and len(records[name])), None)
 
 
-def bands_by_lag(records: Records, loss_step: int, rows: slice | None = None) -> Band:
+def bands_by_lag(records: Records, loss_step: int, rows: slice | None = None, *, ahead: bool = False) -> Band:
     """Return the top layer's profiles by lag, each ``[P, K + 1]`` with K = ``loss_step``; ``[0, K + 1]`` if none.
 
-    ``loss_step`` is the timestep of the (last) answer; later timesteps hold no gradient of it and are left out.
-    ``rows`` picks recorded profiles. Raises ``ValueError`` where the recorded timesteps end before ``loss_step``.
+    ``loss_step`` is the timestep of the (last) answer; with ``ahead`` lags are counted from it to the end of the
+    sequence, K = T − 1 − ``loss_step``, where a network that reads in two directions has a gradient too. ``rows`` picks
+    recorded profiles. Raises ``ValueError`` where the recorded timesteps end before ``loss_step``.
     """
     column = profile_column(records)
     if column is None:
@@ -52,17 +53,17 @@ def bands_by_lag(records: Records, loss_step: int, rows: slice | None = None) ->
     values = records[column][rows or slice(None)]  # [P, L, T, band]
     if not 0 <= loss_step < values.shape[2]:
         raise ValueError(f"loss_step must be a recorded timestep below {values.shape[2]}, but got {loss_step}")
-    back = values[:, -1, loss_step::-1]  # [P, K + 1, band]
+    back = values[:, -1, loss_step:] if ahead else values[:, -1, loss_step::-1]  # [P, K + 1, band]
     return Band(back[..., _P05], back[..., _MEDIAN], back[..., _P95])
 
 
-def typical_profile(records: Records, loss_step: int) -> Typical:
+def typical_profile(records: Records, loss_step: int, *, ahead: bool = False) -> Typical:
     """Return the median profile over the last tenth of the recorded profiles (at least one of them).
 
     Only records with a finite, positive φ_0 can be compared with their value at the loss. Where the last tenth has
     none (a task solved so well that the float32 loss gradient is exactly 0), the newest usable ones stand in, as many.
     """
-    median = bands_by_lag(records, loss_step).median
+    median = bands_by_lag(records, loss_step, ahead=ahead).median
     usable = np.isfinite(median[:, 0]) & (median[:, 0] > 0)
     tenth = math.ceil(len(median) / 10)
     late = np.flatnonzero(usable[len(median) - tenth :]) + len(median) - tenth

@@ -20,9 +20,23 @@ def saturated(trace: Trace, nonlinearity: str) -> NDArray[np.float64]:
     """Share of saturated units at each timestep, over batch and units, [T].
 
     tanh: |h| > 0.95; sigmoid: h below 0.05 or above 0.95; relu: exactly 0; identity: never. GRU and LSTM: of their
-    sigmoid gates (r, z and i, f, o) together, below 0.05 or above 0.95. Nothing that is nan counts.
-    ``nonlinearity`` matters only for a trace of kind rnn.
+    sigmoid gates (r, z and i, f, o) together, below 0.05 or above 0.95. Nothing that is nan counts, nor does padding:
+    the share is of those samples that have the timestep, and 0 where none has. A trace of kind positions has no
+    nonlinearity that is known: never. ``nonlinearity`` matters only for a trace of kind rnn.
     """
+    share = _whole(trace, nonlinearity)
+    if trace.lengths is None:
+        return share
+    B = trace.h.shape[1]
+    there = (np.arange(len(share))[:, None] < trace.lengths.numpy()).sum(axis=1)
+    flat = trace.kind in _SIGMOID_GATES or nonlinearity in ("sigmoid", "relu")  # all that is 0 at padding counted
+    return np.asarray((share * B - (flat and trace.kind != "positions") * (B - there)) / np.maximum(there, 1))
+
+
+def _whole(trace: Trace, nonlinearity: str) -> NDArray[np.float64]:
+    """As ``saturated``, with padding counted as what it holds, which is 0."""
+    if trace.kind == "positions":
+        return np.zeros(len(trace.h))
     if trace.kind != "rnn":
         gates = [trace.gates[name] for name in _SIGMOID_GATES[trace.kind]]
         return _share(gates, 0.5, 0.5 - GATE_FLAT)

@@ -28,13 +28,22 @@ def sentence(evidence: Evidence | None) -> str:
             "No verdict: the gradient at the loss is exactly 0 or not finite in every recorded profile, "
             f"so there is nothing to compare the other steps with{_success(evidence)}."
         )
+    if evidence.kind != "diverged":
+        if evidence.blind:
+            return _blind(evidence)
+        if evidence.model:
+            return _at_once(evidence) + _left_out(evidence)
     said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
     return said[evidence.kind](evidence) + _left_out(evidence)
 
 
 def name_word(word: str) -> str:
-    """Return how a sentence names the informative step: a word as it is, a symbol or a number in quotes."""
-    return word if len(word) > 1 and word.replace(" ", "").isalpha() else f"“{word}”"
+    """Return how a sentence names the informative step: a name as it is, any other word or symbol in quotes.
+
+    "nothing gets 0.4 of it" would say the opposite.
+    """
+    is_name = len(word) > 1 and word[0].isupper() and word.replace(" ", "").isalpha()
+    return word if is_name else f"“{word}”"
 
 
 def _nothing(evidence: Evidence | None) -> str:
@@ -45,6 +54,29 @@ def _nothing(evidence: Evidence | None) -> str:
     if evidence is None:
         return "No verdict yet: the run has not begun."
     return "No verdict: the run ended before a gradient profile was recorded."
+
+
+def _blind(e: Evidence) -> str:
+    """A network that reads in one direction, asked for what comes later: no weights can help it."""
+    return (
+        f"Vanishing: {name_word(e.word)} comes {steps(e.distance)} after the answer, and a network that reads in one "
+        f"direction has not read it then: it {_gets(e)}{_success(e)}."
+    )
+
+
+def _at_once(e: Evidence) -> str:
+    """A network without recurrence: what there is at a position says nothing of a way through time."""
+    assert e.kind is not None
+    where = f"{name_word(e.word)}, {_away(e)}, {_gets(e)}" if e.distance else f"{name_word(e.word)} is the last word"
+    unlearned = " That does not mean learned: success is not yet far above chance." if e.near_chance else ""
+    return (
+        f"{_HEADLINES[e.kind]}: this network takes in all positions at once, with no way through time on which a "
+        f"gradient could fade; of the gradient at the last word {where}{_success(e)}.{unlearned}"
+    )
+
+
+def _away(e: Evidence) -> str:
+    return f"{steps(e.distance)} {'ahead' if e.ahead else 'back'}"
 
 
 def _vanishing(e: Evidence) -> str:
@@ -89,9 +121,9 @@ def _exploding(e: Evidence) -> str:
     peak = "is infinite" if math.isinf(e.peak) else f"grows to {number(e.peak)} times its value at the loss"
     solved = " The task is solved all the same." if e.solved else ""
     if e.peak_lag == e.distance:
-        where = f"at {name_word(e.word)}, {steps(e.distance)} back{_rate(e)}"
+        where = f"at {name_word(e.word)}, {_away(e)}{_rate(e)}"
     else:
-        where = f"{steps(e.peak_lag)} back{_rate(e)}, and {_arrives(e)}"
+        where = f"{steps(e.peak_lag)} {'ahead' if e.ahead else 'back'}{_rate(e)}, and {_arrives(e)}"
     return f"Exploding: the gradient {peak} {where}{_success(e)}.{solved}"
 
 
@@ -100,7 +132,7 @@ def _diverged(e: Evidence) -> str:
         return f"Diverged: {_when(e)}; no recorded profile has a finite gradient at the loss{_success(e)}."
     if e.peak > 1.0:
         peak = "infinite" if math.isinf(e.peak) else f"{number(e.peak)} times its value at the loss"
-        before = f"the gradient rose to {peak} {steps(e.peak_lag)} back{_rate(e)}"
+        before = f"the gradient rose to {peak} {steps(e.peak_lag)} {'ahead' if e.ahead else 'back'}{_rate(e)}"
     else:
         before = f"the gradient did not grow on its way back{_rate(e)}"
     return f"Diverged: {_when(e)}; in the last profiles before that {before}{_success(e)}."
@@ -123,6 +155,10 @@ def _rate(e: Evidence) -> str:
 
 
 def _arrives(e: Evidence) -> str:
+    return f"{name_word(e.word)}, {_away(e)}, {_gets(e)}"
+
+
+def _gets(e: Evidence) -> str:
     share = e.informative_grad
     if share == 0:
         gets = "gets exactly nothing of it"
@@ -136,7 +172,7 @@ def _arrives(e: Evidence) -> str:
         gets = f"gets {number(share)} times the value at the loss"
     else:
         gets = f"gets {number(share)} of it"
-    return f"{name_word(e.word)}, {steps(e.distance)} back, {gets}"
+    return gets
 
 
 def _success(e: Evidence) -> str:
@@ -151,7 +187,7 @@ def _left_out(e: Evidence) -> str:
     if e.layers > 1:
         said.append(f" Read from the top layer of {e.layers}.")
     if e.last_answer:
-        said.append(" Read from the last answer's loss alone.")
+        said.append(f" Read from the {'' if e.ahead else 'last '}answer's loss alone.")
     cut = e.of + 1 - e.truncate if e.truncate else 0
     if cut and not e.cut_off:
         said.append(f" Backpropagation is truncated at {steps(e.truncate)}: further back the gradient is exactly 0.")

@@ -22,7 +22,11 @@ GOAL = SOLVED_SUCCESS
 
 KINDS = ("none", "norm", "value")
 TELLING = 0.5
-"""From this difference on, in the share of seeds that reach the goal, a sentence speaks of one."""
+"""From this difference on, in the share of seeds that reach the goal, a sentence speaks of one, if ``_tells``."""
+MEASURED_ON = 512
+"""Held-out examples behind a success: of so many, a share p comes out with a variance of p (1 − p) / 512 by chance."""
+_ERRORS = 2.0
+"""How many standard errors apart the successes of two rules must be."""
 
 _WHOLE = ("finished", "diverged")
 _UNDERWAY = ("queued", "running")
@@ -56,6 +60,8 @@ class Point:
     diverged: int
     success: Spread
     """As last measured on the held-out set, of diverged runs before they broke."""
+    greatest: tuple[float, ...]
+    """The greatest success that each ended run was measured at, least first: what decides whether it reached."""
     reached: int
     """Runs that were measured at the goal or above."""
     steps_to_goal: Spread
@@ -146,13 +152,19 @@ def steps_to(run: Run, goal: float) -> float:
 
 
 def findings(told: Iterable[Series], goal: float = GOAL) -> tuple[str, ...]:
-    """Say per series whether clipping is needed, harms, or makes no difference that the seeds let one see."""
+    """Say per series whether clipping is needed, harms, or makes no difference that the seeds let one see.
+
+    A difference is one where the shares of seeds that reach the goal differ by ``TELLING`` at least and by more than
+    one seed, and the seeds' greatest successes by more than two standard errors of their means, in which the chance
+    that is in a measurement on held-out examples is counted.
+    """
     return tuple(f"{series.name}: {_finding(series, goal)}" for series in told)
 
 
 def _point(rule: Rule, runs: Sequence[Run], goal: float) -> Point:
     whole = [run for run in runs if run.state in _WHOLE]
     success = [float(run.records["eval_success"][-1]) for run in whole if run.records.rows("eval")]
+    greatest = [float(np.fmax.reduce(run.records["eval_success"])) for run in whole if run.records.rows("eval")]
     to_goal = [steps_to(run, goal) for run in whole]
     return Point(
         rule=rule,
@@ -162,6 +174,7 @@ def _point(rule: Rule, runs: Sequence[Run], goal: float) -> Point:
         broken_off=sum(run.state not in (*_WHOLE, *_UNDERWAY) for run in runs),
         diverged=sum(run.state == "diverged" for run in whole),
         success=spread(success),
+        greatest=tuple(sorted(value for value in greatest if not math.isnan(value))),
         reached=sum(math.isfinite(count) for count in to_goal),
         steps_to_goal=spread(to_goal),
     )
@@ -173,22 +186,52 @@ def _finding(series: Series, goal: float) -> str:
     clipped = [point for point in ended if point.rule.kind != "none"]
     if not clipped or (off is None and len(clipped) < 2):
         return "too few runs have ended to compare rules."
-    best, worst = max(clipped, key=_rank), min(clipped, key=_rank)
     if off is None:
+        best, worst = max(clipped, key=_rank), min(clipped, key=_rank)
         return f"best {_told(best, goal)}; worst {_told(worst, goal)}."
+    helped = [point for point in clipped if _tells(point, off)]
+    harmed = [point for point in clipped if _tells(off, point)]
     said = []
-    if best.reached_share - off.reached_share >= TELLING:
-        said.append(f"clipping is needed: {_told(off, goal)}; {_told(best, goal)}.")
-    harmed = [point for point in clipped if off.reached_share - point.reached_share >= TELLING]
+    if helped:
+        said.append(f"clipping is needed: {_told(off, goal)}; {_told(max(helped, key=_rank), goal)}.")
     if harmed:
         rules = _ranges(series, harmed)
         said.append(f"clipping harms {rules}: {_told(off, goal)}; {_told(min(harmed, key=_rank), goal)}.")
-    slower = off.steps_to_goal.median < math.inf and best.steps_to_goal.low > off.steps_to_goal.high
-    if not said and slower:
-        said.append(f"every threshold is slower than none: {_told(off, goal)}; at best {_told(best, goal)}.")
     if not said:
-        said.append(f"no difference that these seeds let one see: {_told(off, goal)}; at best {_told(best, goal)}.")
+        said.append(_undecided(off, clipped, goal))
     return " ".join([said[0], *(line[:1].upper() + line[1:] for line in said[1:])])
+
+
+def _undecided(off: Point, clipped: Sequence[Point], goal: float) -> str:
+    """What can be said where no rule tells by how many seeds reach the goal."""
+    best, worst = max(clipped, key=_rank), min(clipped, key=_rank)
+    slower = all(point.steps_to_goal.low > off.steps_to_goal.high for point in clipped)
+    if slower and best.reached_share >= off.reached_share and min(off.ended, best.ended) > 1:
+        return f"every threshold is slower than none: {_told(off, goal)}; at best {_told(best, goal)}."
+    if off.reached_share - worst.reached_share >= TELLING:
+        return f"no telling with so few seeds: {_told(off, goal)}; at worst {_told(worst, goal)}."
+    if slower or best.reached_share - off.reached_share >= TELLING:
+        return f"no telling with so few seeds: {_told(off, goal)}; at best {_told(best, goal)}."
+    return f"no difference that these seeds let one see: {_told(off, goal)}; at best {_told(best, goal)}."
+
+
+def _tells(better: Point, worse: Point) -> bool:
+    """Whether ``better`` reaches the goal so much more often that neither one seed nor chance can account for it."""
+    more = better.reached_share - worse.reached_share
+    seeds = more * min(better.ended, worse.ended)
+    if more < TELLING or seeds < 1.5:  # one seed is 1 but for rounding, and may be 1.33 where not as many ended
+        return False
+    if not (better.greatest and worse.greatest):  # diverged before anything was measured
+        return True
+    gap = np.mean(better.greatest) - np.mean(worse.greatest)
+    return bool(gap > _ERRORS * math.sqrt(_variance(better.greatest) + _variance(worse.greatest)))
+
+
+def _variance(success: Sequence[float]) -> float:
+    """Of the mean: the seeds' own scatter, and at least that of measuring."""
+    mean = min(max(float(np.mean(success)), 0.0), 1.0)
+    scatter = float(np.var(success, ddof=1)) if len(success) > 1 else 0.0
+    return max(scatter, mean * (1 - mean) / MEASURED_ON) / len(success)
 
 
 def _rank(point: Point) -> tuple[float, float, float]:
@@ -204,16 +247,28 @@ def _told(point: Point, goal: float) -> str:
     verb = "reach" if point.reached > 1 else "reaches"
     told = f"{point.rule.said()} {seeds} {verb} {percent(goal)}"
     if point.reached:
-        told += f", after {span(point.steps_to_goal, _count)} steps"
+        told += f", {_after(point)}"
     if point.diverged:
         told += f", and {point.diverged} diverged"
     if point.reached < point.ended and point.success.seeds:
-        told += f" (success {span(point.success, percent)})"
+        told += f" (success {span(point.success, lambda value: _beside(goal, value))})"
     return told
 
 
+def _beside(goal: float, value: float) -> str:
+    """A success in percent, with a decimal where it would else read as the goal that it is not."""
+    return f"{100 * value:.1f} %" if value != goal and percent(value) == percent(goal) else percent(value)
+
+
+def _after(point: Point) -> str:
+    """After how many steps the goal was reached: a spread where every seed did, else by the first."""
+    if point.reached == point.ended:
+        return f"after {span(point.steps_to_goal, _count)} steps"
+    return f"{'the first ' if point.reached > 1 else ''}after {_count(point.steps_to_goal.low)} steps"
+
+
 def _count(value: float) -> str:
-    return "never" if math.isinf(value) else number(value, max(2, len(str(int(value)))))
+    return number(value, max(2, len(str(int(value)))))
 
 
 def _ranges(series: Series, harmed: Sequence[Point]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST, is_threshold
 from diagnostics.measures.entry_sizes import BINS, EDGES
 from diagnostics.measures.numbers import number, percent
 from diagnostics.records import Array, Records
@@ -27,6 +28,8 @@ OLD = "recorded without the sizes of the gradient's entries, which newer runs ke
 """Why nothing can be said of clipping by value."""
 _CLOSE, _FAR = 3.0, 10.0
 """Largest norm ÷ median: below the first nothing stands out, from the second on some stand far above the rest."""
+_FEW, _TENTH, _ABOUT = 0.05, 0.2, 0.15
+"""Shares of the steps: up to the first the largest alone, up to the second about a tenth, and so far from ½ a half."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Suggested:
-    """What the run's norms say about a threshold, and the thresholds; none where there is no norm above 0."""
+    """What the run's norms say about a threshold, and the thresholds, each once. There is none without a norm above 0,
+    nor where clipping takes none of the run's own scale."""
 
     sentence: str
     suggestions: tuple[Suggestion, ...]
@@ -166,18 +170,27 @@ def suggest(norms: Array) -> Suggested:
     usable = norms[np.isfinite(norms) & (norms > 0)]
     if not usable.size:
         return Suggested("No recorded norm is finite and above 0: there is nothing to choose a threshold from.", ())
-    median, largest = float(np.median(usable)), float(usable.max())
-    found = []
+    found: dict[str, Suggestion] = {}  # by reason: thresholds that do the same are one
+    left_out = False
     for percentile in PERCENTILES:
         threshold = float(f"{np.percentile(usable, percentile):.1e}")
+        if not is_threshold(threshold):
+            left_out = True
+            continue
         answer = by_norm(usable, np.array([threshold]))
-        found.append(Suggestion(percentile, threshold, float(answer.share[0]), _reason(percentile, answer)))
-    return Suggested(_spread(median, largest), tuple(found))
+        reason = _reason(answer)
+        found.setdefault(reason, Suggestion(percentile, threshold, float(answer.share[0]), reason))
+    return Suggested(_spread(usable) + _left_out(bool(found)) * left_out, tuple(found.values()))
 
 
-def _spread(median: float, largest: float) -> str:
+def _spread(usable: Array) -> str:
+    median, largest = float(np.median(usable)), float(usable.max())
+    if usable.size == 1:
+        return f"One norm alone is finite and above 0 ({number(largest)}): nothing says whether it is a usual one."
     ratio = largest / median
     norms = f"The largest norm ({number(largest)}) is {number(ratio)} times the median ({number(median)})"
+    if number(ratio) == "1":
+        norms = f"The largest norm is as good as the median ({number(median)})"
     if ratio < _CLOSE:
         return f"{norms}: there is no spike to catch, and a threshold that engages shortens ordinary steps."
     if ratio < _FAR:
@@ -185,16 +198,30 @@ def _spread(median: float, largest: float) -> str:
     return f"{norms}: the largest stand far above the rest, and a threshold between the two shortens those first."
 
 
-def _reason(percentile: int, answer: ByNorm) -> str:
-    share = percent(float(answer.share[0]))
-    if not answer.share[0]:
-        return "The norms end here: it would never have engaged."
-    least = number(float(answer.least_factor[0]))
-    if percentile == 99:
-        return f"Catches the largest alone: {share} of the steps, the largest shortened to {least} of its length."
-    if percentile == 90:
-        return f"Catches the largest tenth: {share} of the steps, and leaves the ordinary ones as they are."
+def _left_out(others: bool) -> str:
+    what = "Some thresholds" if others else "Every threshold"
     return (
-        f"Shortens the larger half: {share} of the steps, to {number(float(answer.median_factor[0]))} of their length "
-        "at the median. Plain SGD then makes all of those updates of one length."
+        f" {what} of this scale {'are' if others else 'is'} left out: clipping takes none below "
+        f"{number(THRESHOLD_LEAST)} or above {number(THRESHOLD_MOST)}."
+    )
+
+
+def _reason(answer: ByNorm) -> str:
+    """Why one might choose the one threshold of ``answer``: in words of what it would do, wherever it comes from."""
+    share, least = float(answer.share[0]), number(float(answer.least_factor[0]))
+    clipped = round(share * answer.steps)
+    if not clipped:
+        return "The norms end here: it would never have engaged."
+    if clipped == answer.steps == 1:
+        return f"Shortens the one step with such a norm, to {least} of its length."
+    said = percent(share)
+    if clipped == 1 or share <= _FEW:
+        return f"Catches the largest alone: {said} of the steps, the largest shortened to {least} of its length."
+    if share <= _TENTH:
+        return f"Catches the largest tenth: {said} of the steps, and leaves the ordinary ones as they are."
+    half = "the larger half" if abs(share - 0.5) <= _ABOUT else "the larger ones"
+    return (
+        f"Shortens {'every step' if share == 1 else f'{half}: {said} of the steps'}, to "
+        f"{number(float(answer.median_factor[0]))} of the length at the median. Plain SGD then makes all of those "
+        "updates of one length."
     )

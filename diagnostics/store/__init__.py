@@ -4,7 +4,7 @@ from diagnostics.store.check import Finding
 from diagnostics.store.errors import DiskFullError, StoreError
 from diagnostics.store.rows import ENDED, STATES, ComparisonRow, RunRow
 from diagnostics.store.store import Store
-from diagnostics.store.tail import RunTail, read_run_file
+from diagnostics.store.tail import RunTail, read_run_file, read_run_weights
 from diagnostics.store.workers import WorkerRow
 from diagnostics.store.writer import RunWriter
 
@@ -21,4 +21,5 @@ __all__ = [
     "StoreError",
     "WorkerRow",
     "read_run_file",
+    "read_run_weights",
 ]

@@ -38,33 +38,36 @@ def connect(path: Path, *, write: bool = False, immutable: bool = False) -> sqli
     mode = "rw" if write else "ro"
     uri = f"{path.resolve().as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "trusted_schema=OFF", "mmap_size=0", "cell_size_check=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "trusted_schema=OFF", "mmap_size=0", "cell_size_check=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only look at ``path`` as it is at one moment; what fails is a ``StoreError`` that names the file."""
+    """A read-only look at ``path`` as it is at one moment; what fails is a ``StoreError`` that names the file.
+
+    A lock is taken only where it is sure to be given back: a Ctrl-C may come between any two lines, and whoever
+    catches it writes to the same file next.
+    """
     with told(path):
-        connection = _open_to_read(path)
+        connection = connect(path)
         try:
+            try:
+                _look(connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_IOERR", "SQLITE_FULL")):
+                    raise
+                connection.close()
+                connection = _open_with_trouble(path)
             yield connection
         finally:
             connection.close()
-
-
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    connection = connect(path)
-    try:
-        _look(connection)
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_IOERR", "SQLITE_FULL")):
-            raise
-        connection = _open_with_trouble(path)
-    return connection
 
 
 def _look(connection: sqlite3.Connection) -> None:
@@ -81,8 +84,12 @@ def _open_with_trouble(path: Path) -> sqlite3.Connection:
     """
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         connection = connect(path, write=True)
-        connection.execute("PRAGMA query_only=ON")
-        _look(connection)
+        try:
+            connection.execute("PRAGMA query_only=ON")
+            _look(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
     for left in (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")):
         if left.exists() and left.stat().st_size > 0:
@@ -96,8 +103,8 @@ def _open_with_trouble(path: Path) -> sqlite3.Connection:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing. The write lock is taken at once, so two writers wait for each other instead of failing late."""
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield connection
         connection.execute("COMMIT")
     except BaseException:

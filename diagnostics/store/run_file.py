@@ -60,8 +60,12 @@ class RunFile:
                 raise StoreError(f"{path} exists already, and a run file is written only once")
             fresh.replace(path)
             self._connection = connect(path, write=True)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+            except BaseException:
+                self._connection.close()
+                raise
 
     def put(self, **documents: Any) -> None:
         """Write documents, in one transaction."""

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from diagnostics.records import Records, Run, TaskFacts
-from diagnostics.store import run_file
+from diagnostics.records import Array, Records, Run, TaskFacts
+from diagnostics.store import run_file, weights
 from diagnostics.store.errors import StoreError
 from diagnostics.store.layout import Layout
 from diagnostics.store.rows import ENDED, RunRow
@@ -142,6 +142,16 @@ def read_run_file(path: Path) -> Run:
         detail=end.get("detail", ""),
         versions=versions_of(documents.get("info", {})),
     )
+
+
+def read_run_weights(path: Path, step: int | None = None) -> dict[str, Array]:
+    """The weights after ``step`` updates in such a file, None for the last that it holds; raises ``StoreError`` where
+    there are none."""
+    with run_file.opened(path) as connection:
+        kept = weights.steps(connection, path)
+        if not kept:
+            raise StoreError(f"{path} holds no weights")
+        return weights.read(connection, path, kept[-1] if step is None else step)
 
 
 def versions_of(info: Mapping[str, Any]) -> dict[str, str]:

@@ -25,7 +25,11 @@ from diagnostics.measures.what_if import (
 )
 from diagnostics.records import Run
 from experiments.cli.words import find_all, open_store, plain, print_json, table
-from experiments.spec import CLIP_LEAST, CLIP_MOST, Refusal
+from experiments.grammar import CLIP_LEAST, CLIP_MOST
+from experiments.spec import Refusal
+
+_ROWS = 12
+"""Of the table by value, where no threshold is asked for."""
 
 
 def clip_command(asked: argparse.Namespace) -> int:
@@ -99,7 +103,8 @@ def _told(run: Run, thresholds: Sequence[float]) -> str:
     broken = f", and {norm.broken} without" if norm.broken else ""
     lines = [
         f"{run.id}  {plain(run.name)}",
-        f"asked of {norm.steps} training steps with a finite norm{broken}, before any clipping; {_trained(run)}",
+        f"asked of {_counted(norm.steps, 'training step')} with a finite norm{broken}, before any clipping; "
+        f"{_trained(run)}",
         suggested.sentence,
         *(f"  → {number(one.threshold)}  {one.reason}" for one in suggested.suggestions),
     ]
@@ -109,9 +114,21 @@ def _told(run: Run, thresholds: Sequence[float]) -> str:
     if isinstance(value, str):
         return "\n".join([*lines, "", f"by value: not known, because {value}"])
     cuts = _cuts(value, thresholds)
-    if not thresholds:  # where something is cut and something is left
-        cuts = [cut for cut in cuts if 0 < cut.share < 0.999]
-    return "\n".join([*lines, "", _value_table(cuts), f"medians over {len(value.rows)} recorded steps"])
+    medians = f"medians over {_counted(len(value.rows), 'recorded step')}"
+    if not thresholds:
+        every, cuts = len(cuts), _telling(cuts)
+        medians += f"; {len(cuts)} of the {every} recorded edges, the others with --threshold or --json"
+    return "\n".join([*lines, "", _value_table(cuts), medians])
+
+
+def _telling(cuts: Sequence[Cut]) -> list[Cut]:
+    """Of the answers at every edge, a screen of them: where something is cut and something is left, and of a stretch
+    over which nothing but the length changes its two ends."""
+    some = [cut for cut in cuts if 0 < cut.share < 0.999] or list(cuts)
+    said = [[percent(cut.share), *(number(c, 3) for c in (cut.cosine, cut.cosine_p05, cut.cosine_p95))] for cut in some]
+    ends = [i for i in range(len(some)) if not 0 < i < len(some) - 1 or not said[i - 1] == said[i] == said[i + 1]]
+    shown = np.unique(np.linspace(0, len(ends) - 1, min(len(ends), _ROWS)).round().astype(int))
+    return [some[ends[i]] for i in shown]
 
 
 def _norm_table(answer: ByNorm) -> str:
@@ -130,6 +147,10 @@ def _value_table(cuts: Sequence[Cut]) -> str:
         for cut in cuts
     ]
     return table(header, rows)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _trained(run: Run) -> str:

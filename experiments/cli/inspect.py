@@ -19,11 +19,15 @@ from diagnostics.records import Array
 from diagnostics.store import RunRow, Store
 from experiments.cli.words import find, open_store, plain, print_json, share, table
 from experiments.inspection.asked import Asked
+from experiments.inspection.limits import cannot_stored
 from experiments.inspection.request import nothing_kept
 from experiments.spec import Refusal, RunSpec
 
 LARGE = ("h", "c", "gates")
 """Printed as JSON only where their section is named: at H = 256 and T = 1,000 they are millions of numbers."""
+
+_UNKNOWN = "not known: what it is worked out from is not finite, or exactly 0"
+"""Instead of nan."""
 
 _BAR = "{desc} {percentage:3.0f} %|{bar}| {elapsed}"
 
@@ -34,6 +38,8 @@ def inspect_command(asked: argparse.Namespace) -> int:
     request = Asked(asked.samples, tuple(name for part in named for name in part.split(",") if name) or tuple(SECTIONS))
     store = open_store(asked)
     row = find(store, asked.run)
+    if why := cannot_stored(row.spec):
+        raise Refusal(f"{why}.")
     step = _step(store, row, asked.step)
     spec, weights, ratios = RunSpec.from_json(row.spec), store.weights(row.id, step), store.update_ratios(row.id, step)
     from experiments.inspection.compute import inspect  # with torch, which no other command waits for
@@ -120,28 +126,55 @@ def _of_layer(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
     if "lag_profile" in found and found["answer_steps"].size > 1 and not np.isnan(found["lag_profile"][layer]).all():
         yield "itemised gradient", _by_lag(found, layer)
     if "sigma_max" in found:
-        yield "σ_max(W_hh)", f"{_g(found['sigma_max'][layer])}, spectral radius {_g(found['spectral_radius'][layer])}"
-        bound = found["gamma"][layer] * found["sigma_max"][layer]
-        yield "bound γ σ_max", f"{_g(bound)} per step" if math.isfinite(bound) else "none of this form for gated cells"
-        yield "measured decay", f"{_g(found['decay'][layer])} per step"
-    if "lyapunov" in found:
+        sigma, gamma = found["sigma_max"][layer], found["gamma"][layer]
+        known = f"{_g(sigma)}, spectral radius {_g(found['spectral_radius'][layer])}"
+        yield "σ_max(W_hh)", _UNKNOWN if math.isnan(sigma) else known
+        bound = _UNKNOWN if math.isnan(sigma) else f"{_g(gamma * sigma)} per step"
+        yield "bound γ σ_max", "none of this form for gated cells" if math.isnan(gamma) else bound
+        decay = found["decay"][layer]
+        yield "measured decay", _UNKNOWN if math.isnan(decay) else f"{_g(decay)} per step"
+    if "lyapunov" in found and math.isnan(found["lyapunov"][layer, 0]):
+        yield "Lyapunov", _UNKNOWN
+    elif "lyapunov" in found:
         values, errors = found["lyapunov"][layer], found["lyapunov_error"][layer]
         yield (
             "Lyapunov",
-            f"largest {_g(values[0])} ± {_g(errors[0])} per step (natural log), so a factor of {_g(np.exp(values[0]))}",
+            f"largest {_g(values[0])} per step (natural log), so a factor of {_g(np.exp(values[0]))}; standard error "
+            f"{_g(errors[0])}, over stretches of time, samples and random starts",
         )
     if "singular_values" in found:
         largest, smallest = middle(found["singular_values"][layer][:, [0, -1]])
-        yield "one-step Jacobian", f"singular values from {_g(largest)} to {_g(smallest)}, median over the timesteps"
+        known = f"singular values from {_g(largest)} to {_g(smallest)}, median over the timesteps"
+        yield "one-step Jacobian", _UNKNOWN if math.isnan(largest) else known
         if found["product_lags"].size:
             lag, exponent = found["product_lags"][-1], found["product_singular_values"][layer, -1, 0]
-            yield f"product of {lag}", f"largest singular value 10^{exponent:.2f}"
+            yield (
+                f"product of {lag}",
+                _UNKNOWN if math.isnan(exponent) else f"largest singular value {_power(exponent)}",
+            )
     if "cancellation" in found:
-        whole = found["weight_grad"][layer, :, -1]
+        yield from _weight_gradient(found, layer)
+
+
+def _weight_gradient(found: Inspection, layer: int) -> Iterator[tuple[str, str]]:
+    whole, cancellation = found["weight_grad"][layer, :, -1], found["cancellation"][layer, -1]
+    if math.isnan(cancellation):
+        yield "weight gradient", _UNKNOWN
+    else:
         at = int(np.argmax(np.where(np.isfinite(whole), whole, -np.inf)))
-        yield "weight gradient", f"most from timestep {at}, cancellation {_g(found['cancellation'][layer, -1])}"
-        yield "sum over timesteps", f"differs from autograd's by {_g(found['bptt_sum_error'][layer])}"
-        yield "signal to noise", f"{_g(_middle_finite(found['noise'][layer]))}, median over the timesteps"
+        yield "weight gradient", f"most from timestep {at}, cancellation {_g(cancellation)}"
+    error = found["bptt_sum_error"][layer]
+    yield "sum over timesteps", _UNKNOWN if math.isnan(error) else f"differs from autograd's by {_g(error)}"
+    noise = found["noise"][layer]
+    if found.samples == 1:
+        said = "not known: it takes at least two samples"
+    elif np.isnan(noise).all():
+        said = _UNKNOWN
+    elif not np.isfinite(noise).any():
+        said = "infinite: all samples have the same gradient"
+    else:
+        said = f"{_g(_middle_finite(noise))}, median over the timesteps"
+    yield "signal to noise", said
 
 
 def _by_lag(found: Inspection, layer: int) -> str:
@@ -153,8 +186,10 @@ def _by_lag(found: Inspection, layer: int) -> str:
 def _profile(found: Inspection, layer: int) -> str:
     profile = middle(found["state_grad"][layer].T)
     at_loss, at_cue = profile[found.loss_step], profile[min(steps[0] for steps in found.informative_steps if steps)]
-    ratio = _g(at_cue / at_loss) if at_loss else "nan"
-    return f"{_g(at_loss)} at the loss, {_g(at_cue)} at the first informative step: a ratio of {ratio}"
+    if math.isnan(at_loss) or math.isnan(at_cue):
+        return _UNKNOWN
+    ratio = f": a ratio of {_g(at_cue / at_loss)}" if at_loss else ""
+    return f"{_g(at_loss)} at the loss, {_g(at_cue)} at the first informative step{ratio}"
 
 
 def _tables(found: Inspection) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
@@ -185,6 +220,11 @@ def _tables(found: Inspection) -> Iterator[tuple[tuple[str, ...], list[tuple[obj
 def _middle_finite(values: Array) -> float:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else math.nan
+
+
+def _power(exponent: float) -> str:
+    """Ten to the power of ``exponent``, which may be −∞."""
+    return f"10^{exponent:.2f}" if math.isfinite(exponent) else "0" if exponent < 0 else "infinite"
 
 
 def _g(value: float) -> str:

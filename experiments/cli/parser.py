@@ -6,14 +6,20 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from diagnostics.inspection import SECTIONS
 from diagnostics.version import VERSION
+from experiments.cli.words import plain
 from experiments.spec import FIELDS, FieldInfo, Refusal
+from tasks import characters
 
 SEVERAL = ("cell", "clip", "seed")
 """Settings that take several values: one run for each combination."""
+
+TEXT_FILE_BYTES = 4 * (characters.MOST_CHARACTERS + 1)
+"""No character takes more than four bytes, and a mark may stand before them."""
 
 FORMATS = ("bundle", "report", "csv", "html", "png", "svg", "pdf")
 
@@ -109,15 +115,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_settings(parser: argparse.ArgumentParser, title: str, names: Iterable[str]) -> None:
     group = parser.add_argument_group(title)
     for field in map(FIELDS.__getitem__, names):
-        group.add_argument(
-            flag(field.name),
-            dest=field.name,
-            type=_reader(field),
-            nargs="+" if field.name in SEVERAL else None,
-            default=argparse.SUPPRESS,
-            metavar=_metavar(field),
-            help=_help(field),
-        )
+        shared: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": _help(field)}
+        if field.kind == "switch":
+            group.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, **shared)
+            continue
+        where: Any = group.add_mutually_exclusive_group() if field.name == "text" else group
+        several = "+" if field.name in SEVERAL else None
+        where.add_argument(flag(field.name), type=_reader(field), nargs=several, metavar=_metavar(field), **shared)
+        if field.name == "text":
+            shared["help"] = "The same from a file: UTF-8, or UTF-16 with its byte order mark."
+            where.add_argument("--text-file", type=_text_file, metavar="FILE", **shared)
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
@@ -236,6 +243,19 @@ def _reader(field: FieldInfo) -> Callable[[str], Any]:
     return read if numeric else str
 
 
+def _text_file(name: str) -> str:
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(TEXT_FILE_BYTES + 1)
+        if len(data) > TEXT_FILE_BYTES:
+            raise ValueError(f"text must have at most {characters.MOST_CHARACTERS:,} characters, but the file has more")
+        return characters.decode(data)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{plain(name)} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{plain(name)}: {error}") from None
+
+
 def _metavar(field: FieldInfo) -> str:
     return {"int": "N", "float": "X"}.get(field.kind, "CHOICE" if field.choices else "VALUE")
 
@@ -253,7 +273,15 @@ def _help(field: FieldInfo) -> str:
 
 def _unknown(argument: str, command: str | None, prog: str) -> str:
     name = argument.split("=")[0]
-    known = [flag(field) for field in FIELDS] + ["--preset", "--spec", "--name", "--json", "--store", "--records"]
+    known = [flag(field) for field in FIELDS] + [
+        "--text-file",
+        "--preset",
+        "--spec",
+        "--name",
+        "--json",
+        "--store",
+        "--records",
+    ]
     if command == "sweep":
         known = [name for name in known if name not in ("--clip", "--seed", "--spec", "--records")]
         known += ["--clip-thresholds", "--seeds", "--kinds", "--goal", "--resume"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from diagnostics.records import Run
 from diagnostics.store.rows import ENDED
 from diagnostics.strict_json import loads
 from experiments.cli import seeds
+from experiments.cli.interrupt import CtrlC
 from experiments.cli.parser import SEVERAL, settings
 from experiments.cli.words import open_store, plain, print_json, share, table
 from experiments.cost import duration
@@ -111,24 +110,22 @@ def _from_file(path: Path) -> list[RunSpec]:
 
 def _wait(queue: Queue, specs: Mapping[str, RunSpec]) -> bool:
     """Until every run has ended; True where Ctrl-C stopped them. A second Ctrl-C raises ``KeyboardInterrupt``."""
-    interrupted = False
+    stopped = False
     with contextlib.ExitStack() as stack:
         bars = _bars(specs, stack)
+        ctrl_c = stack.enter_context(CtrlC())
         waiting = list(specs)
         while waiting:
-            try:
-                waiting = [run_id for run_id in waiting if not _shown(queue.progress(run_id), bars.get(run_id))]
-                if waiting:
-                    time.sleep(max(POLL_S, 0.02 * len(waiting)))
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
+            if ctrl_c.pressed and not stopped:
                 tqdm.write("Stopping; what was recorded is kept. Ctrl-C again leaves at once.", file=sys.stderr)
-                with uninterrupted():
-                    for run_id in waiting:
-                        queue.stop(run_id)
-    return interrupted
+                for run_id in waiting:
+                    queue.stop(run_id)
+                stopped = True
+                ctrl_c.let_go()
+            waiting = [run_id for run_id in waiting if not _shown(queue.progress(run_id), bars.get(run_id))]
+            if waiting:
+                ctrl_c.sleep(max(POLL_S, 0.02 * len(waiting)))
+    return stopped
 
 
 def _bars(specs: Mapping[str, RunSpec], stack: contextlib.ExitStack) -> dict[str, Any]:
@@ -154,16 +151,6 @@ def _shown(progress: Progress, bar: Any) -> bool:
         busy = progress.detail if progress.state == "running" else ""
         bar.set_postfix_str(", ".join(filter(None, [busy or progress.state, left, loss])), refresh=True)
     return progress.state in ENDED
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Asking the runs to stop is not itself stopped halfway."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _print(runs: Sequence[Run]) -> None:

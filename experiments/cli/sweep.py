@@ -18,8 +18,9 @@ from diagnostics.measures.sweep import GOAL, Point, Series, findings
 from diagnostics.measures.sweep import sweep as judge
 from diagnostics.records import Run
 from diagnostics.store import Store
+from experiments.cli.interrupt import CtrlC
 from experiments.cli.parser import settings
-from experiments.cli.run import POLL_S, uninterrupted
+from experiments.cli.run import POLL_S
 from experiments.cli.words import open_store, plain, print_json, share, table
 from experiments.cost import duration
 from experiments.queue import Queue
@@ -134,29 +135,27 @@ def _thresholds(texts: Sequence[str]) -> tuple[float, ...]:
 
 def _wait(queue: Queue, comparison: str) -> bool:
     """Until no run is active; True where Ctrl-C stopped them. A second Ctrl-C raises ``KeyboardInterrupt``."""
-    interrupted = False
+    stopped = False
     with contextlib.ExitStack() as stack:
         bar = None
         if sys.stderr.isatty():
             bar = stack.enter_context(tqdm(total=1.0, desc="sweep", bar_format=_BAR))
+        ctrl_c = stack.enter_context(CtrlC())
         looked_s = 0.0
         while True:
-            try:
-                found = state(queue.store, comparison)
-                _shown(found, bar)
-                if not found.active:
-                    return interrupted
-                if time.monotonic() > looked_s + 1.0:
-                    looked_s = time.monotonic()
-                    queue.ensure_workers()
-                time.sleep(max(POLL_S, 0.004 * len(found.rows)))
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
+            if ctrl_c.pressed and not stopped:
                 tqdm.write("Stopping; what has ended is kept. Ctrl-C again leaves at once.", file=sys.stderr)
-                with uninterrupted():
-                    stop(queue, comparison)
+                stop(queue, comparison)
+                stopped = True
+                ctrl_c.let_go()
+            found = state(queue.store, comparison)
+            _shown(found, bar)
+            if not found.active:
+                return stopped
+            if time.monotonic() > looked_s + 1.0:
+                looked_s = time.monotonic()
+                queue.ensure_workers()
+            ctrl_c.sleep(max(POLL_S, 0.004 * len(found.rows)))
 
 
 def _shown(found: State, bar: Any) -> None:

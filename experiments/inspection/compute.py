@@ -18,6 +18,7 @@ from diagnostics.measures.saturation import saturated
 from diagnostics.records import Array
 from experiments.inspection.asked import Asked
 from experiments.inspection.cost import predict, unaffordable
+from experiments.inspection.limits import cannot
 from experiments.inspection.memory import measured_memory
 from experiments.inspection.probe import Probe
 from experiments.spec import Refusal, RunSpec
@@ -43,10 +44,11 @@ def inspect(
     """Compute what is ``asked`` of the run ``spec`` as it was after ``step`` updates, with the ``weights`` of then;
     ``update_ratio`` by parameter is what training recorded of its last update.
 
-    Quantities that do not apply to the network are left out. Raises ``Refusal`` where the weights do not fit the spec
-    or the memory is not enough, and whatever ``progress`` raises.
+    Quantities that do not apply to the network are left out. Raises ``Refusal`` where it is of a kind that cannot be
+    looked into (see ``limits``), the weights do not fit the spec or the memory is not enough, and whatever
+    ``progress`` raises.
     """
-    if said := unaffordable(spec, asked):
+    if said := cannot(spec) or unaffordable(spec, asked):
         raise Refusal(said)
     progress(0.0, asked.sections[0])
     torch.set_num_threads(1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from diagnostics.measures.lyapunov import starts_of
 from experiments.cost import MEMORY_SHARE, amount
 from experiments.inspection.asked import Asked
 from experiments.spec import RunSpec
@@ -31,7 +32,7 @@ _LEAST_S = 2e-3
 
 _BASE_BYTES = 300 * 2**20
 _WORKING_MATRICES = 16
-"""How many [B,S,S] in float64 are there at once while products are taken."""
+"""How many [B,S,S] in float64 are there at once while products are taken, or as many starts as there are samples."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def predict(spec: RunSpec, asked: Asked) -> Cost:
     cell = CELLS[spec.cell]
     T, L, B, H, G = spec.timesteps, spec.layers, asked.samples, spec.hidden, cell.gates
     S = 2 * H if cell.kind == "lstm" else H
+    starts = B * starts_of(B)
     lags, answers = T.bit_length(), min(T, 64)
     many = spec.wiring == "many-to-many"
     once = T * L * (_PER_PASS[0] + G * _PER_PASS[1])
@@ -71,7 +73,7 @@ def predict(spec: RunSpec, asked: Asked) -> Cost:
         "jacobians": T * (cubes * _PER_PRODUCT[0] + squares * _PER_PRODUCT[1])
         + cubes * (_PER_SPECTRUM * lags + _PER_ONE_STEP * min(T, 64))
         + 4e-4 * T * L,
-        "lyapunov": T * (cubes * _PER_LYAPUNOV[0] + squares * _PER_LYAPUNOV[1]),
+        "lyapunov": T * starts / B * (cubes * _PER_LYAPUNOV[0] + squares * _PER_LYAPUNOV[1]),
         "weight_gradient": once,
         "itemised": _PER_ITEM * L * T * (answers / 2 if many else 1) * B * G * H**2 + 5e-5 * T * L,
         "truncation": once * lags * (3 if many else 1) + _STEPS_MEASURED * measured_step,
@@ -80,7 +82,7 @@ def predict(spec: RunSpec, asked: Asked) -> Cost:
     states = 8 * L * T * B * H * (4 + 12 * G)
     if "truncation" in asked.sections:
         states = max(states, 4 * L * T * sequences * H * (8 + 3 * G))
-    memory = _BASE_BYTES + states + 8 * _WORKING_MATRICES * B * S**2
+    memory = _BASE_BYTES + states + 8 * _WORKING_MATRICES * (starts if "lyapunov" in asked.sections else B) * S**2
     return Cost({name: _LEAST_S + parts[name] for name in asked.sections}, memory)
 
 

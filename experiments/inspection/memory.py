@@ -20,9 +20,9 @@ from diagnostics.recurrence import paths
 from experiments.backward import Backward, mean_loss
 from experiments.cost import HELD_OUT
 from experiments.inspection.cost import measured_batch
+from experiments.making import build
 from experiments.spec import RunSpec
-from experiments.train import build
-from models.network import Network
+from models.model import Model
 from tasks.base import Task
 
 
@@ -59,7 +59,7 @@ def measured_memory(spec: RunSpec, task: Task, progress: Callable[[float], None]
     return Memory(np.array(lengths, dtype=np.int64), peaks[0], peaks[1], batch, chunk)
 
 
-def _step(network: Network, task: Task, spec: RunSpec, length: int, batch: int, truncate: int | None) -> int:
+def _step(network: Model, task: Task, spec: RunSpec, length: int, batch: int, truncate: int | None) -> int:
     samples = task.held_out(spec.seed, HELD_OUT)
     inputs = torch.from_numpy(np.ascontiguousarray(samples.inputs[-length:, :batch]))
     wanted = samples.targets[-length:, :batch] if network.every_step else samples.targets[:batch]

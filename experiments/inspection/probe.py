@@ -14,16 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import tasks
 from diagnostics.records import Array
 from diagnostics.recurrence import Trace
 from experiments import backward
 from experiments.cost import HELD_OUT
+from experiments.making import build, task_of
 from experiments.spec import Refusal, RunSpec
-from experiments.train import build
 from models.cells import CELLS
 from models.network import Network
-from tasks.base import Batch
 
 
 @dataclass(frozen=True)
@@ -62,14 +60,12 @@ class Probe:
         self.spec = spec
         self.update_ratio = update_ratio or {}
         self.cell = CELLS[spec.cell]
-        self.task = tasks.build(spec.task, spec.gap, spec.length, spec.wiring)
-        self.network = _rebuilt(build(spec, self.task, 0).double(), weights)
+        self.task = task_of(spec)
+        network = build(spec, self.task, 0).double()
+        assert isinstance(network, Network)  # others are refused before (see ``limits``)
+        self.network = _rebuilt(network, weights)
         whole = self.task.held_out(spec.seed, HELD_OUT)
-        self.batch = Batch(
-            np.ascontiguousarray(whole.inputs[:, :samples]),
-            np.ascontiguousarray(whole.targets[..., :samples]),
-            whole.informative_steps[:samples],
-        )
+        self.batch = whole.part(slice(samples))
         self.inputs, self.targets = (
             numbers.double() if numbers.is_floating_point() else numbers
             for numbers in (torch.from_numpy(self.batch.inputs), torch.from_numpy(self.batch.targets))
@@ -136,7 +132,7 @@ class Probe:
     def direct(self, at: Array) -> Array:
         """∂⁺L_τ/∂h_τ of each sample [A,B,H]: how the answers' losses at the timesteps ``at`` use the top layer's state
         there; each sample's own loss, so that the batch mean is undone. Many-to-one, ``at`` holds the last timestep."""
-        head = self.network.head.weight.detach().numpy()
+        head = self.network.head.get_parameter("weight").detach().numpy()
         outputs = self.pass_.outputs
         used = [torch.autograd.grad(self.loss(t), outputs, retain_graph=True)[0] for t in at.tolist()]
         if self.many:

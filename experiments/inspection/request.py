@@ -22,6 +22,7 @@ from diagnostics.strict_json import loads
 from experiments.cost import amount, predict
 from experiments.inspection.asked import Asked
 from experiments.inspection.files import Place, Request, requests, write_json, write_text
+from experiments.inspection.limits import cannot_stored
 from experiments.inspection.start import ensure_inspector
 from experiments.spec import Refusal, RunSpec
 
@@ -89,7 +90,8 @@ class Ticket:
 def request(store: Store, run_id: str, step: int, asked: Asked) -> Ticket:
     """Ask for an inspection; at once where its result is kept. What failed before is tried again.
 
-    Raises ``StoreError`` where the run has not kept its weights at ``step``, or the store can only be read.
+    Raises ``StoreError`` where the run cannot be looked into or has not kept its weights at ``step``, or the store can
+    only be read.
     """
     ticket = Ticket(store, run_id, step, asked)
     place = ticket._place
@@ -97,6 +99,8 @@ def request(store: Store, run_id: str, step: int, asked: Asked) -> Ticket:
         return ticket
     if store.read_only:
         raise StoreError(f"nothing can be computed for a store that is open for reading only: {store.notice}")
+    if why := cannot_stored(store.row(run_id).spec):
+        raise StoreError(why)
     kept = store.weights_steps(run_id)
     if step not in kept:
         raise StoreError(nothing_kept(store, run_id, step, kept))

@@ -24,7 +24,12 @@ def download(page: Page, button: Locator, folder: Path) -> Path:
 
 
 def upload(page: Page) -> Locator:
-    """Where a file is given: in a popover where any run is stored, which others may have left, else on the page."""
+    """Where a file is given: in a popover where any run is stored, which others may have left, else on the page.
+
+    Looked for once the page is still: the first import moves the field from the page into the popover, and a file that
+    is put into the old one in that moment is gone with it.
+    """
+    settled(page)
     field, opener = page.locator("input[type=file]"), page.get_by_role("button", name="Import")
     field.or_(opener).first.wait_for(state="attached")
     if not field.count():

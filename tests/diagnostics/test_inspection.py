@@ -123,9 +123,9 @@ def test_no_pickle_is_ever_opened(tmp_path):
     ("about", "message"),
     [
         (b"not JSON", "no whole inspection"),
-        (b'{"format": 1}', "its format must be 2, but is 1"),
-        (b'{"format": 2, "quantities": ["h"]}', "it does not hold the quantities that it names"),
-        (b'{"format": 2, "quantities": [], "run_id": 7}', "run_id should be str"),
+        (b'{"format": 2}', "its format must be 3, but is 2"),
+        (b'{"format": 3, "quantities": ["h"]}', "it does not hold the quantities that it names"),
+        (b'{"format": 3, "quantities": [], "run_id": 7}', "run_id should be str"),
         (b"[]", "no whole inspection"),
     ],
 )

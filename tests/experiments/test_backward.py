@@ -7,8 +7,9 @@ import tasks
 from diagnostics.records import Records
 from diagnostics.recurrence import reference
 from experiments.backward import Backward, mean_loss
+from experiments.making import build
 from experiments.spec import Refusal, RunSpec
-from experiments.train import build, train
+from experiments.train import train
 from models.cells import CELLS
 from models.network import Network
 from tests.experiments.recording import Memory

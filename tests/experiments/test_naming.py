@@ -39,3 +39,17 @@ def test_the_name_of_many_runs_is_one_that_the_store_takes() -> None:
 
 def test_one_combination_is_named_by_its_cell_alone() -> None:
     assert run_names(expand(cells=["tanh", "gru"])) == ["tanh", "GRU"]
+
+
+def test_texts_tell_runs_apart_by_how_they_begin() -> None:
+    texts = ("to be or not\nto be that is the question", "hello, hello")
+    specs = [RunSpec.make(task="text", gap=3, cell="gru", text=text) for text in texts]
+    assert run_names(specs) == ["GRU · text “to be or not to be that…”", "GRU · text “hello, hello”"]
+    assert run_names(specs[:1]) == ["GRU"]
+
+
+def test_kinds_of_networks_and_directions_tell_runs_apart() -> None:
+    models = [RunSpec.make(task="order", gap=8, model=model) for model in ("recurrent", "bag", "convolution")]
+    assert run_names(models) == ["tanh", "bag of words", "convolution"]
+    ways = [RunSpec.make(task="entities", gap=4, cell="gru", bidirectional=both) for both in (False, True)]
+    assert run_names(ways) == ["GRU", "GRU · two directions"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments.grammar import OPTIMIZERS
 from experiments.optimizers import MOMENTUM, SMOOTHING, optimizer
-from experiments.spec import OPTIMIZERS
 
 torch.set_num_threads(1)
 

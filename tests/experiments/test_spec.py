@@ -223,7 +223,7 @@ def test_a_prediction_grows_with_every_size() -> None:
     "changes", [{}, {"inputs": "onehot"}, {"task": "adding"}, {"task": "copy", "layers": 3, "cell": "lstm"}]
 )
 def test_the_predicted_number_of_parameters_is_exact(changes: dict[str, Any]) -> None:
-    from experiments.train import build
+    from experiments.making import build
 
     spec = RunSpec.make(**changes)
     network = build(spec, tasks.build(spec.task, spec.gap), 0)

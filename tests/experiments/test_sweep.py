@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagnostics.measures.seeds import groups
+from diagnostics.measures.sweep import MEASURED_ON
 from diagnostics.records import Records, Run
 from diagnostics.store import Store
 from experiments import sweep as sweeps
+from experiments.cost import HELD_OUT
 from experiments.queue import Queue
 from experiments.seeds import more_seeds
 from experiments.spec import Refusal, RunSpec, expand
@@ -36,6 +38,10 @@ def end(store: Store, run_id: str, how: str = "finished") -> None:
         writer.begin(run.facts, {"versions": {}})
         writer.append(dict(run.records))
         writer.finish(how)
+
+
+def test_chance_is_reckoned_with_as_many_held_out_examples_as_are_measured() -> None:
+    assert MEASURED_ON == HELD_OUT
 
 
 def test_a_sweep_is_every_threshold_with_each_kind_and_no_clipping_once() -> None:

@@ -279,7 +279,7 @@ def test_a_state_that_overflows_is_found_by_layer_and_timestep(layer: int) -> No
         this.weight_hh.copy_(1e10 * torch.eye(len(this.weight_hh)))
     states = [
         trace.h
-        for trace in trainer.network(trainer._tensors(trainer.task.batch(np.random.default_rng(0), 4))[0]).traces
+        for trace in trainer.network(torch.from_numpy(trainer.task.batch(np.random.default_rng(0), 4).inputs)).traces
     ]
     first = int((~torch.isfinite(states[layer]).flatten(1).all(1)).nonzero()[0])
     assert torch.isfinite(states[0]).all() or layer == 0

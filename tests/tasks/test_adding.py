@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tasks
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(gap=st.integers(2, 1000), seed=st.integers(0, 2**32))
 def test_one_mark_in_each_half_and_the_sum_is_the_answer(gap: int, seed: int) -> None:
     task = tasks.build("adding", gap)

@@ -82,7 +82,7 @@ def test_the_thing_stands_exactly_at_every_gap() -> None:
         assert_geometry("clouds", gap, gap + 5, 12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(name=st.sampled_from(["france", "clouds"]), gap=st.integers(2, 40), more=st.integers(0, 150))
 def test_a_longer_length_puts_words_before_the_opener(name: str, gap: int, more: int) -> None:
     assert_geometry(name, gap, gap + 5 + more, 4)

@@ -11,7 +11,7 @@ import tasks
 from tests.tasks.losses import cross_entropy
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(gap=st.integers(1, 1000), seed=st.integers(0, 2**32), many=st.booleans())
 def test_layout(gap: int, seed: int, many: bool) -> None:
     task = tasks.build("delayed_recall", gap, wiring="many-to-many" if many else "many-to-one")

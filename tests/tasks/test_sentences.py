@@ -68,7 +68,7 @@ def filler() -> Filler:
     return Filler(Phrasebook(CLAUSE_PARTS, {word: token for token, word in enumerate(words)}), CLAUSES, LONGEST_CLAUSE)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rooms=st.lists(st.just(0) | st.integers(3, 600), min_size=1, max_size=20), seed=st.integers(0, 2**32))
 def test_any_room_of_three_or_more_is_split_exactly(filler: Filler, rooms: list[int], seed: int) -> None:
     pieces = filler.split(np.random.default_rng(seed), np.array(rooms))

@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("name", BITS)
 
 
 @both
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(length=st.integers(10, 1000), seed=st.integers(0, 2**32))
 def test_positions_and_classes(name: str, length: int, seed: int) -> None:
     task = tasks.build(name, length)

@@ -13,6 +13,7 @@ from diagnostics.store import Store
 from experiments.spec import RunSpec
 from tests.diagnostics.charts.samples import story
 from tests.ui.conftest import Open, words, write
+from ui.clipping.cliff import _growth
 
 Told = tuple[str, list[str]]
 
@@ -131,6 +132,23 @@ def test_the_cliff_is_computed_from_the_address(clipping) -> None:
     assert (state(app, "w"), state(app, "b")) == (5.0, -2.2)
     assert "longest update 2.6" in words(app).replace("\\", "")
     assert "w" not in app.query_params
+
+
+@pytest.mark.parametrize(
+    ("w", "wanted"),
+    [
+        ("5", "a wall stands: there each step multiplies a change of the state by 1.18, 50 steps by 3200."),
+        (
+            "4.2",
+            "no wall stands: where one would, each step multiplies a change of the state by 0.987; at other states by "
+            "up to 1.05 in size.",
+        ),
+        ("-3.9", "there is no wall: no step multiplies a change of the state by more than 0.975."),
+        ("-20", "a wall stands: there each step multiplies a change of the state by −4.7, 50 steps by 4·10³³."),
+    ],
+)
+def test_what_is_said_of_the_wall_is_true(w: str, wanted: str) -> None:
+    assert wanted in _growth(float(w), 50)
 
 
 def test_numbers_of_the_cliff_are_kept_over_a_look_at_another_page(clipping) -> None:

@@ -14,6 +14,7 @@ from diagnostics.store import Store
 from diagnostics.store.errors import StoreError
 from experiments.inspection.asked import Asked
 from experiments.inspection.files import Place, requests, write_json, write_text
+from experiments.inspection.request import request
 from experiments.spec import RunSpec
 from tests.diagnostics.charts.inspections import inspection_of
 from tests.diagnostics.charts.samples import story
@@ -340,11 +341,25 @@ def test_parts_can_be_left_out(visit: Visit, store: Store) -> None:
     assert set(app.multiselect(key="inspect-parts").options) == {name.replace("_", " ") for name in SECTIONS}
 
 
+def test_a_run_that_cannot_be_looked_into_says_why_and_asks_for_nothing(store: Store, visit: Visit) -> None:
+    (run_id,) = kept(store, "tanh", task="order", model="bag")
+    app = visit(run=run_id)
+    assert "this run has none: its model is bag of words." in words(app).replace("\\", "")
+    assert app.button(key="inspect").disabled
+    assert requests(store) == []
+    (beside,) = kept(store, "gru")
+    app = visit(run=beside, **{"with": run_id})
+    assert "its model is bag of words." in words(app).replace("\\", "")
+    assert not app.button(key="inspect").disabled
+    with pytest.raises(StoreError, match="Inspect looks into recurrences, but this run has none"):
+        request(store, run_id, 20, Asked(samples=1))
+
+
 def test_the_report_of_the_lab_holds_what_was_found(
     open_app: Open, store: Store, told: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    monkeypatch.setattr("ui.exports.comparison_exports", lambda title, report, bundle, scope: made.append(report))
+    monkeypatch.setattr("ui.exports.comparison_exports", lambda title, report, *rest, **more: made.append(report))
     answered(store, told[1][0])
     open_app(comparison=told[0])
     text = made[-1]().decode()

@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from diagnostics.store import Store
+from experiments.spec import RunSpec
 from tests.ui.conftest import ROOT, Open, words
 
 Told = tuple[str, list[str]]
@@ -44,6 +45,17 @@ def test_everything_stored_is_listed_and_filtered(runs, told: Told) -> None:
     assert table(app) == ["GRU"]
     app.multiselect(key="filter-state").set_value(["failed"]).run()
     assert "None of the 4 runs passes" in words(app)
+
+
+def test_a_network_without_recurrence_is_listed_as_what_it_is(runs, store: Store) -> None:
+    specs = [RunSpec.make(task="order", gap=8, model=model).to_json() for model in ("recurrent", "bag")]
+    store.create(specs, ["one", "other"], "order")
+    app = runs()
+    assert list(app.dataframe[0].value["cell"]) == ["bag of words", "tanh"]
+    app.multiselect(key="filter-cell").set_value(["tanh"]).run()
+    assert table(app) == ["one"]
+    app.multiselect(key="filter-cell").set_value(["bag"]).run()
+    assert table(app) == ["other"]
 
 
 def test_chosen_runs_are_overlaid(runs, told: Told) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.measures.cliff import LONGEST, MOST_STEPS
-from experiments.spec import CLIP_LEAST, CLIP_MOST
+from experiments.grammar import CLIP_LEAST, CLIP_MOST
 from ui.address import quoted
 
 RULES = {"norm": "by norm", "value": "by value"}

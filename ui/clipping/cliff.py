@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.charts import cliff
-from diagnostics.measures.cliff import LONGEST, MOST_STEPS, steepest_growth
-from diagnostics.measures.numbers import number
+from diagnostics.measures.cliff import LONGEST, MOST_STEPS, growth_at_half, most_growth
+from diagnostics.measures.numbers import number, steps
 from ui import look
 from ui.clipping import asked
 from ui.clipping.asked import ASKED, key
@@ -83,13 +83,20 @@ def _view() -> None:
 
 def _growth(w: float, T: int) -> str:
     """What the start's w means for the wall."""
-    m = steepest_growth(w)
-    if m > 1:
+    m, most = growth_at_half(w), most_growth(w)
+    if abs(m) > 1:
         return (
             f"At the start's w a wall stands: there each step multiplies a change of the state by {number(m, 3)}, "
-            f"{T} steps by {number(m**T)}."
+            f"{steps(T)} by {number(m**T)}."
         )
-    return f"At the start's w there is no wall: no step multiplies a change of the state by more than {number(m, 3)}."
+    if most > 1:
+        return (
+            f"At the start's w no wall stands: where one would, each step multiplies a change of the state by "
+            f"{number(m, 3)}; at other states by up to {number(most, 3)} in size."
+        )
+    return (
+        f"At the start's w there is no wall: no step multiplies a change of the state by more than {number(most, 3)}."
+    )
 
 
 def _controls() -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.measures import what_if as measure
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.measures.entry_sizes import EDGES
 from diagnostics.measures.seeds import any_seeds
 from diagnostics.store import StoreError
@@ -133,9 +134,12 @@ def _stops(runs: Sequence[Run]) -> list[float]:
     usable = norms[np.isfinite(norms) & (norms > 0)]
     if not usable.size:
         return [0.1, 1.0, 10.0]
-    low = max(math.floor(math.log10(max(usable.min(), 1e-6 * np.median(usable)))), -12)
-    high = min(math.ceil(math.log10(usable.max())) + 1, 12)
-    return [float(f"{step:g}e{power}") for power in range(low, max(high, low + 1)) for step in _STEPS]
+    least, most = round(math.log10(THRESHOLD_LEAST)), round(math.log10(THRESHOLD_MOST))
+    low = math.floor(math.log10(max(usable.min(), 1e-6 * np.median(usable))))
+    high = math.ceil(math.log10(usable.max())) + 1
+    low = min(max(low, least), most - 1)
+    high = min(max(high, low + 1), most)
+    return [float(f"{step:g}e{power}") for power in range(low, high) for step in _STEPS]
 
 
 def _suggested(run: Run) -> measure.Suggested:

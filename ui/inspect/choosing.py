@@ -12,6 +12,7 @@ from diagnostics.store import RunRow, Store, StoreError
 from experiments.cost import duration
 from experiments.inspection.asked import Asked
 from experiments.inspection.cost import predict
+from experiments.inspection.limits import cannot_stored
 from experiments.inspection.request import Ticket, nothing_kept, request
 from experiments.spec import Refusal, RunSpec
 from ui.address import quoted
@@ -148,7 +149,9 @@ def _settle(known: dict[str, RunRow]) -> None:
 
 
 def _kept(store: Store, row: RunRow) -> tuple[tuple[int, ...], str]:
-    """The steps that a run kept its weights of, or why there is none."""
+    """The steps that a run kept its weights of, or why there is none, or none that can be looked into."""
+    if why := cannot_stored(row.spec):
+        return (), why
     try:
         kept = store.weights_steps(row.id)
         return kept, "" if kept else _capital(nothing_kept(store, row.id, -1, kept))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from diagnostics.charts import cliff
-from diagnostics.measures.cliff import loss, steepest_growth
+from diagnostics.measures.cliff import growth_at_half, loss
 
+WALL = "where the wall stands: b = ½ − w σ(½)"
 USUAL: dict[str, Any] = {"step_size": 0.5, "threshold": 0.1, "T": 50, "updates": 60}
 
 
@@ -13,10 +14,29 @@ def test_the_ground_is_the_loss_and_the_wall_stands_where_the_state_grows() -> N
     found = cliff.prepare(5.0, -2.2, **USUAL)
     assert found.loss.shape == (len(found.b), len(found.w))
     assert found.loss[3, 7] == loss(found.w[7], found.b[3], 50)
-    assert steepest_growth(float(found.wall[0, 0])) > 1
-    for w, b in found.wall[40::20]:  # three hundredths of b to either side: the foot and the top
+    line = found.wall[np.isfinite(found.wall).all(axis=1)]
+    assert growth_at_half(float(line[0, 0])) > 1
+    assert len(line) == (np.array([growth_at_half(float(w)) for w in found.w]) > 1).sum()
+    for w, b in line[40::20]:  # three hundredths of b to either side: the foot and the top
         assert loss(w, b + 0.03, 50) < 0.1
         assert loss(w, b - 0.03, 50) > 0.25
+
+
+def test_a_wall_of_negative_weights_is_drawn_apart_from_that_of_positive_ones() -> None:
+    found = cliff.prepare(-8.0, 5.0, **USUAL)
+    stands = np.isfinite(found.wall).all(axis=1)
+    assert (stands == (np.abs([growth_at_half(float(w)) for w in found.w]) > 1)).all()
+    assert stands[0]
+    assert stands[-1]
+    assert not stands.all()
+    assert any(trace.name == WALL and np.isnan(trace.y).any() for trace in cliff.draw(found).data)
+
+
+def test_without_a_wall_no_line_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cliff, "W", (-3.0, 3.0))
+    found = cliff.prepare(0.0, 0.0, **USUAL)
+    assert np.isnan(found.wall).all()
+    assert not any(trace.name == WALL for trace in cliff.draw(found).data)
 
 
 def test_a_start_outside_the_usual_picture_is_in_it() -> None:

@@ -66,11 +66,11 @@ def test_the_slider_picks_the_nearest_profile() -> None:
     assert early.ribbons[0].ratio[0] < late.ribbons[0].ratio[0]
 
 
-def test_words_after_the_loss_have_no_gradient() -> None:
+def test_words_after_the_loss_have_what_was_recorded_there_exactly_nothing() -> None:
     facts = facts_of(9, 6)
     early = facts.__class__(**{**facts.__dict__, "loss_step": 6, "distance": 4})
     (found,) = ribbon.prepare([run_of(powers(0.9, 6), facts=early)]).ribbons
-    assert list(found.kind) == [VALUE] * 7 + [-1, -1]
+    assert list(found.kind) == [VALUE] * 7 + [ZERO, ZERO]
 
 
 def test_a_run_without_profiles_shows_its_sentence_waiting() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from diagnostics.charts import what_if
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.measures.entry_sizes import EDGES, entry_sizes
 from diagnostics.measures.what_if import by_norm, by_value
 from diagnostics.records import Records, Run
@@ -104,6 +105,14 @@ def test_a_gradient_of_zeros_has_nothing_to_cut() -> None:
     found = what_if.prepare_value([replace(one, records=Records({**one.records, "grad_sizes": zeros}))])
     assert found.nothing == "No recorded gradient is finite and above 0: there is nothing to cut."
     assert found.lines == ()
+
+
+@pytest.mark.parametrize("norm", [1e26, 1e-26, 5e11])
+def test_the_axis_ends_where_no_run_can_be_asked(norm: float) -> None:
+    found = what_if.prepare_norm([run(np.full(4, norm))])
+    assert found.thresholds[0] >= THRESHOLD_LEAST * (1 - 1e-9)
+    assert found.thresholds[-1] <= THRESHOLD_MOST * (1 + 1e-9)
+    what_if.draw(found)
 
 
 def test_what_is_said_is_what_is_drawn() -> None:

@@ -53,6 +53,19 @@ def test_what_diverged_unclipped_is_first_told_to_clip_at_its_own_scale() -> Non
     assert not any("Try clipping" in line for line in clipped)
 
 
+@pytest.mark.parametrize(
+    ("norm", "wanted"),
+    [
+        (1.9e26, "Try clipping by norm at 10¹², the highest threshold there is, or lower: it bounds"),
+        (1e-20, "Try clipping by norm: it bounds"),
+    ],
+)
+def test_no_threshold_is_advised_that_is_refused(norm: float, wanted: str) -> None:
+    loss = np.append(np.full(9, 3.0), np.nan)
+    spec = {"cell": "identity", "clip": "none", "learning_rate": 0.005}
+    assert judge(1.25, state="diverged", loss=loss, pre=np.full(10, norm), spec=spec).advice[0].startswith(wanted)
+
+
 def test_advice_speaks_of_the_runs_own_gate() -> None:
     closed = judge(0.5, spec={"cell": "lstm", "gate_bias": 1.0}).advice
     assert closed[0] == (

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from diagnostics.measures.cliff import (
     TARGET,
     descend,
+    growth_at_half,
     loss,
     loss_and_gradient,
+    most_growth,
     sigmoid,
-    steepest_growth,
     wall,
 )
 
@@ -38,7 +39,7 @@ def test_loss_and_gradient_are_those_of_autograd(place: tuple[float, float], T: 
     assert loss(np.array(place[0]), np.array(place[1]), T) == pytest.approx(found[0], rel=1e-9)
 
 
-@pytest.mark.parametrize("w", [4.0, 4.5, 5.0, 6.0, 8.0])
+@pytest.mark.parametrize("w", [4.0, 4.5, 5.0, 6.0, 8.0, -3.0, -4.5, -6.0, -20.0])
 @pytest.mark.parametrize("T", [1, 5, 20, 50])
 def test_at_the_wall_the_gradient_has_its_closed_form(w: float, T: int) -> None:
     """The state stays at ½, so ∂E/∂b = 2 (σ − 0.7) σ′ (m^T − 1) / (m − 1) and ∂E/∂w is σ(½) times that.
@@ -46,18 +47,46 @@ def test_at_the_wall_the_gradient_has_its_closed_form(w: float, T: int) -> None:
     Off the fixed point by one rounding, the state is off by m^T of it after T steps: the tolerance grows with m^T.
     """
     s = 1 / (1 + math.exp(-0.5))
-    m = steepest_growth(w)
+    m = growth_at_half(w)
     assert m == pytest.approx(w * s * (1 - s))
     total = (m**T - 1) / (m - 1)
     closed = 2 * (s - TARGET) * s * (1 - s) * total
     _, dw, db = loss_and_gradient(w, float(wall(np.array(w))), T)
-    tolerance = 1e-12 + 1e-14 * m**T
+    tolerance = 1e-12 + 1e-14 * abs(m) ** T
     assert db == pytest.approx(closed, rel=tolerance)
     assert dw == pytest.approx(s * closed, rel=tolerance)
 
 
 def test_no_wall_where_the_growth_is_below_one() -> None:
-    assert steepest_growth(4.0) < 1 < steepest_growth(4.5)
+    assert growth_at_half(4.0) < 1 < growth_at_half(4.5)
+    assert growth_at_half(-4.5) < -1 < growth_at_half(-4.0)
+
+
+def test_a_negative_weight_has_a_wall_as_well() -> None:
+    b = float(wall(np.array(-20.0)))
+    assert b == pytest.approx(12.949, abs=1e-3)
+    assert growth_at_half(-20.0) == pytest.approx(-4.7, abs=1e-3)
+    _, dw, db = loss_and_gradient(-20.0, b, 50)
+    assert (dw, db) == (pytest.approx(1.6e31, rel=0.01), pytest.approx(2.6e31, rel=0.01))
+    assert abs(loss(np.array(-20.0), np.array(b - 0.01), 50) - loss(np.array(-20.0), np.array(b + 0.01), 50)) > 0.3
+
+
+def test_off_the_line_a_step_grows_more_than_on_it_but_never_more_than_a_quarter_of_the_weight() -> None:
+    """w = 4.2 and b = −4.2 σ(½): the first step comes to 0, where σ′ is greatest, so the second grows most."""
+    w = 4.2
+    b = -w / (1 + math.exp(-0.5))
+    assert growth_at_half(w) == pytest.approx(0.987, abs=1e-3)
+    xs = [0.5, w / (1 + math.exp(-0.5)) + b]
+    slopes = [w * s * (1 - s) for s in (1 / (1 + math.exp(-x)) for x in xs)]
+    assert slopes == [pytest.approx(growth_at_half(w)), pytest.approx(1.05)]
+    assert most_growth(w) == most_growth(-w) == pytest.approx(1.05)
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20))
+def test_no_step_grows_more_than_a_quarter_of_the_weight(w: float, x: float) -> None:
+    s = float(sigmoid(np.array(x)))
+    assert abs(w * s * (1 - s)) <= most_growth(w) * (1 + 1e-12)
+    assert abs(growth_at_half(w)) <= most_growth(w)
 
 
 @given(st.floats(-800, 800))

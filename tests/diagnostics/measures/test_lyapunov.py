@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diagnostics.measures.jacobian import Trajectory
-from diagnostics.measures.lyapunov import lyapunov, warm_up_of
+from diagnostics.measures.lyapunov import lyapunov, starts_of, warm_up_of
 from tests.diagnostics.measures.trajectories import linear, orthogonal, problem, trajectory
 
 
@@ -62,6 +62,33 @@ def test_the_error_is_as_large_as_the_exponents_scatter() -> None:
         off.append(abs(found.exponents[0] + 0.4) / found.error[0])
     assert np.mean(errors) == pytest.approx(sigma / np.sqrt((T - 1) * B), rel=0.1)
     assert np.mean(np.array(off) < 2) > 0.85
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4, 8])
+def test_the_error_holds_how_much_the_start_decides(samples: int) -> None:
+    """Short, and alike at every step and for every sample: only the start makes a difference, and it stays."""
+    J = np.diag(np.exp(np.linspace(0.0, -0.3, 6)))
+    path = linear(np.broadcast_to(J, (25, samples, 6, 6)))
+    found = [lyapunov(path, seed=seed) for seed in range(40)]
+    first, error = np.array([(one.exponents[0], one.error[0]) for one in found]).T
+    assert 0.9 < np.sqrt((error**2).mean()) / first.std(ddof=1) < 1.5  # the largest of several estimates
+    assert np.mean(np.abs(first - first.mean()) < 2 * error) > 0.8
+
+
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+@pytest.mark.parametrize("samples", [1, 4])
+def test_twice_the_error_spans_what_other_starts_would_have_given(cell: str, samples: int) -> None:
+    path = trajectory(cell, *problem(cell, 25, samples, 8, 5))
+    found = [lyapunov(path, seed=seed) for seed in range(16)]
+    first, error = np.array([(one.exponents[0], one.error[0]) for one in found]).T
+    assert (np.abs(first - first.mean()) < 2 * error).all()
+    again = lyapunov(path)
+    np.testing.assert_array_equal(again.exponents, found[0].exponents)
+    np.testing.assert_array_equal(again.error, found[0].error)
+
+
+def test_few_samples_have_several_starts_each() -> None:
+    assert [starts_of(samples) for samples in (1, 2, 3, 4, 64)] == [4, 2, 1, 1, 1]
 
 
 def test_only_the_way_to_the_loss_counts() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
+from diagnostics.measures.clipping import is_threshold
 from diagnostics.measures.entry_sizes import EDGES, NOT_MEASURED, entry_sizes
 from diagnostics.measures.what_if import TORCH_EPSILON, by_norm, by_value, cut_at, sizes_of, suggest
 from diagnostics.records import Records
@@ -113,6 +114,40 @@ def test_suggestions_are_percentiles_with_the_share_that_they_clip() -> None:
 
 def test_norms_that_hardly_vary_are_said_to_have_no_spike() -> None:
     assert "no spike to catch" in suggest(np.linspace(1.0, 1.5, 50)).sentence
+
+
+@given(arrays.arrays(np.float64, st.integers(1, 30), elements=st.floats(1e-30, 1e30)))
+def test_what_is_suggested_can_be_asked_for_and_is_said_once(norms: np.ndarray) -> None:
+    found = suggest(norms)
+    for one in found.suggestions:
+        assert is_threshold(one.threshold)
+        assert ("never have engaged" in one.reason) == (one.share == 0)
+        if "ordinary ones as they are" in one.reason:
+            assert one.share <= 0.2
+    for values in zip(*((one.threshold, one.reason) for one in found.suggestions), strict=True):
+        assert len(set(values)) == len(values)
+    assert found.suggestions or "Every threshold of this scale is left out: clipping takes none below" in found.sentence
+
+
+def test_thresholds_that_no_run_can_be_asked_for_are_left_out_and_said() -> None:
+    found = suggest(np.full(9, 1.9e26))
+    assert found.suggestions == ()
+    assert found.sentence.endswith("is left out: clipping takes none below 10⁻¹² or above 10¹².")
+    found = suggest(np.append(np.full(99, 1e3), np.full(2, 1e20)))
+    assert [one.threshold for one in found.suggestions] == [1e3]
+    assert "Some thresholds of this scale are left out" in found.sentence
+
+
+def test_one_norm_alone_is_one_suggestion_and_no_statistics() -> None:
+    found = suggest(np.array([0.513, np.nan, np.inf]))
+    (one,) = found.suggestions
+    assert one.threshold == 0.51
+    assert one.reason == "Shortens the one step with such a norm, to 0.99 of its length."
+    assert found.sentence == "One norm alone is finite and above 0 (0.51): nothing says whether it is a usual one."
+    alike = suggest(np.full(5, 1.04))
+    assert len(alike.suggestions) == 1
+    assert alike.suggestions[0].reason.startswith("Shortens every step, to 0.96 of the length at the median. ")
+    assert "times" not in alike.sentence
 
 
 @pytest.mark.parametrize("norms", [np.empty(0), np.zeros(5), np.full(3, np.nan)])

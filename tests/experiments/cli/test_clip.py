@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagnostics.measures.entry_sizes import EDGES, entry_sizes
 from diagnostics.measures.what_if import PERCENTILES, TORCH_EPSILON
 from diagnostics.records import Records
 from diagnostics.store import Store
@@ -96,3 +97,36 @@ def test_a_threshold_that_is_none_is_refused(say: Callable[..., Said], ids: list
     assert (said.status, said.out) == (2, "")
     assert said.err.startswith("threshold must be a number from 1e-12 to 1e+12, but got ")
     assert say("clip", "c-none").status == 2
+
+
+def test_a_run_of_one_huge_step_is_told_of_in_a_few_lines(say: Callable[..., Said], tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "mine")
+    run = story(count=4)[0]
+    assert run.facts is not None
+    rows = {name: run.records[name][:1] for name in run.records}
+    gradient = np.append(np.zeros(20), np.linspace(0.9e26, 1.1e26, 60)).astype(np.float32)
+    rows |= {"grad_norm_pre": np.full(1, 1.9e26), "grad_sizes": entry_sizes(gradient)[None]}
+    _, (run_id,) = store.create([{"cell": "tanh"}], ["huge"])
+    with store.writer(run_id) as writer:
+        writer.begin(run.facts, {"versions": {}})
+        writer.append(rows)
+        writer.finish("diverged")
+    said = say("clip", run_id, store=store)
+    assert said.status == 0
+    assert "asked of 1 training step with a finite norm" in said.out
+    assert "clipping takes none below 10⁻¹² or above 10¹²" in said.out
+    assert "→" not in said.out
+    ends = [line.split()[0] for line in said.out.splitlines() if line.startswith("±")]
+    assert ends == ["±1e-06", "±10000"]  # between the two, nothing changes but the length
+    assert said.out.endswith(
+        "medians over 1 recorded step; 2 of the 41 recorded edges, the others with --threshold or --json\n"
+    )
+
+
+def test_the_table_by_value_fits_a_screen(say: Callable[..., Said], ids: list[str]) -> None:
+    lines = [line.split() for line in say("clip", ids[0]).out.splitlines() if line.startswith("±")]
+    edges = [float(line[0].removeprefix("±")) for line in lines]
+    assert 2 <= len(edges) <= 12
+    assert edges == sorted(set(edges))
+    asked = say("clip", ids[0], "--threshold", *(f"{edge:g}" for edge in EDGES)).out
+    assert asked.count("\n±") == len(EDGES)

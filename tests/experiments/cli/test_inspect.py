@@ -3,6 +3,7 @@ import pytest
 
 from diagnostics.inspection import QUANTITIES, SECTIONS
 from diagnostics.store import Store
+from experiments.cli.inspect import _power
 from experiments.spec import RunSpec
 from experiments.train import Trainer
 from tests.diagnostics.store.sample import FACTS, INFO, rows
@@ -81,6 +82,7 @@ def test_as_people_start_it(trained: Said, folder, ids):
     out, err = run.communicate(timeout=120)
     assert (run.returncode, err) == (0, "")
     assert "Lyapunov  largest" in out
+    assert ", over stretches of time, samples and random starts\n" in out
     assert out.splitlines()[-1].startswith("lyapunov")
 
 
@@ -100,3 +102,33 @@ def test_of_a_truncated_run_it_is_said_which_gradient_is_shown(say, ids, tmp_pat
     assert say("inspect", run_id, "--sections", "profile", "--json", store=store).json()["truncate"] == 4
     assert "full gradient" not in say("inspect", ids[0], "--sections", "profile").out
     assert say("inspect", ids[0], "--sections", "profile", "--json").json()["truncate"] is None
+
+
+@pytest.mark.parametrize("value", [1e26, np.nan])
+def test_what_is_not_finite_is_said_in_words(say, tmp_path, value):
+    spec = RunSpec.make(task="france", gap=5, cell="relu", hidden=4, embedding=4, steps=6, device="cpu")
+    store = Store.open(tmp_path / "mine")
+    _, (run_id,) = store.create([spec.to_json()], ["broken"])
+    with store.writer(run_id) as writer:
+        writer.begin(FACTS, INFO)
+        writer.keep(0, {name: np.full_like(weights, value) for name, weights in Trainer(spec).weights().items()})
+        writer.append(rows(0, 6))
+        writer.finish("diverged")
+    said = say("inspect", run_id, store=store)
+    assert said.status == 0, said.err
+    told, *tables = said.out.split("\n\n")[1:]
+    assert "nan" not in told
+    assert "none of this form" not in told
+    lines = dict(line.split("  ", 1) for line in told.splitlines())
+    assert lines["signal to noise"].strip() == "not known: what it is worked out from is not finite, or exactly 0"
+    assert tables
+
+
+def test_one_sample_has_no_noise_and_that_is_said(say, ids):
+    said = say("inspect", ids[0], "--samples", "1", "--sections", "weight_gradient").out
+    assert "signal to noise     not known: it takes at least two samples\n" in said
+
+
+@pytest.mark.parametrize(("exponent", "said"), [(2.5, "10^2.50"), (-np.inf, "0"), (np.inf, "infinite")])
+def test_a_power_of_ten_that_is_none_is_a_word(exponent, said):
+    assert _power(exponent) == said

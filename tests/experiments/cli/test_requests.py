@@ -1,6 +1,7 @@
 """What can be asked, and how a request that makes no sense is refused: one sentence, status 2, nothing stored."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ from experiments import cli
 from experiments.cli.parser import SEVERAL, flag, parse, settings
 from experiments.cli.run import requested
 from experiments.presets import PRESETS
-from experiments.spec import FIELDS, RunSpec
+from experiments.spec import FIELDS, Refusal, RunSpec
 from tests.experiments.cli.conftest import Said
 
 
@@ -25,8 +26,8 @@ def test_every_setting_has_a_flag_and_nothing_given_is_the_default() -> None:
     assert settings(parse(["run"])) == {}
     assert specs() == [RunSpec.make()]
     for name, field in FIELDS.items():
-        value = str(field.default) if field.default is not None else "7"
-        assert list(settings(parse(["run", flag(name), value]))) == [name]
+        value = [str(field.default) if field.default is not None else "7"] if field.kind != "switch" else []
+        assert list(settings(parse(["run", flag(name), *value]))) == [name]
 
 
 def test_the_flags_of_the_readme_reach_the_spec() -> None:
@@ -180,3 +181,51 @@ def test_the_list_says_what_it_had_to_leave_out(tmp_path: Path, capsys: pytest.C
     assert said.err.startswith("A line of the catalog is damaged")
     assert cli.main(["doctor", "--store", str(store.path)]) == 1
     assert "the catalog's line of run" in capsys.readouterr().out
+
+
+def test_models_directions_and_softmaxes_are_asked_for_by_name() -> None:
+    (bag,) = specs("--task", "sentiment", "--gap", "8", "--model", "bag")
+    assert bag == RunSpec.make(task="sentiment", gap=8, model="bag")
+    (both,) = specs("--task", "entities", "--gap", "4", "--bidirectional")
+    assert both == RunSpec.make(task="entities", gap=4, bidirectional=True)
+    (noise,) = specs("--task", "words", "--gap", "4", "--softmax", "nce")
+    assert noise == RunSpec.make(task="words", gap=4, softmax="nce")
+
+
+def test_a_direction_of_a_spec_file_can_be_taken_back(tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps(RunSpec.make(task="entities", gap=4, bidirectional=True).to_json()))
+    (one,) = specs("--spec", str(file), "--no-bidirectional")
+    assert one == RunSpec.make(task="entities", gap=4)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_comes_from_the_line_or_from_a_file(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "text"
+    file.write_bytes("Über allen\r\nGipfeln ist Ruh".encode(encoding))
+    (read,) = specs("--task", "text", "--gap", "5", "--text-file", str(file))
+    (said,) = specs("--task", "text", "--gap", "5", "--text", "Über allen\nGipfeln ist Ruh")
+    assert read == said
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"a\xff", "the file must be text in UTF-8, or in UTF-16 with its byte order mark, but byte 2 is 0xFF"),
+        (b"ab" * 50_000, "text must have at most 20,000 characters, but the file has more"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused_in_a_sentence(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    file = tmp_path / "text"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(Refusal, match=re.escape(sentence)) as refusal:
+        specs("--task", "text", "--text-file", str(file))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_text_is_given_once(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(Refusal, match="not allowed with argument --text"):
+        specs("--task", "text", "--text", "hello", "--text-file", str(tmp_path / "text"))

@@ -45,7 +45,7 @@ def test_show_tells_spec_state_and_verdict(say: Callable[..., Said], ids: list[s
     told = dict(line.split(maxsplit=1) for line in said.out.splitlines() if len(line.split()) > 1)
     assert told["state"] == "finished"
     assert told["hidden"] == "4 units"
-    assert set(FIELDS) - {"length", "gate_bias", "truncate"} <= set(told)
+    assert set(FIELDS) - {"length", "text", "gate_bias", "truncate"} <= set(told)
     assert trained.json()["runs"][0]["verdict"]["sentence"] in said.out
 
 

@@ -28,6 +28,14 @@ def test_more_samples_cost_more():
     assert predict(BASE, Asked(samples=8)).seconds > predict(BASE, Asked(samples=4)).seconds
 
 
+def test_the_exponents_of_few_samples_cost_as_much_as_those_of_four():
+    """They have four random starts at least."""
+    one, four, eight = (predict(BASE, Asked(samples, ("lyapunov",))) for samples in (1, 4, 8))
+    assert one.seconds == pytest.approx(four.seconds)
+    assert one.memory_bytes > predict(BASE, Asked(1, ("theory",))).memory_bytes
+    assert eight.seconds > four.seconds
+
+
 def test_what_the_memory_cannot_hold_is_refused_before_it_is_begun(monkeypatch):
     assert unaffordable(BASE, Asked()) == ""
     monkeypatch.setattr(cost, "MEMORY_SHARE", 1e-9)

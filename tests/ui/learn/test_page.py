@@ -1,0 +1,146 @@
+"""The page Learn as a person goes through it, at its stop on short and long dependencies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from diagnostics.records import Run
+from diagnostics.store import Store
+from tests.ui.conftest import words, write
+from tests.ui.learn.conftest import Learn, predict
+from ui.learn import examples, path
+from ui.learn.stops import dependencies, truncation
+
+SLUG = "dependencies"
+SMALL = {"sentence": "france", "longest": 10, "cells": ("tanh", "lstm")}
+LINK = {"longest": "10", "cells": "tanh,lstm"}
+
+
+def trained() -> list[Run]:
+    """The runs of the example that ``SMALL`` asks for."""
+    return [one.run for one in examples.seen(SLUG) if one.run.spec["gap"] <= 10]
+
+
+def stored(store: Store, states: tuple[str, ...] = ("finished",) * 4) -> str:
+    """The comparison that Run would have made with ``SMALL``, as far as its workers are."""
+    specs = [spec.to_json() for spec in dependencies.specs(SMALL)]
+    comparison, run_ids = store.create(specs, [f"r{n}" for n in range(len(specs))], "Learn")
+    for run_id, run, state in zip(run_ids, trained(), states, strict=True):
+        if state != "queued":
+            write(store, run_id, replace(run, id=run_id), state)
+    return comparison
+
+
+def test_it_opens_at_the_first_stop_and_an_unknown_one_is_said(learn: Learn) -> None:
+    first = next(iter(path.PATH))
+    assert learn().query_params["stop"] == first
+    app = learn("nonsense")
+    assert any("There is no stop 'nonsense'" in one.value for one in app.warning)
+    assert app.query_params["stop"] == first
+
+
+def test_run_is_locked_until_a_prediction_is_made(learn: Learn, store: Store) -> None:
+    app = learn(SLUG, **LINK)
+    assert app.button(key=f"learn-{SLUG}-run").disabled
+    assert app.button(key=f"learn-{SLUG}-commit").disabled
+    predict(app, SLUG, 1)
+    assert not app.button(key=f"learn-{SLUG}-run").disabled
+    app.button(key=f"learn-{SLUG}-run").click().run()
+    assert not app.exception
+    rows = store.runs()[::-1]
+    assert [dict(row.spec) for row in rows] == [spec.to_json() for spec in dependencies.specs(SMALL)]
+    assert app.query_params["comparison"] == rows[0].comparison
+    assert "What to see" not in words(app)
+    for row, run in zip(rows, trained(), strict=True):
+        write(store, row.id, run)
+    app.run()
+    assert "At gap 10: tanh 9 % and LSTM 100 % right" in words(app)
+    assert any("As you predicted" in one.value for one in app.success)
+
+
+def test_other_controls_ask_for_another_prediction_and_keep_the_first(learn: Learn) -> None:
+    app = predict(learn(SLUG), SLUG, 1)
+    app.select_slider(key=f"learn-{SLUG}-longest").set_value(20).run()
+    assert app.button(key=f"learn-{SLUG}-run").disabled
+    assert "predicted" not in app.query_params
+    app.select_slider(key=f"learn-{SLUG}-longest").set_value(40).run()
+    assert "You predicted: **Only cells with gates" in words(app)
+
+
+def test_a_link_shows_its_runs_and_what_was_predicted(learn: Learn, store: Store) -> None:
+    comparison = stored(store)
+    app = learn(SLUG, comparison=comparison, predicted="4", **LINK)
+    said = words(app)
+    assert "You predicted **None**" in said
+    assert "Recorded example" not in said
+    hidden = words(learn(SLUG, comparison=comparison, **LINK))
+    assert "What to see" not in hidden
+    assert "once you have predicted it" in hidden
+
+
+@pytest.mark.parametrize("predicted", ["0", "9", "-1", "x", "²"])
+def test_a_prediction_in_the_address_that_makes_no_sense_is_none(learn: Learn, predicted: str) -> None:
+    app = learn(SLUG, predicted=predicted)
+    assert app.button(key=f"learn-{SLUG}-run").disabled
+
+
+def test_runs_that_are_gone_are_said_and_the_example_is_shown(learn: Learn) -> None:
+    app = learn(SLUG, comparison="c-nothing", predicted="2")
+    assert any("c-nothing" in one.value.replace("\\", "") for one in app.warning)
+    assert "Recorded example" in words(app)
+
+
+def test_while_it_trains_it_says_how_far_it_is(learn: Learn, store: Store) -> None:
+    app = learn(SLUG, comparison=stored(store, ("finished", "finished", "queued", "queued")), predicted="2", **LINK)
+    assert "2 of 4 networks are trained" in app.get("progress")[0].proto.text
+    assert app.button(key="stop-all")
+    assert "What to see" not in words(app)
+
+
+def test_a_run_that_did_not_end_well_is_not_compared(learn: Learn, store: Store) -> None:
+    app = learn(SLUG, comparison=stored(store, ("finished", "stopped", "finished", "finished")), predicted="2", **LINK)
+    assert any("did not end as planned" in one.value for one in app.warning)
+    assert not app.success
+
+
+def test_runs_of_other_controls_are_not_compared(learn: Learn, store: Store) -> None:
+    app = learn(SLUG, comparison=stored(store), predicted="2")
+    assert "other controls" in words(app)
+    assert not app.success
+
+
+def test_the_path_says_what_was_done_and_keeps_it_over_another_page(learn: Learn) -> None:
+    app = predict(learn(SLUG), SLUG, 1)
+    app.run()
+    assert "1 of" in " ".join(one.value for one in app.sidebar.caption)
+    app.radio(key="learn-path").set_value("truncation").run()
+    assert app.title[0].value.endswith(truncation.STOP.title)
+    assert app.query_params["stop"] == "truncation"
+    app.switch_page("ui/pages/runs.py").run()
+    app.switch_page("ui/pages/learn.py").run()
+    assert app.title[0].value.endswith(truncation.STOP.title)
+    app.radio(key="learn-path").set_value(SLUG).run()
+    assert "As you predicted" in words(app)
+
+
+def test_the_lab_opens_with_the_same(learn: Learn) -> None:
+    app = learn(SLUG, **LINK)
+    app.button(key=f"learn-{SLUG}-lab").click().run()
+    assert not app.exception
+    settings = app.session_state["settings"]
+    assert [spec.to_json() for spec in settings.specs()] == [
+        spec.to_json() for spec in sorted(dependencies.specs(SMALL), key=lambda spec: spec.gap)
+    ]
+
+
+def test_a_stop_whose_own_panel_fails_still_stands(learn: Learn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("of no use to anybody")
+
+    monkeypatch.setattr(dependencies, "STOP", replace(dependencies.STOP, own=broken))
+    app = predict(learn(SLUG), SLUG, 1)
+    assert any("cannot be shown" in one.value for one in app.warning)
+    assert "no use to anybody" not in words(app)
+    assert "What to see" in words(app)
