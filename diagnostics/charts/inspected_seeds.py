@@ -53,6 +53,11 @@ def bundled(inspections: Sequence[Shown]) -> tuple[Seeds, ...]:
     return tuple(one if isinstance(one, Seeds) else Seeds(one[0], (one,)) for one in inspections)
 
 
+def alone(one: Inspection | Seeds) -> Seeds:
+    """Return what a figure of one network is of, as ``Seeds``; without a name, which such a figure does not say."""
+    return one if isinstance(one, Seeds) else Seeds("", (("", one),))
+
+
 def members(bundles: Sequence[Seeds]) -> list[Named]:
     """Return every single inspection with its own name."""
     return [named for bundle in bundles for named in bundle.members]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.bands import stretches
+from diagnostics.charts.bands import ALPHA, stretches
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
-from diagnostics.charts.inspected import check_layer, informative_word, lacking, origin_of
+from diagnostics.charts.inspected import check_layer, informative_word, nothing_in
+from diagnostics.charts.inspected_seeds import Seeds, alone, hovers, origin_over, span
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName, faded
 from diagnostics.charts.panels import add_place, add_rail
@@ -17,6 +19,7 @@ from diagnostics.charts.series import INFINITE, NAN, ZERO
 from diagnostics.charts.spread import spread
 from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import number, power_of_ten, steps
+from diagnostics.measures.seeds import Envelope, common_of_logs
 from diagnostics.records import Array
 
 TITLE = "How one step, and many, stretch and shrink the state"
@@ -31,8 +34,10 @@ class Panel(NamedTuple):
 
     x: Array
     log10: Array
-    """min, lower quartile, median, upper quartile, max."""
+    """min, lower quartile, median, upper quartile, max; of several seeds the median of each."""
     decades: tuple[float, float]
+    over: tuple[Envelope, ...] = ()
+    """Of several seeds: what each of these spans."""
 
 
 class Prepared(NamedTuple):
@@ -50,52 +55,65 @@ class Prepared(NamedTuple):
     nothing: str
 
 
-def prepare(inspection: Inspection, layer: int = 0) -> Prepared:
+def prepare(inspection: Inspection | Seeds, layer: int = 0) -> Prepared:
     """Take one layer's singular values, median over the samples, and the quantiles over its S directions.
 
-    Raises ``ValueError`` where there is no such layer.
+    Of several seeds the least, the median and the largest over the directions are medians over the seeds, each in a
+    band. Raises ``ValueError`` where there is no such layer.
     """
-    check_layer(inspection, layer)
-    lack = lacking(inspection, NEEDS)
-    state = "(h, c)" if inspection.kind == "lstm" else "h"
-    origin = origin_of(
+    bundle = alone(inspection)
+    first = bundle.first
+    for _, one in bundle.members:
+        check_layer(one, layer)
+    lack = nothing_in(bundle.members, NEEDS)
+    state = "(h, c)" if first.kind == "lstm" else "h"
+    bands = "least, median and largest" if bundle.several else "bands"
+    origin = origin_over(
         "singular_values",
-        [inspection],
-        f"Singular values of ∂s_t/∂s_(t−1), with s = {state} · median over the samples; bands over the directions",
+        [bundle],
+        f"Singular values of ∂s_t/∂s_(t−1), with s = {state} · median over the samples; {bands} over the directions",
         layer,
         unit="factor",
         reduction="median over the samples; least, quartiles, median and largest over the directions",
         clip="not a gradient of the loss",
     )
     none = Panel(np.empty(0), np.empty((len(QUANTILES), 0)), (-1.0, 1.0))
-    word = informative_word(inspection)
+    word = informative_word(first)
     name, place = word or ("", -1)
     if lack:
-        return Prepared(origin, none, none, 0, inspection.loss_step, place, name, lack)
+        return Prepared(origin, none, none, 0, first.loss_step, place, name, lack)
     with np.errstate(divide="ignore"):
-        one = np.log10(inspection["singular_values"][layer])
-    many = inspection["product_singular_values"][layer]
+        each = [np.log10(one["singular_values"][layer]) for _, one in bundle.members]
+    many = [one["product_singular_values"][layer] for _, one in bundle.members]
     return Prepared(
         origin,
-        _panel(inspection["jacobian_steps"], one),
-        _panel(inspection["product_lags"], many),
-        one.shape[1],
-        inspection.loss_step,
+        _panel(first["jacobian_steps"], each),
+        _panel(first["product_lags"], many),
+        each[0].shape[1],
+        first.loss_step,
         place,
         name,
         "",
     )
 
 
-def _panel(x: Array, log10: Array) -> Panel:
-    """Quantiles over the last axis of [N,S] that never average a number with −inf or nan."""
-    ordered = np.sort(log10, axis=1)  # nan last
-    at = np.round(np.array(QUANTILES) * (ordered.shape[1] - 1)).astype(int)
-    found = np.where(np.isnan(ordered[:, -1]), np.nan, ordered[:, at].T)
-    finite = found[np.isfinite(found)]
+def _panel(x: Array, log10: Sequence[Array]) -> Panel:
+    found = [_quantiles(values) for values in log10]
+    over = tuple(map(common_of_logs, zip(*found, strict=True))) if len(found) > 1 else ()
+    shown = np.stack([one.median for one in over]) if over else found[0]
+    edges = [edge for index in _NAMED for edge in (over[index].low, over[index].high)] if over else []
+    drawn = np.concatenate([shown.ravel(), *edges])
+    finite = drawn[np.isfinite(drawn)]
     low, high = (float(min(finite.min(), 0)), float(max(finite.max(), 0))) if finite.size else (-1.0, 1.0)
     room = max(0.06 * (high - low), (_LEAST_DECADES - (high - low)) / 2, 0.05)
-    return Panel(np.asarray(x), found, (low - room, high + room))
+    return Panel(np.asarray(x), shown, (low - room, high + room), over)
+
+
+def _quantiles(log10: Array) -> Array:
+    """Quantiles over the last axis of [N,S], ``[5, N]``, that never average a number with −inf or nan."""
+    ordered = np.sort(log10, axis=1)  # nan last
+    at = np.round(np.array(QUANTILES) * (ordered.shape[1] - 1)).astype(int)
+    return np.where(np.isnan(ordered[:, -1]), np.nan, ordered[:, at].T)
 
 
 def describe(prepared: Prepared) -> str:
@@ -106,10 +124,15 @@ def describe(prepared: Prepared) -> str:
     for panel, what in ((prepared.steps, "step"), (prepared.products, "product")):
         if not panel.x.size:
             continue
-        least, _, mid, _, most = panel.log10[:, -1]
+        least, mid, most = (_said(panel, index) for index in (0, 2, 4))
         where = f"at timestep {panel.x[-1]}" if what == "step" else f"of the product over {steps(float(panel.x[-1]))}"
-        said.append(f"{where}: largest {_value(most)}, median {_value(mid)}, least {_value(least)}")
+        said.append(f"{where}: largest {most}, median {mid}, least {least}")
     return spoken([TITLE, prepared.origin.caption, *(words[0].upper() + words[1:] for words in said)])
+
+
+def _said(panel: Panel, index: int) -> str:
+    """The last value of a line, and what the seeds span there."""
+    return f"{_value(panel.log10[index, -1])}{span(panel.over[index] if panel.over else None, -1, _value)}"
 
 
 def _value(log10: float) -> str:
@@ -217,16 +240,22 @@ def _decade_ticks(decades: tuple[float, float]) -> dict[str, object]:
 
 
 def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
-    """Fill from least to largest, and darker between the quartiles; a lower edge of 0 lets the fill leave the axis."""
+    """Fill from least to largest, and darker between the quartiles, or about each line what the seeds span.
+
+    A lower edge of 0 lets the fill leave the axis.
+    """
     colour = look.theme.lines[0]
     floor = panel.decades[0] - 10 * (panel.decades[1] - panel.decades[0])
-    for (low, high), alpha in (((0, 4), 0.13), ((1, 3), 0.22)):
-        lower = np.where(np.isneginf(panel.log10[low]), floor, panel.log10[low])
-        for piece in stretches(np.isfinite(lower) & np.isfinite(panel.log10[high])):
+    filled = [(panel.log10[0], panel.log10[4], 0.13), (panel.log10[1], panel.log10[3], 0.22)]
+    if panel.over:
+        filled = [(panel.over[index].low, panel.over[index].high, ALPHA) for index in _NAMED]
+    for low, high, alpha in filled:
+        lower = np.where(np.isneginf(low), floor, low)
+        for piece in stretches(np.isfinite(lower) & np.isfinite(high)):
             x = panel.x[piece]
             figure.add_scatter(
                 x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([panel.log10[high][piece], lower[piece][::-1]]),
+                y=np.concatenate([high[piece], lower[piece][::-1]]),
                 xaxis=f"x{axis}",
                 yaxis=f"y{axis}",
                 mode="none",
@@ -257,7 +286,10 @@ def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) 
             showlegend=False,
             connectgaps=False,
             customdata=[_value(float(v)) for v in values],
-            hovertemplate=f"{hover}<br>{name} singular value %{{customdata}}<extra></extra>",
+            text=hovers(panel.over[index], _value) if panel.over else None,
+            hovertemplate=(
+                f"{hover}<br>{name} singular value %{{customdata}}{'<br>%{text}' if panel.over else ''}<extra></extra>"
+            ),
         )
 
 

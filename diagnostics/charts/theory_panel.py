@@ -15,7 +15,7 @@ from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import rate
 from diagnostics.measures.profile import middle
 from diagnostics.measures.seed_verdict import span
-from diagnostics.measures.seeds import common, spread
+from diagnostics.measures.seeds import common, common_of_logs, spread
 from diagnostics.measures.theory import power_line
 from diagnostics.records import Array
 
@@ -67,17 +67,9 @@ def _lines(ones: list[Inspection], layer: int) -> list[Line]:
         found = [known[key][1] for known in factors if key in known]
         if len(found) < len(ones) or any(map(math.isnan, found)):
             continue
-        over = spread(found)
-        lines.append(Line(key, words, over.median, _median([power_line(factor, lags) for factor in found]), over))
+        over, logs = spread(found), [power_line(factor, lags) for factor in found]
+        lines.append(Line(key, words, over.median, common_of_logs(logs).median, over))
     return lines
-
-
-def _median(logs: list[Array]) -> Array:
-    """The log10 of the median of numbers of which these are the log10: what no float64 need hold."""
-    ordered = np.sort(np.stack(logs), axis=0)
-    low, high = ordered[(len(logs) - 1) // 2], ordered[len(logs) // 2]
-    apart = np.where(low == high, 0.0, np.subtract(low, high, where=low != high, out=np.zeros_like(low)))
-    return np.asarray(high + np.log10((1 + 10.0**apart) / 2))
 
 
 def _factors(one: Inspection, layer: int) -> dict[str, tuple[str, float]]:

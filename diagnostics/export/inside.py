@@ -44,7 +44,10 @@ class Looked:
 
     def drawings(self, theme: Theme = "light") -> Iterator[Drawing]:
         """Every figure that the inspections can fill, in the gallery's order, and of every layer; one per run where the
-        figure is of one: of several seeds, the first. Of the states and gates the first sample is shown."""
+        figure is of one: of several seeds all or the first, as the gallery says.
+
+        Of the states and gates the first sample is shown.
+        """
         for info in INSPECTION_FIGURES.values():
             able = [bundle for bundle in map(partial(_able, info), self.bundles) if bundle.members]
             lots = [able] if info.several else [[single] for single in able]
@@ -59,7 +62,7 @@ class Looked:
             prepared = info.prepared(there, **options)
             figure = info.draw(prepared, theme=theme, size="page")
             of = f", layer {layer + 1} of {deepest}" * (deepest > 1)
-            alone = "" if info.several else there[0].which
+            alone = "" if info.several else info.whose(there[0])
             yield Drawing(
                 key=self._key(info, there, f"-l{layer + 1}" * (deepest > 1)),
                 figure_key=info.key,

@@ -20,8 +20,8 @@ MB; one of an LSTM with H = 256 and T = 1,000 takes 8 MB, nearly all of it the m
 
 
 TOGETHER = (
-    "Lines are medians over the seeds, in bands from the lowest to the highest; of figures of one network, the first "
-    "seed is shown."
+    "Lines are medians over the seeds, in bands from the lowest to the highest; a figure of one network says whose "
+    "it is."
 )
 
 

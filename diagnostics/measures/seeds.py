@@ -150,6 +150,22 @@ def common(curves: Sequence[Array]) -> Envelope:
     return Envelope(low, median, high, over.seeds)
 
 
+def common_of_logs(curves: Sequence[Array]) -> Envelope:
+    """As ``common``, of curves that are log10 of what is laid together, which no float64 need hold; -inf is exactly 0.
+
+    It differs where the seeds are even in number: the median is the mean of the middle two, not of their logarithms.
+    """
+    over = common(curves)
+    return over._replace(median=np.where(np.isnan(over.median), np.nan, _median_of_logs(curves)))
+
+
+def _median_of_logs(curves: Sequence[Array]) -> Array:
+    ordered = np.sort(np.stack(curves), axis=0)
+    low, high = ordered[(len(curves) - 1) // 2], ordered[len(curves) // 2]
+    apart = np.subtract(low, high, where=low != high, out=np.zeros_like(low))
+    return np.asarray(high + np.log10((1 + 10.0**apart) / 2))
+
+
 def on_one_grid(steps: Sequence[Array], values: Sequence[Array]) -> tuple[Array, list[Array]]:
     """Lay curves that were measured at their own training steps on one grid; returns it, ``[N]``, and them on it.
 

@@ -6,15 +6,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diagnostics.charts import itemised, memory, noise, theory, truncation, weight_gradient
+from diagnostics.charts import (
+    itemised,
+    lyapunov,
+    memory,
+    noise,
+    singular_values,
+    theory,
+    truncation,
+    weight_gradient,
+)
 from diagnostics.charts.inspected_seeds import Seeds, any_together, bundled, gathered
 from diagnostics.charts.inspection_gallery import INSPECTION_FIGURES
 from diagnostics.inspection import Inspection
+from diagnostics.measures.seeds import common_of_logs
 from tests.diagnostics.charts.inspections import inspection_of
 from tests.diagnostics.charts.test_gradient_parts import inspection
 
 SEVERAL = [key for key, info in INSPECTION_FIGURES.items() if info.several]
+ONE_NETWORK = [key for key, info in INSPECTION_FIGURES.items() if info.over_seeds]
 EACH = pytest.mark.parametrize("key", SEVERAL)
+EVERY = pytest.mark.parametrize("key", [*SEVERAL, *ONE_NETWORK])
 
 
 def shaken(one: Inspection, seed: int, run_id: str) -> Inspection:
@@ -202,7 +214,7 @@ def test_a_seed_that_cannot_be_a_ratio_is_left_out_and_named() -> None:
     np.testing.assert_array_equal(panel.measured, 0.0)
 
 
-@EACH
+@EVERY
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
 @pytest.mark.parametrize("how_many", [1, 3])
 def test_seeds_with_everything_wrong_break_no_figure(key: str, value: float, how_many: int) -> None:
@@ -218,7 +230,7 @@ def test_seeds_with_everything_wrong_break_no_figure(key: str, value: float, how
     assert info.accessible_name(prepared)
 
 
-@EACH
+@EVERY
 def test_one_run_alone_is_drawn_as_ever(key: str) -> None:
     info = INSPECTION_FIGURES[key]
     named = ("tanh", seeds(count=1)[0])
@@ -232,3 +244,66 @@ def test_memory_is_of_the_first_seed() -> None:
     (line,) = memory.prepare([bundle(ones)]).lines
     np.testing.assert_allclose(line.full, 1e-6 * ones[0]["memory_full"])
     assert line.label == "tanh · 3 seeds"
+
+
+def test_each_line_of_the_singular_values_is_the_median_between_the_least_and_the_greatest_seed() -> None:
+    ones = seeds("rnn", 4)
+    prepared = singular_values.prepare(bundle(ones))
+    for panel, each in (
+        (prepared.steps, [one["singular_values"][0] for one in ones]),
+        (prepared.products, [10.0 ** one["product_singular_values"][0] for one in ones]),
+    ):
+        for index, of in ((0, np.min), (4, np.max)):
+            low, median, high = spans([of(values, axis=1) for values in each])
+            np.testing.assert_allclose(10.0 ** panel.log10[index], median, rtol=1e-9)
+            np.testing.assert_allclose(10.0 ** panel.over[index].low, low, rtol=1e-9)
+            np.testing.assert_allclose(10.0 ** panel.over[index].high, high, rtol=1e-9)
+        assert panel.decades[0] < panel.over[0].low.min() < panel.over[4].high.max() < panel.decades[1]
+    figure = singular_values.draw(prepared)
+    assert sum(trace.fill == "toself" for trace in figure.data) == 6  # a band about each of three lines, twice
+    assert any("median of 4 seeds, " in trace.text[0] for trace in figure.data if trace.text is not None)
+    assert "median over the seeds, in a band from the lowest to the highest" in prepared.origin.caption
+    assert "over the seeds)" in singular_values.describe(prepared)
+    assert len(figure.layout.meta["runs"]) == 4
+
+
+def test_the_spectrum_of_seeds_has_bars_from_the_lowest_to_the_highest() -> None:
+    spectra = np.array([[0.3, 0.1, -1.0, -2.0], [0.1, -0.1, -1.5, -np.inf], [0.2, -0.2, -1.2, -3.0]])
+    ones = [
+        replace(inspection_of(lyapunov=values[None], lyapunov_error=np.full((1, 4), 0.01), H=4), run_id=f"r-{seed}")
+        for seed, values in enumerate(spectra)
+    ]
+    prepared = lyapunov.prepare(bundle(ones))
+    np.testing.assert_allclose(prepared.exponents, [0.2, -0.1, -1.2, -3])
+    dots = lyapunov.draw(prepared).data[0]
+    np.testing.assert_allclose(dots.error_y.array, [0.1, 0.2, 0.2, 1.0])
+    np.testing.assert_allclose(dots.error_y.arrayminus[:3], [0.1, 0.1, 0.3])
+    low, _ = lyapunov.draw(prepared).layout.yaxis.range
+    assert dots.error_y.arrayminus[3] > 100 * (0 - low)  # one seed's is minus infinite: the bar leaves the axis
+    assert low == pytest.approx(-3.2, abs=0.05)
+    said = lyapunov.describe(prepared)
+    assert "λ₁ = 0.2 (0.1 to 0.3 over the seeds)" in said
+    assert "1 (1 to 2) of 4 exponents are above 0, and 0 (0 to 1) directions are lost altogether" in said
+    assert "median over the seeds, bars from the lowest to the highest" in said
+    assert "standard errors" not in said
+
+
+def test_a_figure_of_one_network_is_of_all_its_seeds_or_says_which() -> None:
+    of = bundle(seeds("lstm"), "lstm")
+    for key, info in INSPECTION_FIGURES.items():
+        if info.several:
+            continue
+        prepared = info.prepared([of])
+        figure = info.draw(prepared)
+        assert len(figure.layout.meta["runs"]) == (3 if info.over_seeds else 1), key
+        assert info.whose(of) == ("lstm · 3 seeds" if info.over_seeds else "lstm · seed 0, the first of 3 seeds")
+        assert len(info.subject(of).members) == len(figure.layout.meta["runs"])
+
+
+def test_medians_of_what_only_its_logarithm_can_hold() -> None:
+    nothing, nan = -np.inf, np.nan
+    low, median, high, _ = common_of_logs([np.array([-4000.0, nothing, 1.0, nan]), np.array([-4000.0, 0.0, 2.0, 1.0])])
+    np.testing.assert_allclose(median, [-4000.0, np.log10(0.5), np.log10(55.0), nan])
+    np.testing.assert_allclose(low, [-4000.0, nothing, 1.0, nan])
+    np.testing.assert_allclose(high, [-4000.0, 0.0, 2.0, nan])
+    np.testing.assert_array_equal(common_of_logs([np.array([nothing, np.inf])] * 2).median, [nothing, np.inf])
