@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from diagnostics.charts.gallery import InspectionFigure
+from diagnostics.charts.gallery import INSPECTION_FIGURES, InspectionFigure
 from diagnostics.charts.inspected_seeds import Seeds
 from diagnostics.inspection import save
 from diagnostics.store import Store
@@ -68,7 +68,9 @@ def test_seeds_are_one_line_by_default_and_each_run_is_one_click_away(
     assert app.query_params["seeds"] == "each"
     assert "medians over the seeds" not in words(app)
     assert all(len(bundle.members) == 1 for _, bundles in drawn for bundle in bundles)
-    assert sum(key == "eigenvalues" for key, _ in drawn) == 6
+    # Those of the first seeds are as they were, and not drawn again.
+    assert sum(key == "eigenvalues" for key, _ in drawn) == 4
+    assert shown(app) == 7
 
 
 def test_the_address_says_how_and_every_view_is_drawn(visit: Visit, seeded: list[str]) -> None:
@@ -80,6 +82,47 @@ def test_the_address_says_how_and_every_view_is_drawn(visit: Visit, seeded: list
         assert app.radio(key="inspect-seeds").value == "each"
         assert shown(app) == each, view
     assert "seeds must be one of together, each" in words(visit(**at(seeded, seeds="nonsense")))
+
+
+def test_what_steps_do_is_shown_over_seeds_and_the_head_names_them_together(visit: Visit, seeded: list[str]) -> None:
+    said = words(visit(**at(seeded, view="steps"))).replace("\\", "")
+    assert "the first of 3 seeds" not in said
+    assert "**tanh · 3 seeds**" in said
+    assert "tanh · 3 seeds after 40 of 40 updates, 4 held-out samples; beside lstm · 3 seeds after 40" in said
+    assert "Each figure is of one network" not in said
+    said = words(visit(**at(seeded, view="parameters")))
+    assert "Each figure is of one network, that of the first seed; “Each run” shows every seed." in said
+    assert "tanh · seed 0, the first of 3 seeds" in said
+
+
+def test_more_lines_than_can_be_told_apart_are_named(visit: Visit, store: Store) -> None:
+    hidden = range(4, 11)
+    run_ids = [run_id for size in hidden for seed in (0, 1) for run_id in kept(store, "tanh", hidden=size, seed=seed)]
+    for run_id in run_ids:
+        leave(store, run_id, "tanh")
+    app = visit(**at(run_ids))
+    assert "but 7 are chosen; the first 6 are shown" in words(app)
+    assert "cannot be drawn" not in words(app)
+    assert shown(app) == 7  # what theory says of the six, and their eigenvalues
+    assert "but 14 are chosen; the first 6 are shown" in words(visit(**at(run_ids, seeds="each")))
+    assert "are chosen" not in words(visit(**at(run_ids[:12])))
+
+
+def test_a_figure_is_taken_away_as_it_is_shown(
+    visit: Visit, seeded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: list[str] = []
+    monkeypatch.setattr("ui.exports.figure_files", lambda name, *rest: files.append(name))
+    app = visit(**at(seeded, view="steps"))
+    app.selectbox(key="inspect-export-run").set_value(seeded[3])
+    for key in ("singular_values", "eigenvalues", "theory"):
+        app.selectbox(key="inspect-export-figure").set_value(INSPECTION_FIGURES[key]).run()
+        assert not app.exception
+    assert files[-3:] == [
+        "gradreach-singular-values-lstm-3-seeds-step-40",
+        "gradreach-eigenvalues-lstm-step-40",
+        "gradreach-theory",
+    ]
 
 
 def test_without_seeds_nothing_is_asked(visit: Visit, store: Store, seeded: list[str]) -> None:

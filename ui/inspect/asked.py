@@ -17,8 +17,10 @@ LAYER, SAMPLE = "layer", "sample"
 SEEDS = "seeds"
 TOGETHER, EACH = "together", "each"
 """How runs that differ only in their seed are shown."""
-OTHERS_AT_MOST = 5
-"""As many beside the first run as every figure can tell apart."""
+LINES_AT_MOST = 6
+"""As many as every figure can tell apart: runs, or seeds that are drawn as one."""
+OTHERS_AT_MOST = 5 * LINES_AT_MOST - 1
+"""As many runs beside the first as make five seeds of each line."""
 
 USUAL: Mapping[str, Any] = {
     RUN: None,

@@ -7,7 +7,8 @@ from functools import partial
 
 import streamlit as st
 
-from diagnostics.charts.gallery import INSPECTION_FIGURES
+from diagnostics.charts.gallery import INSPECTION_FIGURES, InspectionFigure
+from diagnostics.charts.inspected import Named
 from diagnostics.charts.inspected_seeds import Seeds, bundled, members
 from diagnostics.inspection import QUANTITIES
 from ui import exports, look
@@ -16,7 +17,8 @@ from ui.words import filename
 
 
 def panel(bundles: Sequence[Seeds]) -> None:
-    """A figure, of seeds together where they are shown together; a quantity, or the whole inspection, of one run."""
+    """A figure, as it is shown: of all, or of the run that is chosen, or of its seeds; a quantity, or the whole
+    inspection, of the run."""
     from diagnostics.export.inspected import inspection_json, inspection_npz, quantity_csv
 
     named = members(bundles)
@@ -25,12 +27,12 @@ def panel(bundles: Sequence[Seeds]) -> None:
     run_id = next(iter(names))
     if len(named) > 1:
         run_id = st.selectbox("Run", list(names), format_func=names.__getitem__, key="inspect-export-run")
-    mine = bundled([(name, one) for name, one in named if one.run_id == run_id])
-    one = mine[0].first
+    (mine,) = ((name, one) for name, one in named if one.run_id == run_id)
+    one = mine[1]
     if whole:
         st.markdown("**A figure**")
         info = st.selectbox("Figure", whole, format_func=lambda i: i.title, key="inspect-export-figure")
-        shown = bundles if info.several and not panels.lacking(info, bundles) else mine
+        shown = _of(info, bundles, mine)
         theme, size = look.theme(), look.size()
         options = {name: int(asked.now(name)) - 1 for name in (asked.LAYER, asked.SAMPLE)}
         exports.figure_files(
@@ -52,3 +54,11 @@ def panel(bundles: Sequence[Seeds]) -> None:
         exports.button("NPZ", partial(inspection_npz, one), f"{base}.npz", "application/octet-stream", "inspect-npz")
         exports.button("JSON", partial(inspection_json, one), f"{base}.json", "application/json", "inspect-json")
     st.caption("NPZ is for NumPy: an array per quantity. JSON also says each one’s axes, unit and meaning.")
+
+
+def _of(info: InspectionFigure, bundles: Sequence[Seeds], mine: Named) -> Sequence[Seeds]:
+    """What the figure is of: all that are shown, the seeds that run is one of, or that run."""
+    run_id = mine[1].run_id
+    seeds = [bundle for bundle in bundles if info.over_seeds and run_id in (one.run_id for _, one in bundle.members)]
+    wanted = bundles if info.several else seeds
+    return wanted if wanted and not panels.lacking(info, wanted) else bundled([mine])

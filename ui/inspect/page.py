@@ -101,7 +101,7 @@ def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenera
         there = []
     named = [(look.name, one) for look, one in there]
     with seeds:
-        bundles = _bundles(named, [look.row.spec for look, _ in there], VIEWS[view])
+        bundles = _told_apart(_bundles(named, [look.row.spec for look, _ in there], VIEWS[view]))
     with head:
         _header(chosen, bundles)
     if bundles:
@@ -130,10 +130,22 @@ def _bundles(named: Sequence[Named], specs: Sequence[Mapping[str, Any]], view: V
     return together
 
 
+def _told_apart(bundles: tuple[Seeds, ...]) -> tuple[Seeds, ...]:
+    """As many as every figure can tell apart, and a sentence where they are not all."""
+    most = asked.LINES_AT_MOST
+    if len(bundles) > most:
+        st.warning(
+            f"Figures tell at most {most} runs apart, seeds of one counted once, but {len(bundles)} are chosen; the "
+            f"first {most} are shown.",
+            icon=":material/info:",
+        )
+    return bundles[:most]
+
+
 def _header(chosen: Chosen, bundles: Sequence[Seeds]) -> None:
     words, tools = st.columns([4, 3], vertical_alignment="center")
     with words:
-        st.markdown(f"**{markdown(choosing.about(chosen) if chosen.looks else chosen.row.name)}**")
+        st.markdown(f"**{markdown(choosing.about(chosen, bundles) if chosen.looks else chosen.row.name)}**")
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
         if bundles:
             with st.popover("Export", icon=":material/download:"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from diagnostics.charts.gallery import InspectionFigure
-from diagnostics.charts.inspected_seeds import Seeds, bundled, members
+from diagnostics.charts.inspected_seeds import Seeds, members
 from diagnostics.inspection import QUANTITIES, Inspection, which_gradient
 from models.cells import CELLS
 from ui import figures, look
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def show(view: View, bundles: Sequence[Seeds], scope: str) -> None:
     """Show the figures of ``view``, those of one network for each of them, and say which gradient they are of.
 
-    Of several seeds that are one bundle, a figure of one network shows the first, and says so.
+    Of several seeds that are one bundle, a figure of one network shows all or the first, and says so.
     """
     if said := which_gradient([(bundle.name, bundle.first) for bundle in bundles]):
         st.info(markdown(said), icon=":material/content_cut:")
@@ -35,18 +35,23 @@ def show(view: View, bundles: Sequence[Seeds], scope: str) -> None:
             with st.container(horizontal=True, key=f"side-by-side-{info.key}"):
                 for bundle in bundles:
                     with st.container():
-                        st.markdown(f"**{markdown(bundle.which)}**")
-                        _shown(info, bundled(bundle.members[:1]), options, scope)
+                        st.markdown(f"**{markdown(info.whose(bundle))}**")
+                        _shown(info, [info.subject(bundle)], options, scope)
     figures.forget_others(scope)
 
 
 def about_seeds(view: View) -> str:
     """What the view's figures show of runs that differ only in their seed."""
     lines = "Lines are medians over the seeds, in bands from the lowest to the highest"
-    first = "of one network, the first seed is shown; “Each run” shows every seed"
-    if not any(info.several for info in view.figures):
-        return f"Each figure is {first}."
-    return f"{lines}." if all(info.several for info in view.figures) else f"{lines}. Of figures {first}."
+    every = "“Each run” shows every seed"
+    over = [info.several or info.over_seeds for info in view.figures]
+    if not any(over):
+        return f"Each figure is of one network, that of the first seed; {every}."
+    return (
+        f"{lines}."
+        if all(over)
+        else f"{lines}. Where a figure is of one network, it is that of the first seed; {every}."
+    )
 
 
 def _shown(info: InspectionFigure, bundles: Sequence[Seeds], options: dict[str, int], scope: str) -> None:
@@ -60,9 +65,8 @@ def _shown(info: InspectionFigure, bundles: Sequence[Seeds], options: dict[str, 
         tuple((name, one.run_id, one.step, one.samples, one.sections) for name, one in named),
         tuple(taken.items()),
     )
-    ids = "-".join(one.run_id for _, one in named)
     figures.present(
-        f"figure-{info.key}-{scope}-{ids if not info.several else 'all'}",
+        f"figure-{info.key}-{scope}-{named[0][1].run_id if not info.several else 'all'}",
         version,
         info.title,
         info.how_to_read,
@@ -82,8 +86,7 @@ def drawing(
 def file_name(info: InspectionFigure, bundles: Sequence[Seeds]) -> str:
     """What a file of the figure is called, without its ending."""
     first = bundles[0]
-    name = first.name if info.several else first.members[0][0]
-    whose = [name, f"step-{first.first.step}"] if len(bundles) == 1 or not info.several else []
+    whose = [first.name, f"step-{first.first.step}"] if len(bundles) == 1 or not info.several else []
     return filename("-".join(["gradreach", info.key, *whose]))
 
 
