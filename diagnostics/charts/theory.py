@@ -26,8 +26,8 @@ NEEDS = ("state_grad",)
 MOST_PANELS = 6
 _ALONE_PX, _PANEL_PX = 400, 250
 _SPACE_PX, _RAIL_PX = 78, 24
-_GUTTER = 0.47
-"""The share of a panel's width, beyond the longest lag, that the lines' names take."""
+_GUTTER, _SEEDS_GUTTER = 0.47, 0.64
+"""What the lines' names take beyond the longest lag, as a share of it: more where they say what seeds span."""
 _BEYOND = 4
 """How many decades beyond the measured profile the axis shows, where a line of theory goes there."""
 
@@ -159,6 +159,7 @@ def _draw_panel(
     bottom = domain[0]
     odd = [kind for kind in (ZERO, INFINITE, NAN) if (kinds(panel.measured) == kind).any()]
     plot = bottom + len(odd) * _RAIL_PX / plot_px, domain[1]
+    gutter = _GUTTER if all(other.over is None for other in prepared.panels) else _SEEDS_GUTTER
     last, alone = i == len(prepared.panels) - 1, len(prepared.panels) == 1
     figure.update_layout(
         {
@@ -166,7 +167,7 @@ def _draw_panel(
                 "title": {
                     "text": "steps back from the loss  (time runs to the right; the loss is at 0)" if last else ""
                 },
-                "range": [longest * (1 + _GUTTER), -0.03 * longest - 0.3],
+                "range": [longest * (1 + gutter), -0.03 * longest - 0.3],
                 "tickvals": _lag_ticks(longest),
                 "anchor": "free",
                 "position": bottom,

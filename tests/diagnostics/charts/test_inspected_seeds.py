@@ -307,3 +307,11 @@ def test_medians_of_what_only_its_logarithm_can_hold() -> None:
     np.testing.assert_allclose(low, [-4000.0, nothing, 1.0, nan])
     np.testing.assert_allclose(high, [-4000.0, 0.0, 2.0, nan])
     np.testing.assert_array_equal(common_of_logs([np.array([nothing, np.inf])] * 2).median, [nothing, np.inf])
+
+
+def test_theory_has_more_room_for_names_that_say_what_seeds_span() -> None:
+    ones = seeds("rnn")
+    alone, together = (
+        theory.draw(theory.prepare([shown])).layout.xaxis.range[0] for shown in (("tanh", ones[0]), bundle(ones))
+    )
+    assert together > alone
