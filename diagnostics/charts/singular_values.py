@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,33 +10,20 @@ import plotly.graph_objects as go
 from diagnostics.charts.bands import ALPHA, stretches
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
 from diagnostics.charts.inspected import check_layer, informative_word, nothing_in
-from diagnostics.charts.inspected_seeds import Seeds, alone, hovers, origin_over, span
+from diagnostics.charts.inspected_seeds import Seeds, alone, hovers, origin_over
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName, faded
 from diagnostics.charts.panels import add_place, add_rail
 from diagnostics.charts.series import INFINITE, NAN, ZERO
+from diagnostics.charts.singular_panel import NAMED, QUANTILES, Panel, last_said, panel_of, value_said
 from diagnostics.charts.spread import spread
 from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import number, power_of_ten, steps
-from diagnostics.measures.seeds import Envelope, common_of_logs
 from diagnostics.records import Array
 
 TITLE = "How one step, and many, stretch and shrink the state"
 NEEDS = ("jacobian_steps", "singular_values", "product_lags", "product_singular_values")
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _PANEL_PX, _SPACE_PX, _RAIL_PX = 230, 74, 22
-_LEAST_DECADES = 1.0
-
-
-class Panel(NamedTuple):
-    """Singular values along x as quantiles over the S directions: log10, −inf for exactly 0; ``[5, N]`` and ``[N]``."""
-
-    x: Array
-    log10: Array
-    """min, lower quartile, median, upper quartile, max; of several seeds the median of each."""
-    decades: tuple[float, float]
-    over: tuple[Envelope, ...] = ()
-    """Of several seeds: what each of these spans."""
 
 
 class Prepared(NamedTuple):
@@ -87,33 +73,14 @@ def prepare(inspection: Inspection | Seeds, layer: int = 0) -> Prepared:
     many = [one["product_singular_values"][layer] for _, one in bundle.members]
     return Prepared(
         origin,
-        _panel(first["jacobian_steps"], each),
-        _panel(first["product_lags"], many),
+        panel_of(first["jacobian_steps"], each),
+        panel_of(first["product_lags"], many),
         each[0].shape[1],
         first.loss_step,
         place,
         name,
         "",
     )
-
-
-def _panel(x: Array, log10: Sequence[Array]) -> Panel:
-    found = [_quantiles(values) for values in log10]
-    over = tuple(map(common_of_logs, zip(*found, strict=True))) if len(found) > 1 else ()
-    shown = np.stack([one.median for one in over]) if over else found[0]
-    edges = [edge for index in _NAMED for edge in (over[index].low, over[index].high)] if over else []
-    drawn = np.concatenate([shown.ravel(), *edges])
-    finite = drawn[np.isfinite(drawn)]
-    low, high = (float(min(finite.min(), 0)), float(max(finite.max(), 0))) if finite.size else (-1.0, 1.0)
-    room = max(0.06 * (high - low), (_LEAST_DECADES - (high - low)) / 2, 0.05)
-    return Panel(np.asarray(x), shown, (low - room, high + room), over)
-
-
-def _quantiles(log10: Array) -> Array:
-    """Quantiles over the last axis of [N,S], ``[5, N]``, that never average a number with −inf or nan."""
-    ordered = np.sort(log10, axis=1)  # nan last
-    at = np.round(np.array(QUANTILES) * (ordered.shape[1] - 1)).astype(int)
-    return np.where(np.isnan(ordered[:, -1]), np.nan, ordered[:, at].T)
 
 
 def describe(prepared: Prepared) -> str:
@@ -124,21 +91,10 @@ def describe(prepared: Prepared) -> str:
     for panel, what in ((prepared.steps, "step"), (prepared.products, "product")):
         if not panel.x.size:
             continue
-        least, mid, most = (_said(panel, index) for index in (0, 2, 4))
+        least, mid, most = (last_said(panel, index) for index in (0, 2, 4))
         where = f"at timestep {panel.x[-1]}" if what == "step" else f"of the product over {steps(float(panel.x[-1]))}"
         said.append(f"{where}: largest {most}, median {mid}, least {least}")
     return spoken([TITLE, prepared.origin.caption, *(words[0].upper() + words[1:] for words in said)])
-
-
-def _said(panel: Panel, index: int) -> str:
-    """The last value of a line, and what the seeds span there."""
-    return f"{_value(panel.log10[index, -1])}{span(panel.over[index] if panel.over else None, -1, _value)}"
-
-
-def _value(log10: float) -> str:
-    if not np.isfinite(log10):
-        return "not a number" if np.isnan(log10) else "exactly 0" if log10 < 0 else "infinite"
-    return number(10.0**log10) if abs(log10) < 300 else power_of_ten(round(log10))
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -248,7 +204,7 @@ def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
     floor = panel.decades[0] - 10 * (panel.decades[1] - panel.decades[0])
     filled = [(panel.log10[0], panel.log10[4], 0.13), (panel.log10[1], panel.log10[3], 0.22)]
     if panel.over:
-        filled = [(panel.over[index].low, panel.over[index].high, ALPHA) for index in _NAMED]
+        filled = [(panel.over[index].low, panel.over[index].high, ALPHA) for index in NAMED]
     for low, high, alpha in filled:
         lower = np.where(np.isneginf(low), floor, low)
         for piece in stretches(np.isfinite(lower) & np.isfinite(high)):
@@ -266,12 +222,9 @@ def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
             )
 
 
-_NAMED = {4: ("largest", "solid", 1.0), 2: ("median", "dash", 1.0), 0: ("least", "dot", 1.0)}
-
-
 def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) -> None:
     colour = look.theme.lines[0]
-    for index, (name, dash, width) in _NAMED.items():
+    for index, (name, dash, width) in NAMED.items():
         values = panel.log10[index]
         drawable = np.isfinite(values)
         figure.add_scatter(
@@ -285,8 +238,8 @@ def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) 
             name=name,
             showlegend=False,
             connectgaps=False,
-            customdata=[_value(float(v)) for v in values],
-            text=hovers(panel.over[index], _value) if panel.over else None,
+            customdata=[value_said(float(v)) for v in values],
+            text=hovers(panel.over[index], value_said) if panel.over else None,
             hovertemplate=(
                 f"{hover}<br>{name} singular value %{{customdata}}{'<br>%{text}' if panel.over else ''}<extra></extra>"
             ),
@@ -299,7 +252,7 @@ def _names(figure: go.Figure, look: Frame, panel: Panel, axis: str, room: float)
     ``room`` is what a line of text takes of the axis.
     """
     ends = []
-    for index, (name, *_) in _NAMED.items():
+    for index, (name, *_) in NAMED.items():
         drawable = np.flatnonzero(np.isfinite(panel.log10[index]))
         if drawable.size and drawable[-1] == len(panel.x) - 1:
             ends.append((float(panel.log10[index][-1]), name))
