@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1.element_tree import Radio
 
 from diagnostics.records import Run
 from diagnostics.store import Store
@@ -39,6 +41,26 @@ def test_it_opens_at_the_first_stop_and_an_unknown_one_is_said(learn: Learn) -> 
     app = learn("nonsense")
     assert any("There is no stop 'nonsense'" in one.value for one in app.warning)
     assert app.query_params["stop"] == first
+
+
+def test_whoever_is_quicker_than_the_tick_of_a_stop_stays_at_it(learn: Learn, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = predict(learn(SLUG), SLUG, 1)
+    line = next(one for one in app.radio(key="learn-path").options if path.PATH[SLUG] in one)
+    assert ":material" in line
+    state_of = Radio._widget_state.fget
+
+    def late(radio: Radio) -> WidgetState:
+        """What the browser sends that was not told of the tick yet."""
+        state = state_of(radio)
+        if radio.key == "learn-path":
+            state.string_value = line.split(" :material")[0]
+        return state
+
+    monkeypatch.setattr(Radio, "_widget_state", property(late))
+    app.run()
+    assert app.query_params["stop"] == SLUG
+    assert app.title[0].value.endswith(path.PATH[SLUG])
+    assert not app.warning
 
 
 def test_run_is_locked_until_a_prediction_is_made(learn: Learn, store: Store) -> None:
