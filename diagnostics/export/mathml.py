@@ -127,11 +127,15 @@ class _Reader:
                 self._next()
                 rows.append([])
         self._next()
-        lines = "".join("<mtr>" + "".join(_cell(cell, i) for i, cell in enumerate(row)) + "</mtr>" for row in rows)
+        widest = max(map(len, rows))
+        lines = "".join(
+            "<mtr>" + "".join(_cell(cell, i, widest) for i, cell in enumerate(row)) + "</mtr>" for row in rows
+        )
         return f'<mtable displaystyle="true">{lines}</mtable>'
 
 
-def _cell(inside: str, place: int) -> str:
-    """A cell of a line; from the third on, a pair begins at some distance from the one before."""
+def _cell(inside: str, place: int, cells: int) -> str:
+    """A cell of a line: alone in the middle, else in pairs that meet, each next pair at some distance."""
     before = "2em" if place and place % 2 == 0 else "0"
-    return f'<mtd style="padding: 0.2em 0 0.2em {before}">{inside}</mtd>'
+    side = "center" if cells == 1 else "left" if place % 2 else "right"
+    return f'<mtd style="padding: 0.2em 0 0.2em {before}; text-align: {side}">{inside}</mtd>'
