@@ -16,6 +16,7 @@ from tests.experiments.recording import Memory
 from tests.ui.conftest import words
 from tests.ui.learn.conftest import Learn, predict
 from ui import places
+from ui.learn.panels import SHOWN
 from ui.learn.stops import softmax as stop
 
 SLUG = "softmax"
@@ -45,6 +46,8 @@ def test_the_recorded_example_tells_the_story(learn: Learn) -> None:
     app = predict(learn(SLUG), SLUG, 0)
     said = words(app)
     assert "As you predicted" in said
+    [times] = [one for one in app.session_state[SHOWN][SLUG].values() if one.key == "softmax-time"]
+    assert "noise-contrastive: " in times.make("dark", "page")[1]
     assert "**full** 1 · **adaptive** 1 · **hierarchical** 1 · **noise-contrastive** " in said
     assert not app.error
 
