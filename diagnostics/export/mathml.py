@@ -137,5 +137,7 @@ class _Reader:
 def _cell(inside: str, place: int, cells: int) -> str:
     """A cell of a line: alone in the middle, else in pairs that meet, each next pair at some distance."""
     before = "2em" if place and place % 2 == 0 else "0"
-    side = "center" if cells == 1 else "left" if place % 2 else "right"
-    return f'<mtd style="padding: 0.2em 0 0.2em {before}; text-align: {side}">{inside}</mtd>'
+    side = "left" if place % 2 else "right"
+    # Chromium takes what is in a cell for a block, which only its own word moves; others do not know that word.
+    align = f"; text-align: {side}; text-align: -webkit-{side}" if cells > 1 else ""
+    return f'<mtd style="padding: 0.2em 0 0.2em {before}{align}">{inside}</mtd>'
