@@ -35,8 +35,9 @@ def profile_row(
     if traces[0].c is not None:
         measured.append([trace.grad_c for trace in traces if trace.grad_c is not None])
     gated = len(measured) == 3
-    norms = np.empty(((4 if gated else 2) * L + 1, T, B))  # one array, and so one call of what sorts it
-    by_layer = norms[:-1].reshape(-1, L, T, B)
+    kinds = 4 if gated else 2
+    norms = np.empty((kinds * L + 1, T, B))  # one array, and so one call of what sorts it
+    by_layer = norms[:-1].reshape(kinds, L, T, B)
     for values, into in zip(measured, by_layer, strict=False):
         _norms(values, into)
     if gated:

@@ -162,7 +162,9 @@ def step_control(
         return None
     key, following = f"step-{scope}", f"live-{scope}"
     live = reading.live and st.session_state.setdefault(following, True)
-    if live or key not in st.session_state:
+    # Whoever followed to the end is brought to it: the last steps came after the last look at a run that was live.
+    ended = not reading.live and st.session_state.pop(following, False)
+    if live or ended or key not in st.session_state:
         st.session_state[key] = min(reading.training_step, last)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="step-control"):
         chosen = st.slider(label, 0, last, key=key, disabled=live)
