@@ -29,11 +29,14 @@ def build(spec: RunSpec, task: Task, seed: int) -> Model:
     return network
 
 
-def prepare(network: Model, task: Task, seed: int, say: Callable[[str], None]) -> Mapping[str, str]:
+def prepare(
+    network: Model, task: Task, seed: int, say: Callable[[str], None], stop: Callable[[], bool]
+) -> Mapping[str, str]:
     """Have what looks at pictures learn to see, before the network that talks of them is trained; what is to be known
-    of that, as words."""
+    of that, as words. Raises ``models.pictures.Stopped`` where ``stop``, asked again and again, says that it should
+    end."""
     eyes = getattr(network, "pictures", None)
     if eyes is None:
         return {}
-    told: Mapping[str, str] = eyes.prepare(task.labelled, seed, say)
+    told: Mapping[str, str] = eyes.prepare(task.labelled, seed, say, stop)
     return told

@@ -34,6 +34,7 @@ from experiments.record import answer_row, profile_row
 from experiments.spec import RunSpec
 from experiments.trouble import NORMS_BEFORE, after_update, first_broken, told
 from models.cells import CELLS
+from models.pictures import Stopped
 from tasks.base import UNASKED, Batch, Task
 
 SIZED = 128
@@ -57,14 +58,14 @@ class Recorder(Protocol):
         by parameter, if there is one; each step at most once, rising."""
 
     def stop_requested(self) -> bool:
-        """Whether the run should end after this step; called at every step."""
+        """Whether the run should end after this step; called at every step, of what is done before the first too."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended. ``steps_done`` counts the recorded training steps, also the one that diverged; ``loss`` and
-    ``success`` are the last measured on the held-out set."""
+    ``success`` are the last measured on the held-out set, nan where it ended before any was."""
 
     state: Literal["finished", "diverged", "stopped"]
     steps_done: int
@@ -80,7 +81,10 @@ def train(spec: RunSpec, recorder: Recorder, say: Callable[[str], None] = lambda
     Divergence is an outcome, not an error. Raises ``Refusal`` where the spec asks for a device that is not there, and
     whatever the recorder raises (a full disk).
     """
-    trainer = Trainer(spec, say)
+    try:
+        trainer = Trainer(spec, say, recorder.stop_requested)
+    except Stopped:
+        return Outcome("stopped", 0, f"stopped at step 0 of {spec.steps}", math.nan, math.nan)
     recorder.begin(trainer.task.facts(trainer.facts_rng), trainer.info())
     kept = Keeper(steps_to_keep(spec.steps, trainer.weight_bytes), trainer.kept, recorder.keep)
     kept.after(0)
@@ -139,7 +143,12 @@ class Rows:
 class Trainer:
     """The network, the task and the optimiser of one run, one step at a time."""
 
-    def __init__(self, spec: RunSpec, say: Callable[[str], None] = lambda what: None) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        say: Callable[[str], None] = lambda what: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.spec = spec
         self.device = choose(spec.device, spec.batch * spec.hidden)
         self.task: Task = task_of(spec)
@@ -149,7 +158,7 @@ class Trainer:
         self.facts_rng = np.random.default_rng(facts)
         seed = int(weights.generate_state(1, np.uint64)[0] >> 1)
         self.network = build(spec, self.task, seed)
-        self._prepared = prepare(self.network, self.task, seed, say)
+        self._prepared = prepare(self.network, self.task, seed, say, stop)
         self.network.to(self.device)
         self.flat = Flat(self.network)
         self._update_parameters = optimizer(

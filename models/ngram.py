@@ -18,8 +18,8 @@ class NGram:
     """An n-gram model of ``sentences``, interpolated down to single words as Witten and Bell 1991 do, and every word of
     the ``vocabulary`` counted once more than it came.
 
-    A word is predicted from the n − 1 before it, and from nothing else. Raises ``ValueError`` where n is below 1 or
-    there is no sentence.
+    A word is predicted from the n − 1 before it, and from nothing else; the probabilities of the ``vocabulary`` add up
+    to 1. Raises ``ValueError`` where n is below 1 or there is no sentence.
     """
 
     def __init__(self, n: int, sentences: Sentences, vocabulary: Sequence[str]) -> None:
@@ -33,7 +33,10 @@ class NGram:
 
         self.n = n
         self._model = WittenBellInterpolated(n, vocabulary=Vocabulary([*vocabulary, BEGIN], unk_cutoff=1))
-        self._model.fit(everygrams(self._begun(words), max_len=n) for words in sentences)
+        # What ends in a beginning is not counted: it never comes next, so it must take no probability from what does.
+        self._model.fit(
+            [gram for gram in everygrams(self._begun(words), max_len=n) if gram[-1] != BEGIN] for words in sentences
+        )
         # Once more each: at the end of the interpolation no word of the vocabulary is impossible.
         self._model.counts.update([[(word,) for word in vocabulary]])
         self._vocabulary = tuple(vocabulary)

@@ -30,8 +30,6 @@ Draw = Callable[[np.random.Generator, int], tuple[Array, Array]]
 """Draws so many pictures float32 [B,3,P,P], and which kinds each shows, 0 or 1 int64 [B,K]."""
 
 STEPS, BATCH, LEARNING_RATE = 400, 48, 8e-3
-SIGN_OF_LIFE = 40
-"""After so many steps it says again that it is at work, lest whoever waits takes it for hung."""
 TESTED = 600
 """New pictures that the classifier's accuracy is measured on."""
 TRAINING = "training the CNN to classify what the pictures show, which takes some seconds"
@@ -42,6 +40,10 @@ SIZE = 0.5
 _REMEMBERED = 4
 _learnt: dict[tuple[Any, ...], tuple[dict[str, Tensor], float]] = {}
 """What was learnt from a seed: the runs of a comparison have the same pictures, and need not all learn it again."""
+
+
+class Stopped(Exception):  # noqa: N818 - as with StopIteration, nothing went wrong
+    """Somebody asked for an end while the CNN was learning."""
 
 
 class Pictures(nn.Module):
@@ -75,15 +77,18 @@ class Pictures(nn.Module):
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
         return [(self.get_buffer(f"weight_{n}"), self.get_buffer(f"bias_{n}")) for n in range(len(MAPS))]
 
-    def prepare(self, draw: Draw, seed: int, say: Callable[[str], None]) -> Mapping[str, str]:
+    def prepare(
+        self, draw: Draw, seed: int, say: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+    ) -> Mapping[str, str]:
         """Have the convolutions learn, from ``seed``, to classify what ``draw`` gives; once in a process for each seed.
 
-        ``say`` hears of it meanwhile, and "" after. Returns, as words, what is known of the classifier: of which share
-        of new pictures it named exactly the things that they show.
+        ``say`` hears of it before, and "" after; ``stop`` is asked as in ``learn``. Returns, as words, what is known of
+        the classifier: of which share of new pictures it named exactly the things that they show. Raises ``Stopped``.
         """
         key = (getattr(draw, "__func__", draw), self.width, seed)
         if key not in _learnt:
-            accuracy = self.learn(draw, np.random.default_rng(seed), alive=lambda: say(TRAINING))
+            say(TRAINING)
+            accuracy = self.learn(draw, np.random.default_rng(seed), stop=stop)
             while len(_learnt) >= _REMEMBERED:
                 _learnt.pop(next(iter(_learnt)))
             _learnt[key] = {name: value.cpu().clone() for name, value in self.state_dict().items()}, accuracy
@@ -97,12 +102,12 @@ class Pictures(nn.Module):
         draw: Draw,
         rng: np.random.Generator,
         steps: int = STEPS,
-        alive: Callable[[], None] = lambda: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> float:
         """Train for ``steps``, write the convolutions into the buffers, and return the accuracy on new pictures.
 
-        The loss is the cross-entropy of each kind's yes or no. Always computed on the CPU. ``alive`` is called at
-        first and every ``SIGN_OF_LIFE`` steps.
+        The loss is the cross-entropy of each kind's yes or no. Always computed on the CPU. Before each step ``stop`` is
+        asked whether it should end; raises ``Stopped`` then, with the buffers as they were.
         """
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         shapes = [tuple(weight.shape) for weight, _ in self._layers()]
@@ -112,8 +117,8 @@ class Pictures(nn.Module):
         own = nn.Parameter(torch.full((kinds,), -2.0))  # and few things are there
         optimizer = torch.optim.Adam([*(part for layer in layers for part in layer), last, own], lr=LEARNING_RATE)
         for step in range(steps):
-            if step % SIGN_OF_LIFE == 0:
-                alive()
+            if stop():
+                raise Stopped
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 1.5 * (1 - step / steps))
             pictures, shown = draw(rng, BATCH)
             scores = _classified(torch.from_numpy(pictures), layers, last, own)

@@ -29,6 +29,7 @@ from tasks.asides import Asides, asides
 from tasks.asides import words as aside_words
 from tasks.base import PAD, Batch, Ints, Task, Wiring
 from tasks.sentences import Phrase, phrases
+from tasks.typed import ENDS
 
 ANSWERS = ("negative", "positive")
 TWICE = 1 / 3
@@ -172,10 +173,10 @@ class Sentiment(Task):
     def said(self, sentence: str) -> tuple[Ints, int]:
         """The tokens ``[T]`` of a sentence that a person typed, and its length.
 
-        Capital letters and a full stop at the end do not matter. Raises ``ValueError`` with one sentence where it is
-        empty, too long, or holds a word that the task has not.
+        Capital letters and the marks that end it (``ENDS``) do not matter. Raises ``ValueError`` with one sentence
+        where it is empty, too long, or holds a word that the task has not.
         """
-        words = sentence.strip().rstrip(".!").lower().split()
+        words = sentence.strip().rstrip(ENDS).lower().split()
         if not 1 <= len(words) <= self.length:
             raise ValueError(f"a sentence must have from 1 to {self.length} words, but got {len(words)}")
         page = np.zeros(self.length, dtype=np.int64)

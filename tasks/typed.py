@@ -9,11 +9,14 @@ from functools import cache
 
 MOST_CHARACTERS = 2000
 """What is longer is refused before it is looked at."""
+ENDS = ".!?"
+"""Marks that end a sentence. A vocabulary that has them not was made without an end, so that nothing is lost."""
 _SHOWN = 24
 
 
 def typed(text: str, vocabulary: Sequence[str], most: int) -> tuple[int, ...]:
-    """The tokens of the words and punctuation marks of ``text``; capitals matter only where the vocabulary has both.
+    """The tokens of the words and punctuation marks of ``text``; capitals matter only where the vocabulary has both,
+    and marks that end the sentence (``ENDS``) are left out where it has none.
 
     Raises ``ValueError`` with one sentence where there is no word, there are more than ``most``, or the vocabulary has
     not all of them; it then names the first of those with the nearest word that there is.
@@ -22,11 +25,13 @@ def typed(text: str, vocabulary: Sequence[str], most: int) -> tuple[int, ...]:
         raise ValueError(f"the sentence must have at most {MOST_CHARACTERS} characters, but has {len(text)}")
     # What can be seen and is neither a letter nor a digit stands for itself, so that nothing is dropped in silence.
     words = re.findall(r"[\w'’-]+|[^\w\s]", text)
+    known = _known(tuple(vocabulary))
+    while words and words[-1] in ENDS and words[-1] not in known:
+        words.pop()
     if not words:
         raise ValueError("the sentence must have at least one word, but has none")
     if len(words) > most:
         raise ValueError(f"the sentence must have at most {most} words, but has {len(words)}")
-    known = _known(tuple(vocabulary))
     found: list[int] = []
     for word in words:
         token = known.get(word, known.get(word.lower()))

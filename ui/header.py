@@ -16,7 +16,7 @@ from experiments.seeds import SEEDS_AT_MOST, more_seeds
 from experiments.spec import Refusal, predict
 from ui import exports, places
 from ui.controls import SETTINGS, fill
-from ui.inspect.asked import OTHERS_AT_MOST, look_at
+from ui.inspect.asked import LINES_AT_MOST, OTHERS_AT_MOST, look_at
 from ui.live import CHOSEN
 from ui.naming import labels, title, together, understood
 from ui.running import start
@@ -46,7 +46,7 @@ def comparison_header(rows: Sequence[RunRow]) -> None:
                 _seeds_panel(rows)
         with st.popover("Export", icon=":material/download:"):
             export_panel(rows, rows[0].comparison)
-        if st.button("Inspect", icon=":material/search:", key="open-in-inspect", help=_inspect_help(len(rows))):
+        if st.button("Inspect", icon=":material/search:", key="open-in-inspect", help=_inspect_help(rows)):
             st.switch_page(INSPECT, query_params=look_at(_side_by_side(rows)))
         if st.button("Open in Runs", icon=":material/list_alt:", key="open-in-runs"):
             ids = [row.id for row in rows]
@@ -54,20 +54,25 @@ def comparison_header(rows: Sequence[RunRow]) -> None:
             st.switch_page(RUNS, query_params={CHOSEN_RUNS: ",".join(ids)})
 
 
-def _inspect_help(runs: int) -> str:
-    most = OTHERS_AT_MOST + 1
-    which = "" if runs == 1 else " These runs side by side." if runs <= most else f" {most} of these {runs} runs."
+def _inspect_help(rows: Sequence[RunRow]) -> str:
+    shown, runs = len(_side_by_side(rows)), len(rows)
+    which = "" if runs == 1 else " These runs side by side." if shown == runs else f" {shown} of these {runs} runs."
     return f"Why does the gradient die?{which}"
 
 
 def _side_by_side(rows: Sequence[RunRow]) -> list[str]:
-    """The runs in the order in which they are worth a place beside each other: seeds of one after what else differs."""
+    """As many of the runs as can be shown, in the order in which they are worth a place beside each other.
+
+    Seeds of one come after what else differs.
+    """
+    lines = list(dict.fromkeys(map(_but_seed, rows)))[:LINES_AT_MOST]
+    kept = [row for row in rows if _but_seed(row) in lines]
     seen: Counter[str] = Counter()
     turns = []
-    for row in rows:
+    for row in kept:
         turns.append(seen[_but_seed(row)])
         seen[_but_seed(row)] += 1
-    return [row.id for _, row in sorted(zip(turns, rows, strict=True), key=lambda one: one[0])]
+    return [row.id for _, row in sorted(zip(turns, kept, strict=True), key=lambda one: one[0])][: OTHERS_AT_MOST + 1]
 
 
 def _seeds_panel(rows: Sequence[RunRow]) -> None:

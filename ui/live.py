@@ -174,7 +174,9 @@ def step_control(
         st.session_state[reached] = last
     if last < 1 or not any(run.records.rows("profile") for run in reading.runs):
         return None
-    if live or key not in st.session_state:
+    # Whoever followed to the end is brought to it: the last steps came after the last look at a run that was live.
+    ended = not reading.live and st.session_state.pop(following, False)
+    if live or ended or key not in st.session_state:
         st.session_state[key] = min(reading.training_step, last)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="step-control"):
         chosen = st.slider(label, 0, last, key=key, disabled=live)

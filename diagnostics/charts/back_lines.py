@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.charts.bands import add_log_band, alpha_of
 from diagnostics.charts.frame import Frame, Origin, SizeName, add_level, frame, new_figure, waiting, wire
-from diagnostics.charts.inspected import Named, informative_word
+from diagnostics.charts.inspected import informative_word
+from diagnostics.charts.inspected_seeds import Seeds, Shown, bundled, hovers
 from diagnostics.charts.labels import safe, short
 from diagnostics.charts.palette import Style, ThemeName, styles_by_cell
 from diagnostics.charts.rails import add_rails, rails_of
 from diagnostics.charts.series import VALUE, kinds
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.inspection import Inspection
+from diagnostics.measures.seeds import Envelope
 from diagnostics.records import Array
 
 _PLOT_PX = 320
 _ROW_PX = 17
 MOST_LINES = 8
+_BELOW = 1e3
+"""How far below the lowest median an axis goes for the lower edge of a band."""
 STEPS_BACK = "steps back from the loss  (time runs to the right; the loss is at 0)"
 
 
@@ -31,6 +36,8 @@ class BackLine(NamedTuple):
     label: str
     style: Style
     values: Array
+    over: Envelope | None = None
+    """Of several seeds: what they span, of which ``values`` is the median."""
 
 
 class Mark(NamedTuple):
@@ -55,18 +62,25 @@ def by_lag(one: Inspection, values: Array) -> Array:
     return np.asarray(values[one.loss_step :: -1], dtype=np.float64)
 
 
-def labels_and_styles(inspections: Sequence[Named]) -> list[tuple[str, Style]]:
+def line_of(bundle: Seeds, label: str, style: Style, take: Callable[[Inspection], Array]) -> BackLine:
+    """Return the line of what ``take`` gives of an inspection, over the seeds where there are several."""
+    over = bundle.over(take)
+    return BackLine(label, style, over.median, over if bundle.several else None)
+
+
+def labels_and_styles(inspections: Sequence[Shown]) -> list[tuple[str, Style]]:
     """Return what each inspection is called and how it is drawn; raise ``ValueError`` where they are too many."""
     if len(inspections) > MOST_LINES:
         raise ValueError(f"inspections must be at most {MOST_LINES} to be told apart, but got {len(inspections)}")
-    looks = styles_by_cell([one.cell for _, one in inspections])
-    return [(safe(short(name)), look) for (name, _), look in zip(inspections, looks, strict=True)]
+    bundles = bundled(inspections)
+    looks = styles_by_cell([bundle.first.cell for bundle in bundles])
+    return [(safe(short(bundle.name)), look) for bundle, look in zip(bundles, looks, strict=True)]
 
 
-def marks_of(inspections: Sequence[Named]) -> tuple[Mark, ...]:
-    """Return the words that matter, one for each distance from the loss, nearest first."""
+def marks_of(inspections: Sequence[Shown]) -> tuple[Mark, ...]:
+    """Return the words that matter, one for each distance from the loss, nearest first; of seeds, the first's."""
     found: dict[int, str] = {}
-    for _, one in inspections:
+    for one in (bundle.first for bundle in bundled(inspections)):
         word = informative_word(one)
         if word and word[1] <= one.loss_step:
             found.setdefault(one.loss_step - word[1], word[0])
@@ -74,13 +88,28 @@ def marks_of(inspections: Sequence[Named]) -> tuple[Mark, ...]:
 
 
 def decades_of(lines: Sequence[BackLine], *more: float) -> tuple[int, int]:
-    """Return the whole decades that hold every drawable value and what else must be seen."""
-    known = [line.values[kinds(line.values) == VALUE] for line in lines]
-    values = np.concatenate([*known, np.asarray(more, dtype=np.float64)])
+    """Return the whole decades that hold every drawable value, what bands span, and what else must be seen.
+
+    The lower edge of a band goes no further than ``band_floor`` allows: one seed must not flatten all lines.
+    """
+    values = _drawable([line.values for line in lines])
+    lows = _drawable([line.over.low for line in lines if line.over is not None])
+    highs = _drawable([line.over.high for line in lines if line.over is not None])
+    values = np.concatenate([values, band_floor(values, lows), highs, np.asarray(more, dtype=np.float64)])
     if not values.size:
         return -2, 1
     low, high = math.floor(np.log10(values.min()) - 0.1), math.ceil(np.log10(values.max()) + 0.1)
     return low, max(high, low + 1)
+
+
+def band_floor(values: Array, lows: Array) -> Array:
+    """Return how low an axis must go for the lower edges of bands, ``[0]`` or ``[1]``: three decades below ``values``
+    at most. All are finite and above 0."""
+    return np.maximum(lows, values.min() / _BELOW).min(keepdims=True) if lows.size and values.size else lows[:0]
+
+
+def _drawable(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([np.empty(0), *(values[kinds(values) == VALUE] for values in arrays)])
 
 
 def draw_back(
@@ -104,6 +133,11 @@ def draw_back(
     rows = _rows(prepared.marks, longest)
     above = 30 + _ROW_PX * max(rows, default=0)
     figure = new_figure(look, prepared.origin, title, _PLOT_PX, [line.label for line in lines], above_px=above)
+    for line in lines:
+        if line.over is not None:
+            edges = line.over.low, line.over.high
+            colour, alpha = look.theme.lines[line.style.colour], alpha_of(len(lines))
+            add_log_band(figure, np.arange(len(line.values)), edges, decades[0], colour, line.label, alpha=alpha)
     for line in lines:
         _curve(figure, look, line, hover)
     figure.update_xaxes(
@@ -145,7 +179,8 @@ def _curve(figure: go.Figure, look: Frame, line: BackLine, hover: str) -> None:
         legendgroup=line.label,
         showlegend=True,
         connectgaps=False,
-        hovertemplate=f"{hover}<extra>{line.label}</extra>",
+        customdata=None if line.over is None else hovers(line.over),
+        hovertemplate=f"{hover}{'' if line.over is None else '<br>%{customdata}'}<extra>{line.label}</extra>",
     )
 
 

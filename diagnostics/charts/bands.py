@@ -7,10 +7,16 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.frame import wire
 from diagnostics.charts.palette import faded
+from diagnostics.charts.series import VALUE, kinds
 from diagnostics.measures.seeds import Envelope
 from diagnostics.records import Array
 
-ALPHA = 0.16
+ALPHA, _FAINT = 0.16, 0.09
+
+
+def alpha_of(lines: int) -> float:
+    """Return how opaque bands are where so many lines have one."""
+    return ALPHA if lines <= 4 else _FAINT
 
 
 def add_band(
@@ -33,6 +39,39 @@ def add_band(
             mode="none",
             fill="toself",
             fillcolor=faded(colour, ALPHA),
+            legendgroup=group,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def add_log_band(
+    figure: go.Figure,
+    x: Array,
+    edges: tuple[Array, Array],
+    lowest: int,
+    colour: str,
+    group: str,
+    *,
+    alpha: float = ALPHA,
+    axis: str = "",
+) -> None:
+    """Fill between two ``edges``, lower and upper, on a log axis whose lowest decade is ``lowest``.
+
+    A lower edge of exactly 0 lies at minus infinity, so the fill leaves the axis. ``axis`` is the plot's number.
+    """
+    low, high = edges
+    upper, lower = kinds(high) == VALUE, kinds(low) == VALUE
+    bottom = np.where(lower, low, 10.0 ** (lowest - 30))
+    for piece in stretches(upper & ((low == 0) | lower)):
+        figure.add_scatter(
+            x=wire(np.concatenate([x[piece], x[piece][::-1]])),
+            y=np.concatenate([high[piece], bottom[piece][::-1]]),
+            xaxis=f"x{axis}" if axis else None,
+            yaxis=f"y{axis}" if axis else None,
+            mode="none",
+            fill="toself",
+            fillcolor=faded(colour, alpha),
             legendgroup=group,
             showlegend=False,
             hoverinfo="skip",

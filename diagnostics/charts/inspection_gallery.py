@@ -22,16 +22,17 @@ from diagnostics.charts import (
     truncation,
     weight_gradient,
 )
-from diagnostics.inspection import Inspection
+from diagnostics.charts.inspected_seeds import Seeds, Shown, bundled
 
 
 @dataclass(frozen=True)
 class InspectionFigure:
     """One figure of an inspection: ``draw(prepare(…))`` is a plotly Figure; ``draw`` takes ``theme`` and ``size``.
 
-    Where ``several`` holds, ``prepare`` takes a sequence of (name, inspection), else one inspection; ``options`` names
-    what else it takes, of ``layer`` and ``sample``, both counted from 0. Without the quantities ``needs`` the figure is
-    a sentence that says what to ask for.
+    Where ``several`` holds, ``prepare`` takes a sequence of (name, inspection), or of ``Seeds``, else one inspection,
+    or one ``Seeds`` in its place where ``over_seeds`` holds; of other figures of one network the first seed is shown.
+    ``options`` names what else it takes, of ``layer`` and ``sample``, both counted from 0. Without the quantities
+    ``needs`` the figure is a sentence that says what to ask for.
     """
 
     key: str
@@ -46,14 +47,27 @@ class InspectionFigure:
     draw: Callable[..., go.Figure]
     accessible_name: Callable[[Any], str]
     """What the prepared figure shows, in words and numbers."""
+    over_seeds: bool = False
+    """Whether a figure of one network can be of several seeds of it."""
 
-    def prepared(self, inspections: Sequence[tuple[str, Inspection]], **options: int) -> Any:
-        """Prepare it for one or more (name, inspection), of which it takes the first where it shows but one.
+    def subject(self, bundle: Seeds) -> Seeds:
+        """What a figure of one network shows of several seeds: all of them, or the first."""
+        return bundle if self.over_seeds else bundled(bundle.members[:1])[0]
+
+    def whose(self, bundle: Seeds) -> str:
+        """What a figure of one network is called by: the name of the seeds, or which of them it shows."""
+        return bundle.name if self.over_seeds else bundle.which
+
+    def prepared(self, inspections: Sequence[Shown], **options: int) -> Any:
+        """Prepare it for one or more (name, inspection), or ``Seeds``, of which it takes the first where it shows one.
 
         ``options`` that it does not take are left out, so that one set of them serves all figures.
         """
         taken = {name: value for name, value in options.items() if name in self.options}
-        return self.prepare(inspections if self.several else inspections[0][1], **taken)
+        if self.several:
+            return self.prepare(inspections, **taken)
+        first = bundled(inspections)[0]
+        return self.prepare(first if self.over_seeds else first.first, **taken)
 
 
 INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
@@ -92,6 +106,7 @@ INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
             prepare=singular_values.prepare,
             draw=singular_values.draw,
             accessible_name=singular_values.describe,
+            over_seeds=True,
         ),
         InspectionFigure(
             key="eigenvalues",
@@ -117,7 +132,8 @@ INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
                 "lasts, below it fades, and above it grows. The first decides how far back a gradient can reach; how "
                 "many lie near 0 says how much can be kept at once. Bars are two standard errors: they hold how "
                 "much stretches of time and samples differ, and on how random a start it depends, which over few steps "
-                "can be the most. ▽ on the rail below marks directions that are lost altogether."
+                "can be the most; of several seeds they are what the seeds span. ▽ on the rail below marks directions "
+                "that are lost altogether."
             ),
             section="lyapunov",
             needs=lyapunov.NEEDS,
@@ -126,6 +142,7 @@ INSPECTION_FIGURES: Mapping[str, InspectionFigure] = {
             prepare=lyapunov.prepare,
             draw=lyapunov.draw,
             accessible_name=lyapunov.describe,
+            over_seeds=True,
         ),
         InspectionFigure(
             key="states",

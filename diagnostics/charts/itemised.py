@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.back_lines import BackLine, BackLines, draw_back, labels_and_styles
+from diagnostics.charts.back_lines import BackLine, BackLines, draw_back, labels_and_styles, line_of
 from diagnostics.charts.blocks import block_edges
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire, words_above
-from diagnostics.charts.inspected import Named, check_layer, lacking, nothing_in, origin_of, token_ticks
+from diagnostics.charts.inspected import check_layer, lacking, nothing_in, origin_of, token_ticks
+from diagnostics.charts.inspected_seeds import Shown, bundled, members, origin_over, span
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.rails import mark_cells
@@ -161,22 +162,25 @@ def _special(figure: go.Figure, look: Frame, prepared: Prepared, rows: Array) ->
     return any_there
 
 
-def prepare_lags(inspections: Sequence[Named], layer: int = 0) -> BackLines:
+def prepare_lags(inspections: Sequence[Shown], layer: int = 0) -> BackLines:
     """Take the mean over all (answer, timestep) pairs by how far they lie apart, of each (name, inspection).
 
     Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
     """
     looks = labels_and_styles(inspections)
-    for _, one in inspections:
+    bundles = bundled(inspections)
+    for _, one in members(bundles):
         check_layer(one, layer)
-    lack = nothing_in(inspections, LAG_NEEDS)
+    lack = nothing_in(members(bundles), LAG_NEEDS)
     lines = () if lack else tuple(
-        BackLine(label, style, one["lag_profile"][layer][: int(one["answer_steps"][-1]) + 1])
-        for (_, one), (label, style) in zip(inspections, looks, strict=True)
+        line_of(
+            bundle, label, style, lambda one: one["lag_profile"][layer][: int(one["answer_steps"][-1]) + 1]
+        )
+        for bundle, (label, style) in zip(bundles, looks, strict=True)
     )  # fmt: skip
-    origin = origin_of(
+    origin = origin_over(
         "lag_profile",
-        [one for _, one in inspections],
+        bundles,
         "Gradient of an answer's own loss by the state so many steps before it, l2 norm · mean over the answers of the "
         "median over the samples · pre-clip",
         layer,
@@ -198,8 +202,8 @@ def _said(line: BackLine) -> str:
         return f"{line.label}: no lag has a gradient that is a number"
     first, last = int(there[0]), int(there[-1])
     return (
-        f"{line.label}: {number(float(line.values[first]))} at the answer and {number(float(line.values[last]))} "
-        f"{steps(last)} before it"
+        f"{line.label}: {number(float(line.values[first]))}{span(line.over, first)} at the answer and "
+        f"{number(float(line.values[last]))}{span(line.over, last)} {steps(last)} before it"
     )
 
 

@@ -3,57 +3,88 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, words_above
-from diagnostics.charts.inspected import check_layer, lacking, origin_of
+from diagnostics.charts.inspected import check_layer, nothing_in
+from diagnostics.charts.inspected_seeds import BAND, Seeds, alone, hovers, origin_over, span
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.panels import add_rail
 from diagnostics.charts.series import NAN, ZERO
 from diagnostics.inspection import Inspection
+from diagnostics.measures import seed_verdict
 from diagnostics.measures.numbers import number, rate
+from diagnostics.measures.seeds import Envelope, Spread, spread
 from diagnostics.records import Array
 
+_BEYOND = 1e4
+"""A natural logarithm per step that no axis reaches."""
 TITLE = "Lyapunov spectrum: how fast neighbouring states part"
 NEEDS = ("lyapunov", "lyapunov_error")
 _PLOT_PX = 340
+_three = partial(number, digits=3)
 _RAIL = 0.075
+_BARS = BAND.replace("in a band", "bars")
 
 
 class Prepared(NamedTuple):
-    """Exponents per step, natural logarithm, descending: ``[S]``."""
+    """Exponents per step, natural logarithm, descending, medians where there are several seeds: ``[S]``."""
 
     origin: Origin
     exponents: Array
     """−inf where a direction is lost altogether, nan where a Jacobian was not finite."""
     error: Array
-    """Standard error; nan where there is none."""
+    """Standard error, of several seeds the median of theirs; nan where there is none."""
+    growing: Spread
+    """How many of a seed's exponents are clearly above 0."""
+    lost: Spread
+    """How many of a seed's directions are lost altogether."""
+    over: Envelope | None
+    """What the exponents of several seeds span."""
     nothing: str
 
 
-def prepare(inspection: Inspection, layer: int = 0) -> Prepared:
-    """Take one layer's spectrum; raise ``ValueError`` where there is no such layer."""
-    check_layer(inspection, layer)
-    lack = lacking(inspection, NEEDS)
-    state = ", state (h, c)" if inspection.kind == "lstm" else ""
-    origin = origin_of(
+def prepare(inspection: Inspection | Seeds, layer: int = 0) -> Prepared:
+    """Take one layer's spectrum, the median over the seeds rank by rank where there are several.
+
+    Raises ``ValueError`` where there is no such layer.
+    """
+    bundle = alone(inspection)
+    for _, one in bundle.members:
+        check_layer(one, layer)
+    lack = nothing_in(bundle.members, NEEDS)
+    state = ", state (h, c)" if bundle.first.kind == "lstm" else ""
+    doubt = " · bars and ±: 2 standard errors, over stretches of time, samples and their random starts"
+    origin = origin_over(
         "lyapunov",
-        [inspection],
+        [bundle],
         f"Exponents per step, natural logarithm{state} · mean over timesteps up to the loss, after a warm-up, and "
-        "samples · bars and ±: 2 standard errors, over stretches of time, samples and their random starts",
+        f"samples{'' if bundle.several else doubt}",
         layer,
         unit="1/timestep, natural logarithm",
         reduction="mean over timesteps and samples; error: the largest over stretches of time, samples, starts",
         clip="not a gradient of the loss",
+        band=_BARS,
     )
-    empty = np.empty(0)
+    empty, none = np.empty(0), spread([])
     if lack:
-        return Prepared(origin, empty, empty, lack)
-    return Prepared(origin, inspection["lyapunov"][layer], inspection["lyapunov_error"][layer], "")
+        return Prepared(origin, empty, empty, none, none, None, lack)
+    each = [(one["lyapunov"][layer], one["lyapunov_error"][layer]) for _, one in bundle.members]
+    over = bundle.over(lambda one: one["lyapunov"][layer])
+    return Prepared(
+        origin,
+        over.median,
+        bundle.over(lambda one: one["lyapunov_error"][layer]).median,
+        spread(float((exponents > 2 * _known(error)).sum()) for exponents, error in each),
+        spread(float(np.isneginf(exponents).sum()) for exponents, _ in each),
+        over if bundle.several else None,
+        "",
+    )
 
 
 def describe(prepared: Prepared) -> str:
@@ -68,15 +99,36 @@ def _leading(prepared: Prepared) -> str:
     if not math.isfinite(first):
         return "λ₁ is not a number" if math.isnan(first) else "Every direction is lost within the steps used"
     doubt = f" ± {number(2 * error)}" if math.isfinite(error) else ""
+    if prepared.over is not None:
+        doubt = span(prepared.over, 0, _three)
     return f"λ₁ = {number(first, 3)}{doubt}: × {rate(math.exp(first))} a step"
 
 
 def _counted(prepared: Prepared) -> str:
     size = len(prepared.exponents)
-    growing = int((prepared.exponents > 2 * np.nan_to_num(prepared.error)).sum())
-    lost = int(np.isneginf(prepared.exponents).sum())
-    said = f"{growing} of {size} exponents are above 0" if growing else f"None of {size} exponents is clearly above 0"
-    return said + (f", and {lost} directions are lost altogether" if lost else "")
+    growing, lost = (seed_verdict.span(found, "{:g}".format) for found in (prepared.growing, prepared.lost))
+    said = f"{growing} of {size} exponents are above 0"
+    if not prepared.growing.high:
+        said = f"None of {size} exponents is clearly above 0"
+    return said + (f", and {lost} directions are lost altogether" if prepared.lost.high else "")
+
+
+def _bars(prepared: Prepared) -> tuple[Array, Array]:
+    """How far the bars go up and down: two standard errors, or what the seeds span; an end at infinity leaves the axis.
+
+    nan is none.
+    """
+    if prepared.over is None:
+        up = down = 2 * _known(prepared.error)
+    else:
+        with np.errstate(invalid="ignore"):
+            up, down = prepared.over.high - prepared.exponents, prepared.exponents - prepared.over.low
+    return np.minimum(_known(up), _BEYOND), np.minimum(_known(down), _BEYOND)
+
+
+def _known(values: Array) -> Array:
+    """0 where there is none."""
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -89,12 +141,15 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     rank = np.arange(1, len(prepared.exponents) + 1)
     finite = np.isfinite(prepared.exponents)
     colour = look.theme.lines[0]
+    up, down = _bars(prepared)
     figure.add_scatter(
         x=rank[finite],
         y=prepared.exponents[finite],
         error_y={
             "type": "data",
-            "array": np.nan_to_num(2 * prepared.error[finite]),
+            "symmetric": False,
+            "array": up[finite],
+            "arrayminus": down[finite],
             "color": colour,
             "thickness": look.size.thin,
             "width": 0 if finite.sum() > 80 else 3,
@@ -103,9 +158,11 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         marker={"size": 0.75 * look.size.marker if finite.sum() <= 80 else 0.5 * look.size.marker, "color": colour},
         showlegend=False,
         customdata=np.stack([prepared.error[finite], np.exp(prepared.exponents[finite])], axis=1),
+        text=None if prepared.over is None else np.array(hovers(prepared.over, _three))[finite],
         hovertemplate=(
-            "exponent %{x}: %{y:.4f} per step<br>standard error %{customdata[0]:.2g}<br>× %{customdata[1]:.4f} a step"
-            "<extra></extra>"
+            "exponent %{x}: %{y:.4f} per step<br>"
+            f"{'standard error %{customdata[0]:.2g}' if prepared.over is None else '%{text}'}<br>"
+            "× %{customdata[1]:.4f} a step<extra></extra>"
         ),
         name="exponents",
     )
@@ -116,9 +173,9 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
 
 def _axes(figure: go.Figure, look: Frame, prepared: Prepared, rank: Array, finite: Array, above: str) -> None:
     shown = prepared.exponents[finite]
-    errors = np.nan_to_num(2 * prepared.error[finite])
-    low = min(0.0, float((shown - errors).min())) if shown.size else -1.0
-    high = max(0.0, float((shown + errors).max())) if shown.size else 0.0
+    up, down = (np.where(bar < _BEYOND, bar, 0.0)[finite] for bar in _bars(prepared))
+    low = min(0.0, float((shown - down).min())) if shown.size else -1.0
+    high = max(0.0, float((shown + up).max())) if shown.size else 0.0
     room = 0.06 * (high - low) or 0.1
     odd = int(np.isneginf(prepared.exponents).any()), int((~finite & ~np.isneginf(prepared.exponents)).any())
     figure.update_xaxes(title_text="exponent, largest first", range=[0.2, len(rank) + 0.8])

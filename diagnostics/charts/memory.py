@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.back_lines import labels_and_styles
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire
-from diagnostics.charts.inspected import Named, nothing_in, origin_of
+from diagnostics.charts.inspected import nothing_in, origin_of
+from diagnostics.charts.inspected_seeds import Shown, any_together, bundled
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import Style, ThemeName
 from diagnostics.measures.numbers import number, steps
@@ -41,24 +42,29 @@ class Prepared(NamedTuple):
     nothing: str
 
 
-def prepare(inspections: Sequence[Named]) -> Prepared:
-    """Take the measured peaks of each (name, inspection); raise ``ValueError`` where they are too many."""
+def prepare(inspections: Sequence[Shown]) -> Prepared:
+    """Take the measured peaks of each (name, inspection); raise ``ValueError`` where they are too many.
+
+    Of several seeds those of the first: tensors are as large whatever they hold.
+    """
     looks = labels_and_styles(inspections)
-    lack = nothing_in(inspections, NEEDS)
+    bundles = bundled(inspections)
+    firsts = [(bundle.name, bundle.first) for bundle in bundles]
+    lack = nothing_in(firsts, NEEDS)
     lines = () if lack else tuple(
         Line(
             label, style, one["memory_steps"], _MEGA * one["memory_full"], _MEGA * one["memory_truncated"],
             int(one["memory_chunk"][0]),
         )
-        for (_, one), (label, style) in zip(inspections, looks, strict=True)
+        for (_, one), (label, style) in zip(firsts, looks, strict=True)
     )  # fmt: skip
-    batches = [] if lack else sorted({int(one["memory_batch"][0]) for _, one in inspections})
+    batches = [] if lack else sorted({int(one["memory_batch"][0]) for _, one in firsts})
     of = " to ".join(str(batch) for batch in {batches[0]: 0, batches[-1]: 0}) if batches else "no"
     origin = origin_of(
         "memory",
-        [one for _, one in inspections],
+        [one for _, one in firsts],
         f"Peak of what tensors take during one training step, without parameters, megabytes · {of} sequences a step, "
-        "float32 · nothing recorded",
+        f"float32 · nothing recorded{' · of the first seed' if any_together(bundles) else ''}",
         of_probe=False,
         unit="megabytes",
         reduction="largest sum of allocations at a time",

@@ -73,7 +73,8 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
             y=values,
             mode="lines+markers+text" if name == KEPT else "lines+markers",
             text=[f"{percent(o.unseen)} unseen" for o in prepared.orders] if name == KEPT else None,
-            textposition="bottom center",
+            # At the ends towards the middle: the words would lie on the axis.
+            textposition=["bottom right", *["bottom center"] * (len(n) - 2), "bottom left"][: len(n)],
             textfont={"size": look.size.small, "color": look.theme.muted},
             line={"color": look.theme.text, "width": look.size.line, "dash": dash},
             marker={"symbol": symbol, "size": look.size.marker * 1.3, "color": look.theme.text},

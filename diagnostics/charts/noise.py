@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.back_lines import BackLine, BackLines, by_lag, draw_back, labels_and_styles, marks_of
+from diagnostics.charts.back_lines import BackLine, BackLines, by_lag, draw_back, labels_and_styles, line_of, marks_of
 from diagnostics.charts.frame import SizeName
-from diagnostics.charts.inspected import Named, check_layer, nothing_in, origin_of
+from diagnostics.charts.inspected import check_layer, nothing_in
+from diagnostics.charts.inspected_seeds import Shown, bundled, members, origin_over, span
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.series import VALUE, kinds
@@ -20,25 +21,26 @@ NEEDS = ("noise",)
 CHANCE = 1.0
 
 
-def prepare(inspections: Sequence[Named], layer: int = 0) -> BackLines:
+def prepare(inspections: Sequence[Shown], layer: int = 0) -> BackLines:
     """Take the signal to noise of each (name, inspection) by steps back from the loss.
 
     Raises ``ValueError`` where they are too many to be told apart, or one has no such layer.
     """
     looks = labels_and_styles(inspections)
-    for _, one in inspections:
+    bundles = bundled(inspections)
+    named = members(bundles)
+    for _, one in named:
         check_layer(one, layer)
-    lack = nothing_in(inspections, NEEDS)
-    single = [name for name, one in inspections if one.samples < 2]
-    if single and not lack:
+    lack = nothing_in(named, NEEDS)
+    if any(one.samples < 2 for _, one in named) and not lack:
         lack = "Noise is the difference between samples, and this inspection has only one: ask for two or more."
     lines = () if lack else tuple(
-        BackLine(label, style, by_lag(one, one["noise"][layer]))
-        for (_, one), (label, style) in zip(inspections, looks, strict=True)
+        line_of(bundle, label, style, lambda one: by_lag(one, one["noise"][layer]))
+        for bundle, (label, style) in zip(bundles, looks, strict=True)
     )  # fmt: skip
-    origin = origin_of(
+    origin = origin_over(
         "noise",
-        [one for _, one in inspections],
+        bundles,
         "Squared norm of the mean over the samples ÷ what chance adds to it, of each timestep's share of the gradient "
         "of W<sub>hh</sub> · pre-clip",
         layer,
@@ -61,7 +63,8 @@ def _said(line: BackLine) -> str:
     above = float(np.mean(line.values[drawable] > CHANCE))
     best = int(drawable[np.argmax(line.values[drawable])])
     return (
-        f"{line.label}: above 1 at {100 * above:.0f} % of the timesteps, most, {number(float(line.values[best]))}, "
+        f"{line.label}: above 1 at {100 * above:.0f} % of the timesteps, most, {number(float(line.values[best]))}"
+        f"{span(line.over, best)}, "
         f"{steps(best)} back"
     )
 

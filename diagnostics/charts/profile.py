@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.bands import stretches
+from diagnostics.charts.bands import add_log_band, alpha_of
 from diagnostics.charts.frame import Frame, Origin, SizeName, add_level, frame, ids, new_figure, waiting, wire
 from diagnostics.charts.labels import run_labels, safe, short, spoken, text_width
-from diagnostics.charts.palette import Style, ThemeName, faded, styles
+from diagnostics.charts.palette import Style, ThemeName, styles
 from diagnostics.charts.rails import Rails, add_rails, rails_of
 from diagnostics.charts.series import (
     VALUE,
@@ -187,7 +187,15 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
         look, prepared.origin, prepared.title, _PLOT_PX, [line.label for line in prepared.lines], above_px=above
     )
     for line in prepared.lines:
-        _band(figure, look, line, prepared.decades[0], alpha=0.16 if len(prepared.lines) <= 4 else 0.09)
+        add_log_band(
+            figure,
+            np.arange(len(line.median)),
+            (line.low, line.high),
+            prepared.decades[0],
+            look.theme.lines[line.style.colour],
+            line.label,
+            alpha=alpha_of(len(prepared.lines)),
+        )
     for line in prepared.lines:
         _curve(figure, look, line, prepared.normalised)
     longest = max(len(line.median) for line in prepared.lines) - 1
@@ -203,24 +211,6 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     add_rails(figure, look, rails, hover=f"%{{x}} steps {'ahead' if ahead else 'back'}")
     _marks(figure, look, prepared, places)
     return figure
-
-
-def _band(figure: go.Figure, look: Frame, line: Line, lowest: int, alpha: float) -> None:
-    """Fill between the percentiles; a lower edge of exactly 0 lies at minus infinity, so the fill leaves the axis."""
-    lag = np.arange(len(line.median))
-    upper, lower = kinds(line.high) == VALUE, kinds(line.low) == VALUE
-    bottom = np.where(lower, line.low, 10.0 ** (lowest - 30))
-    for piece in stretches(upper & ((line.low == 0) | lower)):
-        figure.add_scatter(
-            x=wire(np.concatenate([lag[piece], lag[piece][::-1]])),
-            y=np.concatenate([line.high[piece], bottom[piece][::-1]]),
-            mode="none",
-            fill="toself",
-            fillcolor=faded(look.theme.lines[line.style.colour], alpha),
-            legendgroup=line.label,
-            showlegend=False,
-            hoverinfo="skip",
-        )
 
 
 def _curve(figure: go.Figure, look: Frame, line: Line, normalised: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from diagnostics.measures.numbers import number
 from diagnostics.measures.profile import Band, bands_by_lag, profile_column
-from diagnostics.measures.seeds import Group, envelope
+from diagnostics.measures.seeds import Group, common
 from diagnostics.records import Array, Run
 
 VALUE, ZERO, INFINITE, NAN = 0, 1, 2, 3
@@ -95,8 +95,7 @@ def _ratio(values: Array, shot: Snapshot) -> Array:
 
 
 def _over(medians: Sequence[Array]) -> Band:
-    low, median, high, count = envelope(medians)
-    return Band(*(np.where(count == len(medians), values, np.nan) for values in (low, median, high)))
+    return Band(*common(medians)[:3])
 
 
 def drawn_from(found: Sequence[tuple[str, Group, Sheaf | None]]) -> str:

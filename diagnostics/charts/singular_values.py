@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.bands import stretches
+from diagnostics.charts.bands import ALPHA, stretches
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
-from diagnostics.charts.inspected import check_layer, informative_word, lacking, origin_of
+from diagnostics.charts.inspected import check_layer, informative_word, nothing_in
+from diagnostics.charts.inspected_seeds import Seeds, alone, hovers, origin_over
 from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName, faded
 from diagnostics.charts.panels import add_place, add_rail
 from diagnostics.charts.series import INFINITE, NAN, ZERO
+from diagnostics.charts.singular_panel import NAMED, QUANTILES, Panel, last_said, panel_of, value_said
 from diagnostics.charts.spread import spread
 from diagnostics.inspection import Inspection
 from diagnostics.measures.numbers import number, power_of_ten, steps
@@ -21,18 +23,7 @@ from diagnostics.records import Array
 
 TITLE = "How one step, and many, stretch and shrink the state"
 NEEDS = ("jacobian_steps", "singular_values", "product_lags", "product_singular_values")
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _PANEL_PX, _SPACE_PX, _RAIL_PX = 230, 74, 22
-_LEAST_DECADES = 1.0
-
-
-class Panel(NamedTuple):
-    """Singular values along x as quantiles over the S directions: log10, −inf for exactly 0; ``[5, N]`` and ``[N]``."""
-
-    x: Array
-    log10: Array
-    """min, lower quartile, median, upper quartile, max."""
-    decades: tuple[float, float]
 
 
 class Prepared(NamedTuple):
@@ -50,52 +41,46 @@ class Prepared(NamedTuple):
     nothing: str
 
 
-def prepare(inspection: Inspection, layer: int = 0) -> Prepared:
+def prepare(inspection: Inspection | Seeds, layer: int = 0) -> Prepared:
     """Take one layer's singular values, median over the samples, and the quantiles over its S directions.
 
-    Raises ``ValueError`` where there is no such layer.
+    Of several seeds the least, the median and the largest over the directions are medians over the seeds, each in a
+    band. Raises ``ValueError`` where there is no such layer.
     """
-    check_layer(inspection, layer)
-    lack = lacking(inspection, NEEDS)
-    state = "(h, c)" if inspection.kind == "lstm" else "h"
-    origin = origin_of(
+    bundle = alone(inspection)
+    first = bundle.first
+    for _, one in bundle.members:
+        check_layer(one, layer)
+    lack = nothing_in(bundle.members, NEEDS)
+    state = "(h, c)" if first.kind == "lstm" else "h"
+    bands = "least, median and largest" if bundle.several else "bands"
+    origin = origin_over(
         "singular_values",
-        [inspection],
-        f"Singular values of ∂s_t/∂s_(t−1), with s = {state} · median over the samples; bands over the directions",
+        [bundle],
+        f"Singular values of ∂s_t/∂s_(t−1), with s = {state} · median over the samples; {bands} over the directions",
         layer,
         unit="factor",
         reduction="median over the samples; least, quartiles, median and largest over the directions",
         clip="not a gradient of the loss",
     )
     none = Panel(np.empty(0), np.empty((len(QUANTILES), 0)), (-1.0, 1.0))
-    word = informative_word(inspection)
+    word = informative_word(first)
     name, place = word or ("", -1)
     if lack:
-        return Prepared(origin, none, none, 0, inspection.loss_step, place, name, lack)
+        return Prepared(origin, none, none, 0, first.loss_step, place, name, lack)
     with np.errstate(divide="ignore"):
-        one = np.log10(inspection["singular_values"][layer])
-    many = inspection["product_singular_values"][layer]
+        each = [np.log10(one["singular_values"][layer]) for _, one in bundle.members]
+    many = [one["product_singular_values"][layer] for _, one in bundle.members]
     return Prepared(
         origin,
-        _panel(inspection["jacobian_steps"], one),
-        _panel(inspection["product_lags"], many),
-        one.shape[1],
-        inspection.loss_step,
+        panel_of(first["jacobian_steps"], each),
+        panel_of(first["product_lags"], many),
+        each[0].shape[1],
+        first.loss_step,
         place,
         name,
         "",
     )
-
-
-def _panel(x: Array, log10: Array) -> Panel:
-    """Quantiles over the last axis of [N,S] that never average a number with −inf or nan."""
-    ordered = np.sort(log10, axis=1)  # nan last
-    at = np.round(np.array(QUANTILES) * (ordered.shape[1] - 1)).astype(int)
-    found = np.where(np.isnan(ordered[:, -1]), np.nan, ordered[:, at].T)
-    finite = found[np.isfinite(found)]
-    low, high = (float(min(finite.min(), 0)), float(max(finite.max(), 0))) if finite.size else (-1.0, 1.0)
-    room = max(0.06 * (high - low), (_LEAST_DECADES - (high - low)) / 2, 0.05)
-    return Panel(np.asarray(x), found, (low - room, high + room))
 
 
 def describe(prepared: Prepared) -> str:
@@ -106,16 +91,10 @@ def describe(prepared: Prepared) -> str:
     for panel, what in ((prepared.steps, "step"), (prepared.products, "product")):
         if not panel.x.size:
             continue
-        least, _, mid, _, most = panel.log10[:, -1]
+        least, mid, most = (last_said(panel, index) for index in (0, 2, 4))
         where = f"at timestep {panel.x[-1]}" if what == "step" else f"of the product over {steps(float(panel.x[-1]))}"
-        said.append(f"{where}: largest {_value(most)}, median {_value(mid)}, least {_value(least)}")
+        said.append(f"{where}: largest {most}, median {mid}, least {least}")
     return spoken([TITLE, prepared.origin.caption, *(words[0].upper() + words[1:] for words in said)])
-
-
-def _value(log10: float) -> str:
-    if not np.isfinite(log10):
-        return "not a number" if np.isnan(log10) else "exactly 0" if log10 < 0 else "infinite"
-    return number(10.0**log10) if abs(log10) < 300 else power_of_ten(round(log10))
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -217,16 +196,22 @@ def _decade_ticks(decades: tuple[float, float]) -> dict[str, object]:
 
 
 def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
-    """Fill from least to largest, and darker between the quartiles; a lower edge of 0 lets the fill leave the axis."""
+    """Fill from least to largest, and darker between the quartiles, or about each line what the seeds span.
+
+    A lower edge of 0 lets the fill leave the axis.
+    """
     colour = look.theme.lines[0]
     floor = panel.decades[0] - 10 * (panel.decades[1] - panel.decades[0])
-    for (low, high), alpha in (((0, 4), 0.13), ((1, 3), 0.22)):
-        lower = np.where(np.isneginf(panel.log10[low]), floor, panel.log10[low])
-        for piece in stretches(np.isfinite(lower) & np.isfinite(panel.log10[high])):
+    filled = [(panel.log10[0], panel.log10[4], 0.13), (panel.log10[1], panel.log10[3], 0.22)]
+    if panel.over:
+        filled = [(panel.over[index].low, panel.over[index].high, ALPHA) for index in NAMED]
+    for low, high, alpha in filled:
+        lower = np.where(np.isneginf(low), floor, low)
+        for piece in stretches(np.isfinite(lower) & np.isfinite(high)):
             x = panel.x[piece]
             figure.add_scatter(
                 x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([panel.log10[high][piece], lower[piece][::-1]]),
+                y=np.concatenate([high[piece], lower[piece][::-1]]),
                 xaxis=f"x{axis}",
                 yaxis=f"y{axis}",
                 mode="none",
@@ -237,12 +222,9 @@ def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
             )
 
 
-_NAMED = {4: ("largest", "solid", 1.0), 2: ("median", "dash", 1.0), 0: ("least", "dot", 1.0)}
-
-
 def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) -> None:
     colour = look.theme.lines[0]
-    for index, (name, dash, width) in _NAMED.items():
+    for index, (name, dash, width) in NAMED.items():
         values = panel.log10[index]
         drawable = np.isfinite(values)
         figure.add_scatter(
@@ -256,8 +238,11 @@ def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) 
             name=name,
             showlegend=False,
             connectgaps=False,
-            customdata=[_value(float(v)) for v in values],
-            hovertemplate=f"{hover}<br>{name} singular value %{{customdata}}<extra></extra>",
+            customdata=[value_said(float(v)) for v in values],
+            text=hovers(panel.over[index], value_said) if panel.over else None,
+            hovertemplate=(
+                f"{hover}<br>{name} singular value %{{customdata}}{'<br>%{text}' if panel.over else ''}<extra></extra>"
+            ),
         )
 
 
@@ -267,7 +252,7 @@ def _names(figure: go.Figure, look: Frame, panel: Panel, axis: str, room: float)
     ``room`` is what a line of text takes of the axis.
     """
     ends = []
-    for index, (name, *_) in _NAMED.items():
+    for index, (name, *_) in NAMED.items():
         drawable = np.flatnonzero(np.isfinite(panel.log10[index]))
         if drawable.size and drawable[-1] == len(panel.x) - 1:
             ends.append((float(panel.log10[index][-1]), name))

@@ -10,25 +10,24 @@ import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.frame import LINE_PX, Frame, Origin, SizeName, frame, new_figure, waiting, words_above
-from diagnostics.charts.inspected import Named, check_layer, informative_word, nothing_in, origin_of
-from diagnostics.charts.labels import safe, short, spoken
+from diagnostics.charts.inspected import check_layer, nothing_in
+from diagnostics.charts.inspected_seeds import Shown, bundled, members, origin_over, span
+from diagnostics.charts.labels import spoken
 from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.panels import add_place, add_rail
-from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds, ratios
-from diagnostics.charts.theory_lines import CEILING, FLOOR, Line, Panel, draw_curves, draw_names, plain
+from diagnostics.charts.series import INFINITE, NAN, VALUE, ZERO, kinds
+from diagnostics.charts.theory_lines import CEILING, FLOOR, Panel, draw_curves, draw_names, plain
+from diagnostics.charts.theory_panel import panel_of
 from diagnostics.charts.ticks import log_ticks
-from diagnostics.inspection import Inspection
-from diagnostics.measures.numbers import number, power_of_ten, rate, steps
-from diagnostics.measures.profile import middle
-from diagnostics.measures.theory import power_line
+from diagnostics.measures.numbers import number, power_of_ten, steps
 
 TITLE = "What theory says, and what the gradient does"
 NEEDS = ("state_grad",)
 MOST_PANELS = 6
 _ALONE_PX, _PANEL_PX = 400, 250
 _SPACE_PX, _RAIL_PX = 78, 24
-_GUTTER = 0.47
-"""The share of a panel's width, beyond the longest lag, that the lines' names take."""
+_GUTTER, _SEEDS_GUTTER = 0.47, 0.64
+"""What the lines' names take beyond the longest lag, as a share of it: more where they say what seeds span."""
 _BEYOND = 4
 """How many decades beyond the measured profile the axis shows, where a line of theory goes there."""
 
@@ -42,98 +41,44 @@ class Prepared(NamedTuple):
     nothing: str
 
 
-def prepare(inspections: Sequence[Named], layer: int = 0) -> Prepared:
+def prepare(inspections: Sequence[Shown], layer: int = 0) -> Prepared:
     """Take the profile of each (name, inspection) and the lines (γσ_max)^k, ρ^k, β^k and e^(λ₁k), 1 at the loss.
 
-    A line whose factor is not there, or not a number, is left out; a gated cell has neither bound nor radius, and a
-    sentence says why. Raises ``ValueError`` for more than six inspections or where one has no such layer.
+    Of several seeds everything is the median over them, and the profile has a band; a seed without a finite gradient
+    above 0 at the loss is left out where others have one, which the caption says. A line whose factor is not there, or
+    not a number, is left out; a gated cell has neither bound nor radius, and a sentence says why. Raises ``ValueError``
+    for more than six inspections or where one has no such layer.
     """
     if len(inspections) > MOST_PANELS:
         raise ValueError(f"inspections must be at most {MOST_PANELS} to be told apart, but got {len(inspections)}")
-    for _, one in inspections:
+    bundles = bundled(inspections)
+    for _, one in members(bundles):
         check_layer(one, layer)
-    lack = nothing_in(inspections, NEEDS)
-    panels = () if lack else tuple(_panel(name, one, layer) for name, one in inspections)
-    origin = origin_of(
+    lack = nothing_in(members(bundles), NEEDS)
+    panels = () if lack else tuple(panel_of(bundle, layer) for bundle in bundles)
+    origin = origin_over(
         "theory",
-        [one for _, one in inspections],
+        bundles,
         "State gradient of the last answer's loss ÷ its value at the loss · median over the samples · pre-clip · "
         "lines of theory begin at 1 at the loss",
         layer,
         unit="ratio of l2 norms",
         reduction="median over the samples",
         clip="pre-clip",
+        band="median over the seeds, the measured one in a band from the lowest to the highest",
+        more=" · ".join(panel.left_out for panel in panels if panel.left_out),
     )
     return Prepared(origin, panels, _decades(panels), lack)
 
 
-def _panel(name: str, one: Inspection, layer: int) -> Panel:
-    gradient = middle(one["state_grad"][layer, one.loss_step :: -1].T)  # [K + 1] by lag
-    # An exact zero is one whatever it is compared with.
-    measured = np.where(gradient == 0, 0.0, ratios(gradient, gradient[0]))
-    lags = np.arange(len(gradient))
-    lines = [
-        Line(key, words, factor, power_line(factor, lags))
-        for key, words, factor in _factors(one, layer)
-        if not math.isnan(factor)
-    ]
-    word = informative_word(one)
-    return Panel(
-        label=safe(short(name)),
-        measured=measured,
-        gradient=gradient,
-        lines=tuple(lines),
-        sentence=" ".join(filter(None, (_about_the_bound(one, layer), _about_the_layer(one, layer)))),
-        word=word[0] if word else "",
-        distance=one.loss_step - word[1] if word and word[1] <= one.loss_step else -1,
-    )
-
-
-def _factors(one: Inspection, layer: int) -> list[tuple[str, str, float]]:
-    """Return (key, name, factor per step) of every line that theory has for this cell; nan where it is not there."""
-
-    def of(name: str) -> float:
-        return float(one[name][layer]) if name in one else math.nan
-
-    found = [("bound", "bound (γσ<sub>max</sub>)<sup>k</sup>", of("gamma") * of("sigma_max"))]
-    if one.kind == "rnn":
-        found.append(("radius", "spectral radius ρ<sup>k</sup>", of("spectral_radius")))
-    found.append(("decay", "fitted decay β<sup>k</sup>", of("decay")))
-    if "lyapunov" in one:
-        with np.errstate(over="ignore"):
-            found.append(("lyapunov", "Lyapunov e<sup>λ₁k</sup>", float(np.exp(one["lyapunov"][layer, 0]))))
-    return found
-
-
-def _about_the_bound(one: Inspection, layer: int) -> str:
-    if one.kind != "rnn":
-        gate = "z (of h)" if one.kind == "gru" else "f (of c)"
-        return (
-            f"No bound of the form (γσ<sub>max</sub>)<sup>k</sup> holds for gates: {gate} passes part of the state on "
-            "beside W<sub>hh</sub>."
-        )
-    if "gamma" not in one or "sigma_max" not in one:
-        return ""
-    factor = float(one["gamma"][layer] * one["sigma_max"][layer])
-    if math.isnan(factor):
-        return "W<sub>hh</sub> holds numbers that are not finite: no bound."
-    if factor < 1:
-        return f"γσ<sub>max</sub> = {rate(factor)} is below 1: the gradient must vanish, whatever the input."
-    return f"γσ<sub>max</sub> = {rate(factor)} is not below 1: the bound forbids neither vanishing nor exploding."
-
-
-def _about_the_layer(one: Inspection, layer: int) -> str:
-    """Say what no line here counts: below the top, gradient comes back through the layers above as well."""
-    if layer == one.layers - 1:
-        return ""
-    return "Below the top layer, gradient also comes back through the layers above, which no line here counts."
-
-
 def _decades(panels: Sequence[Panel]) -> tuple[int, int]:
-    """Return the decades of all measured values, and up to four more at either end where theory goes there."""
-    known = [np.log10(panel.measured[kinds(panel.measured) == VALUE]) for panel in panels]
+    """Return the decades of all measured values, and up to four more where theory or a band's lower edge goes there."""
+    upper = [panel.over.high for panel in panels if panel.over is not None]
+    drawn = [*(panel.measured for panel in panels), *upper]
+    known = [np.log10(values[kinds(values) == VALUE]) for values in drawn]
     values = np.concatenate([*known, [0.0]])
-    ends = np.array([line.log10[-1] for panel in panels for line in panel.lines] or [0.0])
+    lower = [np.log10(panel.over.low[kinds(panel.over.low) == VALUE]) for panel in panels if panel.over is not None]
+    ends = np.concatenate([[0.0], *lower, [line.log10[-1] for panel in panels for line in panel.lines]])
     low, high = values.min(), values.max()
     low = max(min(low, ends.min()), low - _BEYOND, FLOOR)
     high = min(max(high, ends.max()), high + _BEYOND, CEILING)
@@ -148,7 +93,7 @@ def describe(prepared: Prepared) -> str:
 def _said(panel: Panel) -> str:
     at = _where_it_matters(panel)
     lines = ", ".join(f"{plain(line.name)} says {_power(float(line.log10[at]))}" for line in panel.lines)
-    measured = number(float(panel.measured[at]))
+    measured = f"{number(float(panel.measured[at]))}{span(panel.over, at)}"
     return f"{panel.label}: {steps(at)} back the measured ratio is {measured}; {lines}. {plain(panel.sentence)}"
 
 
@@ -191,7 +136,8 @@ def _truth(panel: Panel) -> str:
     off = [(abs(float(line.log10[at]) - math.log10(measured)), line.name) for line in panel.lines]
     # A factor does not part from its sign at the end of a line.
     told = ", ".join(f"{name.rpartition(' ')[0]} ×\N{NO-BREAK SPACE}{_power(decades)}" for decades, name in sorted(off))
-    return f"{steps(at).capitalize()} back the measured ratio is {number(float(measured))}. Off by: {told}."
+    ratio = f"{number(float(measured))}{span(panel.over, at)}"
+    return f"{steps(at).capitalize()} back the measured ratio is {ratio}. Off by: {told}."
 
 
 def _where_it_matters(panel: Panel) -> int:
@@ -213,6 +159,7 @@ def _draw_panel(
     bottom = domain[0]
     odd = [kind for kind in (ZERO, INFINITE, NAN) if (kinds(panel.measured) == kind).any()]
     plot = bottom + len(odd) * _RAIL_PX / plot_px, domain[1]
+    gutter = _GUTTER if all(other.over is None for other in prepared.panels) else _SEEDS_GUTTER
     last, alone = i == len(prepared.panels) - 1, len(prepared.panels) == 1
     figure.update_layout(
         {
@@ -220,7 +167,7 @@ def _draw_panel(
                 "title": {
                     "text": "steps back from the loss  (time runs to the right; the loss is at 0)" if last else ""
                 },
-                "range": [longest * (1 + _GUTTER), -0.03 * longest - 0.3],
+                "range": [longest * (1 + gutter), -0.03 * longest - 0.3],
                 "tickvals": _lag_ticks(longest),
                 "anchor": "free",
                 "position": bottom,
@@ -236,7 +183,7 @@ def _draw_panel(
         }
     )
     _words_above(figure, look, panel, axis, prepared)
-    draw_curves(figure, look, panel, axis)
+    draw_curves(figure, look, panel, axis, prepared.decades[0])
     draw_names(figure, look, panel, axis, prepared.decades, (plot[1] - plot[0]) * plot_px, longest)
     for row, kind in enumerate(odd):
         low = bottom + (len(odd) - 1 - row) * _RAIL_PX / plot_px

@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from diagnostics.charts.bands import add_log_band
 from diagnostics.charts.frame import Frame
+from diagnostics.charts.inspected_seeds import hovers
 from diagnostics.charts.series import VALUE, kinds
 from diagnostics.charts.spread import spread
 from diagnostics.measures.numbers import number, rate
+from diagnostics.measures.seed_verdict import span
+from diagnostics.measures.seeds import Envelope, Spread
 from diagnostics.records import Array
 
 FLOOR, CEILING = -300, 300
@@ -33,10 +37,12 @@ class Line(NamedTuple):
     factor: float
     log10: Array
     """[K + 1] by lag; −inf where it is exactly 0."""
+    over: Spread
+    """What the factor spans over the seeds; of a single run it is one number."""
 
 
 class Panel(NamedTuple):
-    """One inspection: its measured profile and what theory says of it; arrays ``[K + 1]`` by lag."""
+    """One inspection, or several seeds: its measured profile and what theory says of it; arrays ``[K + 1]`` by lag."""
 
     label: str
     measured: Array
@@ -49,6 +55,10 @@ class Panel(NamedTuple):
     word: str
     distance: int
     """How many steps back the word is that the answer depends on; −1 where there is none."""
+    over: Envelope | None
+    """Of several seeds: what ``measured`` spans, which is the median."""
+    left_out: str
+    """Which of the seeds are not among them, and why; "" where all are."""
 
 
 def plain(text: str) -> str:
@@ -58,9 +68,12 @@ def plain(text: str) -> str:
     return text.replace("<sup>", "^")
 
 
-def draw_curves(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
-    """Draw the lines of theory, and the measured profile over them."""
+def draw_curves(figure: go.Figure, look: Frame, panel: Panel, axis: str, lowest: int) -> None:
+    """Draw the lines of theory, and the measured profile over them; ``lowest`` is the axis's lowest decade."""
     lags = np.arange(len(panel.measured))
+    if panel.over is not None:
+        edges = panel.over.low, panel.over.high
+        add_log_band(figure, lags, edges, lowest, look.theme.lines[0], panel.label, axis=axis)
     for line in panel.lines:
         colour, dash = LOOKS[line.key]
         inside = (line.log10 >= FLOOR) & (line.log10 <= CEILING)
@@ -74,7 +87,7 @@ def draw_curves(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None
             name=plain(line.name),
             showlegend=False,
             hovertemplate=(
-                f"%{{x}} steps back: %{{y:.2e}}<br>× {rate(line.factor)} a step<extra>{plain(line.name)}</extra>"
+                f"%{{x}} steps back: %{{y:.2e}}<br>× {span(line.over, rate)} a step<extra>{plain(line.name)}</extra>"
             ),
         )
     drawable = kinds(panel.measured) == VALUE
@@ -89,9 +102,10 @@ def draw_curves(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None
         showlegend=False,
         connectgaps=False,
         customdata=panel.gradient,
+        text=None if panel.over is None else hovers(panel.over),
         hovertemplate=(
             "%{x} steps back<br>%{y:.2e} of the gradient at the loss<br>%{customdata:.2e} (l2, pre-clip)"
-            "<extra>measured</extra>"
+            f"{'' if panel.over is None else '<br>ratio: %{text}'}<extra>measured</extra>"
         ),
     )
 
@@ -109,7 +123,8 @@ def draw_names(
     low, high = decades
     drawn = kinds(panel.measured) == VALUE
     names = [
-        (line.log10[-1], f"{line.name}", f"× {rate(line.factor)} a step", LOOKS[line.key][0]) for line in panel.lines
+        (line.log10[-1], f"{line.name}", f"× {span(line.over, rate)} a step", LOOKS[line.key][0])
+        for line in panel.lines
     ]
     if drawn.any():
         end = float(np.log10(panel.measured[np.flatnonzero(drawn)[-1]]))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
 from diagnostics.charts.back_lines import Mark, labels_and_styles, marks_of
+from diagnostics.charts.bands import add_band
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting, wire
-from diagnostics.charts.inspected import Named, nothing_in, origin_of
+from diagnostics.charts.inspected import nothing_in
+from diagnostics.charts.inspected_seeds import Shown, bundled, hovers, members, origin_over, span
 from diagnostics.charts.labels import plain, spoken
 from diagnostics.charts.palette import Style, ThemeName
 from diagnostics.measures.numbers import number, steps
+from diagnostics.measures.seeds import Envelope
 from diagnostics.records import Array
 
 TITLE = "What truncated backpropagation would have given instead"
@@ -23,13 +27,15 @@ _MOST_TICKS = 12
 
 
 class Line(NamedTuple):
-    """One inspection; arrays ``[M]`` over chunk lengths, the last of which is the whole sequence."""
+    """One inspection, or several seeds; arrays ``[M]`` over chunk lengths, the last of which is the whole sequence."""
 
     label: str
     style: Style
     chunk: Array
-    cosine: Array
-    error: Array
+    cosine: Envelope
+    error: Envelope
+    several: bool
+    """Whether it is of several seeds, whose median stands between the lowest and the highest."""
 
 
 class Prepared(NamedTuple):
@@ -41,17 +47,21 @@ class Prepared(NamedTuple):
     nothing: str
 
 
-def prepare(inspections: Sequence[Named]) -> Prepared:
+def prepare(inspections: Sequence[Shown]) -> Prepared:
     """Take cosine and relative error of each (name, inspection); raise ``ValueError`` where they are too many."""
     looks = labels_and_styles(inspections)
-    lack = nothing_in(inspections, NEEDS)
+    bundles = bundled(inspections)
+    lack = nothing_in(members(bundles), NEEDS)
     lines = () if lack else tuple(
-        Line(label, style, one["chunk"], one["truncation_cosine"], one["truncation_error"])
-        for (_, one), (label, style) in zip(inspections, looks, strict=True)
+        Line(
+            label, style, bundle.first["chunk"], bundle.over(lambda one: one["truncation_cosine"]),
+            bundle.over(lambda one: one["truncation_error"]), bundle.several,
+        )
+        for bundle, (label, style) in zip(bundles, looks, strict=True)
     )  # fmt: skip
-    origin = origin_of(
+    origin = origin_over(
         "truncation",
-        [one for _, one in inspections],
+        bundles,
         "Gradient of all parameters with backpropagation truncated at a chunk length, the state carried, against the "
         "full one · chunks counted back from the end · pre-clip",
         unit="cosine; ratio of l2 norms",
@@ -67,14 +77,21 @@ def describe(prepared: Prepared) -> str:
 
 
 def _said(line: Line) -> str:
-    if np.isnan(line.cosine[-1]):
-        return f"{line.label}: the full gradient is 0 or not finite, so that nothing can be compared with it"
-    near = np.flatnonzero(line.cosine > 0.99)
+    cosine, error = line.cosine.median, line.error.median
+    if np.isnan(cosine[-1]):
+        whose = "the full gradient" if not line.several else "the full gradient of a seed"
+        return f"{line.label}: {whose} is 0 or not finite, so that nothing can be compared with it"
+    near = np.flatnonzero(cosine > 0.99)
     first = int(line.chunk[near[0]]) if near.size else int(line.chunk[-1])
     return (
-        f"{line.label}: a chunk of 1 step has cosine {number(float(line.cosine[0]))} and relative error "
-        f"{number(float(line.error[0]))}; the cosine is above 0.99 from a chunk of {steps(first)} on"
+        f"{line.label}: a chunk of 1 step has cosine {number(float(cosine[0]))}{_span(line, line.cosine)} and relative "
+        f"error {number(float(error[0]))}{_span(line, line.error)}; the cosine is above 0.99 from a chunk of "
+        f"{steps(first)} on"
     )
+
+
+def _span(line: Line, over: Envelope) -> str:
+    return span(over if line.several else None, 0)
 
 
 def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "page") -> go.Figure:
@@ -89,7 +106,8 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     ends = [-0.04 * np.log10(max(longest, 2)), 1.04 * np.log10(max(longest, 2))]
     shared = {"type": "log", "range": ends, **_ticks(prepared.lines)}
     middle = 0.5 + _SPACE / 2
-    cosines, errors = (np.concatenate([getattr(line, name) for line in prepared.lines]) for name in ("cosine", "error"))
+    cosines = np.concatenate([line.cosine.low for line in prepared.lines])
+    errors = np.concatenate([line.error.high for line in prepared.lines])
     lowest = float(np.min(cosines[np.isfinite(cosines)], initial=0.0))
     largest = float(np.max(errors[np.isfinite(errors)], initial=1.0))
     figure.update_layout(
@@ -122,10 +140,12 @@ def _ticks(lines: Sequence[Line]) -> dict[str, object]:
 
 def _curves(figure: go.Figure, look: Frame, line: Line) -> None:
     colour = look.theme.lines[line.style.colour]
-    for values, axis, what in ((line.cosine, "", "cosine"), (line.error, "2", "relative error")):
+    for over, axis, what in ((line.cosine, "", "cosine"), (line.error, "2", "relative error")):
+        if line.several:
+            add_band(figure, line.chunk, over, colour, line.label, f"y{axis}", f"x{axis}")
         figure.add_scatter(
             x=wire(line.chunk),
-            y=np.where(np.isfinite(values), values, np.nan),
+            y=np.where(np.isfinite(over.median), over.median, np.nan),
             xaxis=f"x{axis}",
             yaxis=f"y{axis}",
             mode="lines+markers",
@@ -135,7 +155,11 @@ def _curves(figure: go.Figure, look: Frame, line: Line) -> None:
             legendgroup=line.label,
             showlegend=not axis,
             connectgaps=False,
-            hovertemplate=f"chunks of %{{x}} timesteps<br>{what} %{{y:.4f}}<extra>{line.label}</extra>",
+            customdata=hovers(over, partial(number, digits=4)) if line.several else None,
+            hovertemplate=(
+                f"chunks of %{{x}} timesteps<br>{what} %{{y:.4f}}{'<br>%{customdata}' if line.several else ''}"
+                f"<extra>{line.label}</extra>"
+            ),
         )
 
 

@@ -50,7 +50,7 @@ def report_html(
         raise ValueError("runs must be at least one, but got none")
     title = title or "gradreach comparison"
     drawn = drawings(runs, over_seeds=over_seeds) if drawn is None else drawn
-    inside = Inside(runs, inspections)
+    inside = Inside(runs, inspections, over_seeds)
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(created_s))
     body = [
         f"<header>\n<h1>{escape(title)}</h1>",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from diagnostics.charts.inspected_seeds import any_together
 from diagnostics.charts.inspection_gallery import INSPECTION_FIGURES
 from diagnostics.export.gallery import Drawing
 from diagnostics.export.inside import Looked, after, looked
@@ -18,21 +19,27 @@ BYTES_AT_MOST = 20 * 2**20
 MB; one of an LSTM with H = 256 and T = 1,000 takes 8 MB, nearly all of it the map of its states."""
 
 
+TOGETHER = (
+    "Lines are medians over the seeds, in bands from the lowest to the highest; a figure of one network says whose "
+    "it is."
+)
+
+
 class Inside:
     """The section's HTML and its figures, each by its key in light and dark; all empty where there is no inspection."""
 
-    def __init__(self, runs: Sequence[Run], inspections: Sequence[Inspection]) -> None:
+    def __init__(self, runs: Sequence[Run], inspections: Sequence[Inspection], over_seeds: bool | None = None) -> None:
         self.light: dict[str, str] = {}
         self.dark: dict[str, str] = {}
         self.html: list[str] = []
         self._bytes = 0
         left_out: list[str] = []
         drawn = 0
-        for one in looked(runs, inspections):
+        for one in looked(runs, inspections, over_seeds):
             if drawn >= INSPECTIONS_AT_MOST:
                 left_out.append(f"all of {_whose(one)} {after(one.step)}")
                 continue
-            drawn += len(one.named)
+            drawn += len(one.bundles)
             self.html += [*_about(one), *self._figures(one, left_out)]
         if self.html:
             self.html.insert(0, "<h2>Inside the networks</h2>")
@@ -52,7 +59,7 @@ class Inside:
 
 
 def _whose(one: Looked) -> str:
-    return ", ".join(name for name, _ in one.named)
+    return ", ".join(bundle.name for bundle in one.bundles)
 
 
 def _about(one: Looked) -> Iterator[str]:
@@ -61,7 +68,9 @@ def _about(one: Looked) -> Iterator[str]:
     probes = sorted({(inspection.samples, inspection.timesteps) for _, inspection in one.named})
     probe = " or ".join(f"{B} held-out sample{'s' * (B > 1)} of {T} timesteps" for B, T in probes)
     said = [f"Through {probe}, in float64; nothing is clipped. Of states and gates, the first sample."]
-    said += filter(None, [which_gradient(one.named)])
+    said += filter(None, [which_gradient([(bundle.name, bundle.first) for bundle in one.bundles])])
+    if any_together(one.bundles):
+        said.append(TOGETHER)
     if one.missing:
         said.append(f"Not computed: {', '.join(name.replace('_', ' ') for name in one.missing)}.")
     yield f'<p class="quiet">{escape(" ".join(said))}</p>'

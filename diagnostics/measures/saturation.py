@@ -82,4 +82,4 @@ def _share(tensors: Sequence[Tensor], centre: float, beyond: float | None) -> ND
             compiled.equal(values, centre, counts)
         else:
             compiled.beyond(values, centre, beyond, counts)
-    return np.asarray(counts / (len(tensors) * tensors[0][0].numel()))
+    return np.asarray(counts / max(1, len(tensors) * tensors[0][0].numel()))  # of no samples, as of padding: 0

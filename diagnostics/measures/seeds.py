@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,8 +37,7 @@ class Group:
         first = self.runs[0]
         if not self.several:
             return first.name
-        common = shared_name([run.name for run in self.runs]) or first.name or first.id
-        return SEPARATOR.join([common, f"{len(self.runs)} seeds"])
+        return together_name([run.name for run in self.runs], first.name or first.id)
 
     @property
     def face(self) -> Run:
@@ -55,24 +54,34 @@ def shared_name(names: Sequence[str]) -> str:
     return SEPARATOR.join(part for part in said[0] if all(part in parts for parts in said))
 
 
+def together_name(names: Sequence[str], otherwise: str) -> str:
+    """What runs that differ only in their seed are called together: what their names share, and of how many seeds."""
+    return SEPARATOR.join([shared_name(names) or otherwise, f"{len(names)} seeds"])
+
+
 def groups(runs: Sequence[Run]) -> tuple[Group, ...]:
-    """Put runs that differ only in their seed together, in the order of their first members.
+    """Put runs that differ only in their seed together, in the order of their first members; see ``alike``."""
+    return tuple(Group(tuple(runs[place] for place in places)) for places in alike([run.spec for run in runs]))
+
+
+def alike(specs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Put the places of specs that differ only in their ``seed`` together, in the order of their first members.
 
     A seed counts once in a group: a run that repeats another to the last setting begins a further group, since it is
     no further evidence.
     """
-    found: list[list[Run]] = []
+    found: list[list[int]] = []
     places: dict[tuple[str, int], int] = {}
     repeats: dict[tuple[str, str], int] = {}
-    for run in runs:
-        spec = json.dumps({k: v for k, v in run.spec.items() if k != "seed"}, sort_keys=True, default=str)
-        seed = json.dumps(run.spec.get("seed"), default=str)
+    for place, fields in enumerate(specs):
+        spec = json.dumps({k: v for k, v in fields.items() if k != "seed"}, sort_keys=True, default=str)
+        seed = json.dumps(fields.get("seed"), default=str)
         turn = repeats[spec, seed] = repeats.get((spec, seed), -1) + 1
         if (spec, turn) not in places:
             places[spec, turn] = len(found)
             found.append([])
-        found[places[spec, turn]].append(run)
-    return tuple(Group(tuple(members)) for members in found)
+        found[places[spec, turn]].append(place)
+    return found
 
 
 def singles(runs: Sequence[Run]) -> tuple[Group, ...]:
@@ -131,6 +140,30 @@ def envelope(curves: Sequence[Array]) -> Envelope:
     with np.errstate(over="ignore", invalid="ignore"):
         median = np.where(lower == upper, lower, lower / 2 + upper / 2)
     return Envelope(at(np.zeros_like(count)), median, at(count - 1), count)
+
+
+def common(curves: Sequence[Array]) -> Envelope:
+    """Return the ``envelope`` where every curve has a value, and nan elsewhere: what one seed lacks, all lack."""
+    over = envelope(curves)
+    whole = over.seeds == len(curves)
+    low, median, high = (np.where(whole, values, np.nan) for values in (over.low, over.median, over.high))
+    return Envelope(low, median, high, over.seeds)
+
+
+def common_of_logs(curves: Sequence[Array]) -> Envelope:
+    """As ``common``, of curves that are log10 of what is laid together, which no float64 need hold; -inf is exactly 0.
+
+    It differs where the seeds are even in number: the median is the mean of the middle two, not of their logarithms.
+    """
+    over = common(curves)
+    return over._replace(median=np.where(np.isnan(over.median), np.nan, _median_of_logs(curves)))
+
+
+def _median_of_logs(curves: Sequence[Array]) -> Array:
+    ordered = np.sort(np.stack(curves), axis=0)
+    low, high = ordered[(len(curves) - 1) // 2], ordered[len(curves) // 2]
+    apart = np.subtract(low, high, where=low != high, out=np.zeros_like(low))
+    return np.asarray(high + np.log10((1 + 10.0**apart) / 2))
 
 
 def on_one_grid(steps: Sequence[Array], values: Sequence[Array]) -> tuple[Array, list[Array]]:

@@ -123,7 +123,7 @@ def _drawings(
     runs: Sequence[Run], inspections: Sequence[Inspection], figure: str | None, over_seeds: bool | None
 ) -> list[Drawing]:
     drawn = drawings(runs, over_seeds=over_seeds)
-    drawn += [drawing for one in looked(runs, inspections) for drawing in one.drawings()]
+    drawn += [drawing for one in looked(runs, inspections, over_seeds) for drawing in one.drawings()]
     if not drawn:
         ids = ", ".join(run.id for run in runs)
         raise Refusal(f"RUN must be a run that has recorded a training step, but got {ids}.")

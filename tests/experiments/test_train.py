@@ -12,6 +12,7 @@ from diagnostics.measures.what_if import by_norm
 from diagnostics.records import COLUMNS, Records
 from experiments.spec import Refusal, RunSpec
 from experiments.train import Trainer, train
+from models import pictures
 from models.network import Network
 from tests.experiments.recording import Memory, trained
 
@@ -286,6 +287,16 @@ def test_a_state_that_overflows_is_found_by_layer_and_timestep(layer: int) -> No
     _, trouble = trainer.step(0)
     assert "entries of the state h" in trouble
     assert f"layer {layer + 1} of 2, timestep {first} " in trouble
+
+
+def test_a_run_stops_while_its_cnn_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_learnt", {})
+    memory, said = Memory(stop_after=3), []
+    outcome = train(RunSpec.make(task="captions", gap=1, hidden=4, steps=20), memory, said.append)
+    assert (outcome.state, outcome.steps_done, outcome.detail) == ("stopped", 0, "stopped at step 0 of 20")
+    assert memory.asked == 3
+    assert said == [pictures.TRAINING]
+    assert memory.parts == []
 
 
 def test_a_run_stops_when_it_is_asked_to_and_keeps_what_it_has() -> None:

@@ -126,6 +126,21 @@ def test_a_profile_over_some_samples_is_theirs_alone_and_exactly_zero_at_padding
     assert (row["state_grad"][:, 4, 1] > 0).all()
 
 
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("cell", ["tanh", "sigmoid", "relu", "identity", "gru", "lstm"])
+def test_a_profile_over_nobody_is_not_a_number(cell: str, padded: bool) -> None:
+    """As in a small batch none of whose sentences ends where the profile is taken."""
+    inputs, _ = samples()
+    lengths = torch.tensor([7, 5, 5, 2, 5]) if padded else None
+    back = Backward(network(cell, False), inputs, torch.tensor([0, 1, 2, 3, 0]), cross_entropy, lengths=lengths)
+    row = profile_row(back.traces, back.input_grad, cell, np.zeros(B, bool))
+    assert row["state_grad"].shape == (2, T, 3)
+    assert row["input_grad"].shape == (T, 3)
+    for name in set(row) - {"saturated"}:
+        assert np.isnan(row[name]).all(), name
+    np.testing.assert_array_equal(row["saturated"], np.zeros((2, T)))
+
+
 @pytest.mark.parametrize("cell", ["tanh", "sigmoid", "relu", "identity", "gru", "lstm"])
 def test_padding_is_no_saturated_unit(cell: str) -> None:
     inputs, _ = samples()

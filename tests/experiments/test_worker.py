@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from diagnostics.store import Store
 from diagnostics.store.locks import hold
 from experiments.spec import RunSpec
-from experiments.worker import StoreRecorder, about_process, load, main
+from experiments.worker import StoreRecorder, about_process, load, main, train_one
 from tests.diagnostics.store.sample import FACTS, rows
 from tests.experiments.conftest import FAKE, wait_for
 
@@ -66,6 +67,32 @@ def test_what_happens_before_the_first_step_is_said_and_taken_back(store):
         recorder.say("compiling")
         writer.finish("stopped", "stopped at step 0 of 1")
     assert store.row(run_id).detail == "stopped at step 0 of 1"
+
+
+def test_who_stops_a_run_while_its_cnn_is_trained_is_heard_and_the_run_ends_in_order(store, monkeypatch):
+    from models import pictures
+
+    monkeypatch.setattr(pictures, "_learnt", {})
+    monkeypatch.setattr("experiments.worker.STOP_S", 0.0)
+    spec = RunSpec.make(task="captions", gap=1, hidden=4, steps=20, device="cpu")
+    _, (run_id,) = store.create([spec.to_json()], ["a"])
+    say, seen = StoreRecorder.say, []
+
+    def ask(recorder, what):
+        say(recorder, what)
+        seen.append(store.row(run_id).detail)
+        if what == pictures.TRAINING:
+            store.request_stop(run_id)
+
+    monkeypatch.setattr(StoreRecorder, "say", ask)
+    train, _ = load("experiments.training:train_json")
+    train_one(store.claim(), train)
+    row = store.row(run_id)
+    assert (row.state, row.detail, row.steps_done) == ("stopped", "stopped at step 0 of 20", 0)
+    assert seen[-1] == pictures.TRAINING
+    assert math.isnan(row.success)
+    assert store.read(run_id).state == "stopped"
+    assert store.check() == []
 
 
 def test_a_run_says_that_its_loops_are_compiled_first(store, monkeypatch):

@@ -97,14 +97,20 @@ def test_the_convolutions_are_kept_but_not_trained() -> None:
 
 
 def _learn_for(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    monkeypatch.setattr(Pictures.learn, "__defaults__", (steps, lambda: None))
+    monkeypatch.setattr(Pictures.learn, "__defaults__", (steps, lambda: False))
 
 
-def test_it_gives_signs_of_life_while_it_learns() -> None:
-    signs: list[int] = []
-    draw = tasks.build("captions", 1).labelled
-    Pictures(32).learn(draw, np.random.default_rng(0), 2 * pictures.SIGN_OF_LIFE + 1, lambda: signs.append(1))
-    assert len(signs) == 3
+def test_it_asks_before_each_step_whether_it_should_end_and_keeps_nothing_half_learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pictures, "_learnt", {})
+    answers = iter([False, False, True])
+    made = Pictures(32)
+    with pytest.raises(pictures.Stopped):
+        made.prepare(tasks.build("captions", 1).labelled, 5, lambda _: None, lambda: next(answers))
+    assert next(answers, "asked no more") == "asked no more"
+    assert pictures._learnt == {}
+    assert not made.get_buffer("weight_0").any()
 
 
 def test_learning_says_so_once_and_is_the_same_for_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,9 +249,10 @@ def test_what_has_no_room_is_refused() -> None:
 # What a person types
 
 
-def test_a_typed_sentence_is_read_as_the_task_writes_them() -> None:
+@pytest.mark.parametrize("end", ["", ".", "!", "?"])
+def test_a_typed_sentence_is_read_as_the_task_writes_them(end: str) -> None:
     task = make(8)
-    page, length = task.said("  The film NEVER felt dull to me. ")
+    page, length = task.said(f"  The film NEVER felt dull to me{end} ")
     assert [task.vocabulary[token] for token in page[:length]] == ["the", "film", "never", "felt", "dull", "to", "me"]
     assert (page[length:] == 0).all()
     assert page.shape == (task.length,)

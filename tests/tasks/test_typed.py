@@ -19,9 +19,22 @@ def test_words_and_marks_are_found_whatever_their_capitals_unless_the_vocabulary
     assert typed("Heiße", WORDS, 1) == (8,)
 
 
+@pytest.mark.parametrize("end", ["", ".", "!", "?", " !", "?!", " . . ."])
+def test_marks_that_end_a_sentence_are_left_out_where_the_vocabulary_has_none(end: str) -> None:
+    bare = tuple(word for word in WORDS if word != ".")
+    assert typed(f"Jordan lives{end}", bare, 2) == (1, 2)
+    with pytest.raises(ValueError, match=r"^“!” is not among the 7 words that this network knows$"):
+        typed("Jordan! lives", bare, 3)
+
+
+def test_a_full_stop_that_the_vocabulary_has_is_a_word() -> None:
+    assert typed("Jordan lives.!", WORDS, 3) == (1, 2, 6)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("?!", "the sentence must have at least one word, but has none"),
         ("", "the sentence must have at least one word, but has none"),
         (" \n\t ", "the sentence must have at least one word, but has none"),
         ("Jordan lives in Jordan", "the sentence must have at most 3 words, but has 4"),

@@ -252,7 +252,10 @@ def test_a_running_run_can_be_looked_into_and_a_diverged_one_says_where(visit: V
         ({"run": "r-0000000"}, "There is no run 'r-0000000' here"),
         ({"run": "../../etc/passwd"}, "There is no run"),
         ({"with": "'; DROP TABLE run; --"}, "There is no run"),
-        ({"with": ",".join(f"r-{i}" for i in range(1200))}, "with must name at most 5 runs, but got 1200; the first 5"),
+        (
+            {"with": ",".join(f"r-{i}" for i in range(1200))},
+            "with must name at most 29 runs, but got 1200; the first 29",
+        ),
         ({"step": "-1"}, "step must be a whole number"),
         ({"step": "9" * 400}, "step must be a whole number"),
         ({"samples": "65"}, "samples must be a whole number from 1 to 64"),
@@ -301,15 +304,18 @@ def test_of_many_runs_the_lab_opens_as_many_as_the_page_shows_and_of_each_cell_b
     open_app: Open, store: Store
 ) -> None:
     specs = [
-        RunSpec.make(cell=cell, gap=8, steps=40, seed=seed).to_json() for cell in ["tanh", "gru"] for seed in range(4)
+        RunSpec.make(cell="gru", gap=8, steps=40, hidden=hidden, seed=seed).to_json()
+        for hidden in range(8, 15)
+        for seed in range(6)
     ]
-    comparison, ids = store.create(specs, [f"run {n}" for n in range(8)], "seeds")
+    comparison, ids = store.create(specs, [f"run {n}" for n in range(42)], "seeds")
     app = open_app(comparison=comparison)
-    assert "6 of these 8 runs" in app.button(key="open-in-inspect").help
+    assert "30 of these 42 runs" in app.button(key="open-in-inspect").help
     app.button(key="open-in-inspect").click().run()
     assert not app.exception
-    assert app.selectbox(key="inspect-run").value == ids[0]
-    assert app.multiselect(key="inspect-with").value == [ids[4], ids[1], ids[5], ids[2], ids[6]]
+    lines = range(6)  # of seven settings, the first six: five seeds of each
+    order = [ids[6 * line + seed] for seed in range(5) for line in lines]
+    assert [app.selectbox(key="inspect-run").value, *app.multiselect(key="inspect-with").value] == order
 
 
 def test_how_a_network_begins_follows_every_control(visit: Visit) -> None:

@@ -14,8 +14,13 @@ from ui.address import quoted
 
 RUN, WITH, STEP, SAMPLES, PARTS, VIEW = "run", "with", "step", "samples", "parts", "view"
 LAYER, SAMPLE = "layer", "sample"
-OTHERS_AT_MOST = 5
-"""As many beside the first run as every figure can tell apart."""
+SEEDS = "seeds"
+TOGETHER, EACH = "together", "each"
+"""How runs that differ only in their seed are shown."""
+LINES_AT_MOST = 6
+"""As many as every figure can tell apart: runs, or seeds that are drawn as one."""
+OTHERS_AT_MOST = 5 * LINES_AT_MOST - 1
+"""As many runs beside the first as make five seeds of each line."""
 
 USUAL: Mapping[str, Any] = {
     RUN: None,
@@ -26,6 +31,7 @@ USUAL: Mapping[str, Any] = {
     VIEW: "theory",
     LAYER: 1,
     SAMPLE: 1,
+    SEEDS: TOGETHER,
 }
 """By the name that a query parameter has; layers and samples are counted from 1, as people do."""
 
@@ -117,6 +123,10 @@ def _parse(name: str, text: str, views: Sequence[str]) -> Any:
     if name == VIEW:
         if text not in views:
             raise ValueError(f"view must be one of {', '.join(views)}, but got {quoted(text)}")
+        return text
+    if name == SEEDS:
+        if text not in (TOGETHER, EACH):
+            raise ValueError(f"seeds must be one of {TOGETHER}, {EACH}, but got {quoted(text)}")
         return text
     if name == PARTS:
         parts = tuple(text.split(","))

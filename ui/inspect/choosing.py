@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from diagnostics.charts.inspected_seeds import Seeds
 from diagnostics.inspection import SECTIONS
 from diagnostics.store import RunRow, Store, StoreError
 from experiments.cost import duration
@@ -193,11 +194,13 @@ def _label(row: RunRow) -> str:
     return shown(f"{row.name}{comparison} · {row.id}")
 
 
-def about(chosen: Chosen) -> str:
-    """What is looked at, in a line."""
+def about(chosen: Chosen, bundles: Sequence[Seeds]) -> str:
+    """What is looked at, in a line; those of ``bundles``, which are shown, by the names that they have together."""
     first = chosen.looks[0]
-    beside = [f"{look.name} after {look.ticket.step}" for look in chosen.looks[1:]]
+    together = {one.run_id: bundle.name for bundle in bundles for _, one in bundle.members}
+    names = {look.row.id: together.get(look.row.id, look.name) for look in chosen.looks}
+    name, *beside = dict.fromkeys(f"{names[look.row.id]} after {look.ticket.step}" for look in chosen.looks)
     samples = first.ticket.asked.samples
     probe = f"{samples} held-out sample{'s' * (samples > 1)}"
     more = f"; beside {listed(beside)}" if beside else ""
-    return f"{first.name} after {first.ticket.step} of {first.row.steps} updates, {probe}{more}"
+    return f"{name} of {first.row.steps} updates, {probe}{more}"

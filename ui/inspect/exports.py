@@ -7,29 +7,32 @@ from functools import partial
 
 import streamlit as st
 
-from diagnostics.charts.gallery import INSPECTION_FIGURES
+from diagnostics.charts.gallery import INSPECTION_FIGURES, InspectionFigure
+from diagnostics.charts.inspected import Named
+from diagnostics.charts.inspected_seeds import Seeds, bundled, members
 from diagnostics.inspection import QUANTITIES
 from ui import exports, look
 from ui.inspect import asked, panels
-from ui.inspect.panels import Named
 from ui.words import filename
 
 
-def panel(named: Sequence[Named]) -> None:
-    """A figure, a quantity, or the whole inspection of one run."""
+def panel(bundles: Sequence[Seeds]) -> None:
+    """A figure, as it is shown: of all, or of the run that is chosen, or of its seeds; a quantity, or the whole
+    inspection, of the run."""
     from diagnostics.export.inspected import inspection_json, inspection_npz, quantity_csv
 
-    whole = [info for info in INSPECTION_FIGURES.values() if not panels.lacking(info, named[:1])]
+    named = members(bundles)
+    whole = [info for info in INSPECTION_FIGURES.values() if not panels.lacking(info, bundled(named[:1]))]
     names = {one.run_id: name for name, one in named}
     run_id = next(iter(names))
     if len(named) > 1:
         run_id = st.selectbox("Run", list(names), format_func=names.__getitem__, key="inspect-export-run")
-    mine = [(name, one) for name, one in named if one.run_id == run_id]
-    one = mine[0][1]
+    (mine,) = ((name, one) for name, one in named if one.run_id == run_id)
+    one = mine[1]
     if whole:
         st.markdown("**A figure**")
         info = st.selectbox("Figure", whole, format_func=lambda i: i.title, key="inspect-export-figure")
-        shown = named if info.several and not panels.lacking(info, named) else mine
+        shown = _of(info, bundles, mine)
         theme, size = look.theme(), look.size()
         options = {name: int(asked.now(name)) - 1 for name in (asked.LAYER, asked.SAMPLE)}
         exports.figure_files(
@@ -51,3 +54,11 @@ def panel(named: Sequence[Named]) -> None:
         exports.button("NPZ", partial(inspection_npz, one), f"{base}.npz", "application/octet-stream", "inspect-npz")
         exports.button("JSON", partial(inspection_json, one), f"{base}.json", "application/json", "inspect-json")
     st.caption("NPZ is for NumPy: an array per quantity. JSON also says each one’s axes, unit and meaning.")
+
+
+def _of(info: InspectionFigure, bundles: Sequence[Seeds], mine: Named) -> Sequence[Seeds]:
+    """What the figure is of: all that are shown, the seeds that run is one of, or that run."""
+    run_id = mine[1].run_id
+    seeds = [bundle for bundle in bundles if info.over_seeds and run_id in (one.run_id for _, one in bundle.members)]
+    wanted = bundles if info.several else seeds
+    return wanted if wanted and not panels.lacking(info, wanted) else bundled([mine])

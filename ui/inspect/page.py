@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from diagnostics.charts.inspected import Named
+from diagnostics.charts.inspected_seeds import Seeds, any_together, bundled, gathered
 from diagnostics.store import ENDED, RunRow, Store, StoreError
 from experiments.inspection.start import ensure_inspector
 from experiments.watched import is_watched
@@ -15,7 +18,7 @@ from ui import example, look, places
 from ui.address import COMPARISON
 from ui.inspect import asked, beginning, choosing, exports, panels, waiting
 from ui.inspect.choosing import Chosen
-from ui.inspect.views import BEGINNING, VIEWS
+from ui.inspect.views import BEGINNING, VIEWS, View
 from ui.shell import LAB, YOUR_MODEL
 from ui.words import listed, markdown
 
@@ -38,7 +41,7 @@ def show() -> None:
         "back: what theory says of it, what one step does to it, and which gates let it through."
     )
     # A place of its own each: what comes and goes must not move the figures' nodes.
-    head, state = st.container(), st.container()
+    head, state, seeds = st.container(), st.container(), st.container()
     view = st.pills(
         "Question",
         list(VIEWS),
@@ -55,7 +58,7 @@ def show() -> None:
     elif chosen is None:
         _nothing(store, view)
     else:
-        _inspect(chosen, view, head, state)
+        _inspect(chosen, view, head, state, seeds)
     if store and rows and not store.read_only:
         # Last, because a process that starts takes a processor from the page that is being drawn.
         ensure_inspector(store)
@@ -86,22 +89,24 @@ def _nothing(store: Store | None, view: str) -> None:
     if found := example.inspections():
         who = listed([f"{name} after {one.step} updates" for name, one in found])
         st.caption(f":material/play_circle: **Recorded example**: {markdown(who)}, France … French at gap 40.")
-        panels.show(VIEWS[view], found, f"{SCOPE}-example")
+        panels.show(VIEWS[view], bundled(found), f"{SCOPE}-example")
 
 
-def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenerator) -> None:
+def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenerator, seeds: DeltaGenerator) -> None:
     with state:
         for sentence in (st.session_state.pop(choosing.REFUSED, ""), *chosen.without):
             if sentence:
                 st.warning(markdown(sentence), icon=":material/info:")
         there = waiting.found(chosen.looks)
+    if there and there[0][0].row.id != chosen.row.id:
+        there = []
     named = [(look.name, one) for look, one in there]
-    if not there or there[0][0].row.id != chosen.row.id:
-        named = []
+    with seeds:
+        bundles = _told_apart(_bundles(named, [look.row.spec for look, _ in there], VIEWS[view]))
     with head:
-        _header(chosen, named)
-    if named:
-        panels.show(VIEWS[view], named, SCOPE)
+        _header(chosen, bundles)
+    if bundles:
+        panels.show(VIEWS[view], bundles, SCOPE)
     elif is_watched(chosen.row.spec):
         st.caption(
             "What was recorded of it, profiles and norms, is on *Your model*. *Before training*, the last button "
@@ -111,14 +116,46 @@ def _inspect(chosen: Chosen, view: str, head: DeltaGenerator, state: DeltaGenera
         st.caption("Its figures will be here. *Before training*, the last button above, needs no run.")
 
 
-def _header(chosen: Chosen, named: Sequence[panels.Named]) -> None:
+def _bundles(named: Sequence[Named], specs: Sequence[Mapping[str, Any]], view: View) -> tuple[Seeds, ...]:
+    """What is drawn as one: where some differ only in their seed, and looked alike, that is asked."""
+    together = gathered(named, specs)
+    if not any_together(together):
+        return bundled(named)
+    words = {asked.TOGETHER: "Over seeds: median, lowest to highest", asked.EACH: "Each run"}
+    how = st.radio(
+        "Runs that differ only in their seed",
+        list(words),
+        format_func=words.__getitem__,
+        key=asked.key(asked.SEEDS),
+        horizontal=True,
+        label_visibility="collapsed",
+    )
+    if how != asked.TOGETHER:
+        return bundled(named)
+    st.caption(panels.about_seeds(view))
+    return together
+
+
+def _told_apart(bundles: tuple[Seeds, ...]) -> tuple[Seeds, ...]:
+    """As many as every figure can tell apart, and a sentence where they are not all."""
+    most = asked.LINES_AT_MOST
+    if len(bundles) > most:
+        st.warning(
+            f"Figures tell at most {most} runs apart, seeds of one counted once, but {len(bundles)} are chosen; the "
+            f"first {most} are shown.",
+            icon=":material/info:",
+        )
+    return bundles[:most]
+
+
+def _header(chosen: Chosen, bundles: Sequence[Seeds]) -> None:
     words, tools = st.columns([4, 3], vertical_alignment="center")
     with words:
-        st.markdown(f"**{markdown(choosing.about(chosen) if chosen.looks else chosen.row.name)}**")
+        st.markdown(f"**{markdown(choosing.about(chosen, bundles) if chosen.looks else chosen.row.name)}**")
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small", key="tools"):
-        if named:
+        if bundles:
             with st.popover("Export", icon=":material/download:"):
-                exports.panel(named)
+                exports.panel(bundles)
         if is_watched(chosen.row.spec):
             if st.button("Open in Your model", icon=":material/model_training:", key="inspect-open-in-your-model"):
                 st.switch_page(YOUR_MODEL, query_params={"watched": chosen.row.id})

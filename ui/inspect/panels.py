@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from diagnostics.charts.gallery import InspectionFigure
+from diagnostics.charts.inspected_seeds import Seeds, members
 from diagnostics.inspection import QUANTITIES, Inspection, which_gradient
 from models.cells import CELLS
 from ui import figures, look
@@ -18,63 +19,80 @@ from ui.words import filename, markdown, shown
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-Named = tuple[str, Inspection]
 
+def show(view: View, bundles: Sequence[Seeds], scope: str) -> None:
+    """Show the figures of ``view``, those of one network for each of them, and say which gradient they are of.
 
-def show(view: View, named: Sequence[Named], scope: str) -> None:
-    """Show the figures of ``view``, those of one network for each of them, and say which gradient they are of."""
-    if said := which_gradient(named):
+    Of several seeds that are one bundle, a figure of one network shows all or the first, and says so.
+    """
+    if said := which_gradient([(bundle.name, bundle.first) for bundle in bundles]):
         st.info(markdown(said), icon=":material/content_cut:")
-    options = _options(view, named)
+    options = _options(view, bundles)
     for info in view.figures:
-        if info.several or len(named) == 1:
-            _shown(info, named, options, scope)
+        if info.several or (len(bundles) == 1 and not bundles[0].several):
+            _shown(info, bundles, options, scope)
         else:
             with st.container(horizontal=True, key=f"side-by-side-{info.key}"):
-                for name, one in named:
+                for bundle in bundles:
                     with st.container():
-                        st.markdown(f"**{markdown(name)}**")
-                        _shown(info, [(name, one)], options, scope)
+                        st.markdown(f"**{markdown(info.whose(bundle))}**")
+                        _shown(info, [info.subject(bundle)], options, scope)
     figures.forget_others(scope)
 
 
-def _shown(info: InspectionFigure, named: Sequence[Named], options: dict[str, int], scope: str) -> None:
-    if reason := lacking(info, named):
+def about_seeds(view: View) -> str:
+    """What the view's figures show of runs that differ only in their seed."""
+    lines = "Lines are medians over the seeds, in bands from the lowest to the highest"
+    every = "“Each run” shows every seed"
+    over = [info.several or info.over_seeds for info in view.figures]
+    if not any(over):
+        return f"Each figure is of one network, that of the first seed; {every}."
+    return (
+        f"{lines}."
+        if all(over)
+        else f"{lines}. Where a figure is of one network, it is that of the first seed; {every}."
+    )
+
+
+def _shown(info: InspectionFigure, bundles: Sequence[Seeds], options: dict[str, int], scope: str) -> None:
+    named = members(bundles)
+    if reason := lacking(info, bundles):
         st.info(f"**{info.title}**: {reason}", icon=":material/block:")
         return
     taken = {name: value for name, value in options.items() if name in info.options}
     version = (
+        tuple(bundle.name for bundle in bundles),
         tuple((name, one.run_id, one.step, one.samples, one.sections) for name, one in named),
         tuple(taken.items()),
     )
-    ids = "-".join(one.run_id for _, one in named)
     figures.present(
-        f"figure-{info.key}-{scope}-{ids if not info.several else 'all'}",
+        f"figure-{info.key}-{scope}-{named[0][1].run_id if not info.several else 'all'}",
         version,
         info.title,
         info.how_to_read,
-        file_name(info, named),
-        lambda: drawing(info, named, options, look.theme(), look.size()),
+        file_name(info, bundles),
+        lambda: drawing(info, bundles, options, look.theme(), look.size()),
     )
 
 
 def drawing(
-    info: InspectionFigure, named: Sequence[Named], options: Mapping[str, int], theme: str, size: str
+    info: InspectionFigure, bundles: Sequence[Seeds], options: Mapping[str, int], theme: str, size: str
 ) -> tuple[go.Figure, str]:
     """The figure and what it shows in words."""
-    prepared = info.prepared(named, **options)
+    prepared = info.prepared(bundles, **options)
     return info.draw(prepared, theme=theme, size=size), info.accessible_name(prepared)
 
 
-def file_name(info: InspectionFigure, named: Sequence[Named]) -> str:
+def file_name(info: InspectionFigure, bundles: Sequence[Seeds]) -> str:
     """What a file of the figure is called, without its ending."""
-    whose = [named[0][0], f"step-{named[0][1].step}"] if len(named) == 1 or not info.several else []
+    first = bundles[0]
+    whose = [first.name, f"step-{first.first.step}"] if len(bundles) == 1 or not info.several else []
     return filename("-".join(["gradreach", info.key, *whose]))
 
 
-def lacking(info: InspectionFigure, named: Sequence[Named]) -> str:
+def lacking(info: InspectionFigure, bundles: Sequence[Seeds]) -> str:
     """Why the figure cannot be drawn, as a sentence; empty where it can."""
-    for name, one in named:
+    for name, one in members(bundles):
         missing = [quantity for quantity in info.needs if quantity not in one]
         if not missing:
             continue
@@ -88,9 +106,10 @@ def lacking(info: InspectionFigure, named: Sequence[Named]) -> str:
     return ""
 
 
-def _options(view: View, named: Sequence[Named]) -> dict[str, int]:
+def _options(view: View, bundles: Sequence[Seeds]) -> dict[str, int]:
     """The layer and the sample to show, counted from 0, asked for where there is a choice."""
     taken = {option for info in view.figures for option in info.options}
+    named = members(bundles)
     layers = min(one.layers for _, one in named)
     samples = min(one.samples for _, one in named)
     found = {}

@@ -109,7 +109,8 @@ def _glance() -> str:
 
 
 def _take() -> None:
-    if (chosen := st.session_state.get(_PATH)) is not None:
+    # A browser that has not yet heard of a tick sends the line without it, which is no choice of another stop.
+    if (chosen := st.session_state.get(_PATH)) in path.PATH:
         st.session_state[AT] = chosen
 
 

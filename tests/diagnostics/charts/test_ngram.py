@@ -45,6 +45,13 @@ def test_it_is_said_in_words() -> None:
     assert "2-grams: 6.2·10⁴ possible, 700 seen, 1 % of those in held-out sentences never seen" in said
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_is_written_at_the_points_leaves_the_axis_free(count: int) -> None:
+    figure = ngram_cost.draw(ngram_cost.prepare(ORDERS[:count], NETS, 250))
+    [places] = [trace.textposition for trace in figure.data if trace.name == ngram_cost.KEPT]
+    assert list(places) == ["bottom right", *["bottom center"] * (count - 2), "bottom left"][:count]
+
+
 def test_names_are_no_markup() -> None:
     figure = ngram.draw(ngram.prepare(ORDERS, NETS, 1 / 12, 2))
     assert not any("<b>" in str(trace.name) for trace in figure.data)

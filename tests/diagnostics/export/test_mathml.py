@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.dom.minidom import parseString
 
 import pytest
@@ -53,3 +54,10 @@ def test_the_latex_is_what_a_screen_reader_may_say_and_nothing_of_it_is_markup()
     assert found is not None
     assert "<script>" not in found
     assert 'alttext="a &lt; b' in found
+
+
+def test_lines_meet_at_their_relation_and_what_stands_alone_is_in_the_middle() -> None:
+    aligned = mathml(r"\begin{aligned} h_t &= x_t \\ s_0 &= h_S \end{aligned}")
+    assert re.findall(r"text-align: -webkit-(\w+)", aligned or "") == ["right", "left"] * 2
+    gathered = mathml(r"\begin{gathered} h_t = x_t \\ s_0 = h_S \end{gathered}")
+    assert re.findall(r"text-align: (\w+)", gathered or "") == []

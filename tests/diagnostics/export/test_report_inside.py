@@ -78,13 +78,60 @@ def test_the_last_step_comes_first_and_every_layer_has_its_figure(runs: list[Run
 
 def test_more_runs_than_figures_can_tell_apart_come_in_lots(run_maker: Callable[..., Run]) -> None:
     many = [run_maker(f"r-{place}", name=f"seed {place}", seed=place) for place in range(8)]
-    groups = looked(many, [of(run.id, "tanh") for run in reversed(many)])
+    groups = looked(many, [of(run.id, "tanh") for run in reversed(many)], over_seeds=False)
     assert [[one.run_id for _, one in group.named] for group in groups] == [
         [f"r-{place}" for place in range(6)],
         ["r-6", "r-7"],
     ]
     keys = [drawing.key for group in groups for drawing in group.drawings()]
     assert len(set(keys)) == len(keys)
+
+
+def seeds_of(run_maker: Callable[..., Run]) -> tuple[list[Run], list[Inspection]]:
+    """Three seeds of tanh and two of an LSTM, all of them inspected."""
+    made = [("tanh", seed) for seed in range(3)] + [("lstm", seed) for seed in range(2)]
+    runs = [
+        replace(run_maker(f"r-{cell}{seed}", name=f"{cell} · seed {seed}"), spec={"cell": cell, "seed": seed})
+        for cell, seed in made
+    ]
+    return runs, [of(run.id, cell) for run, (cell, _) in zip(runs, made, strict=True)]
+
+
+def test_seeds_are_drawn_once_and_said_to_be(run_maker: Callable[..., Run]) -> None:
+    runs, inspections = seeds_of(run_maker)
+    page = Elements(report_html(runs, inspections=inspections))
+    words = " ".join(page.words)
+    assert "tanh · 3 seeds, lstm · 2 seeds, after 40 updates" in words
+    assert "Lines are medians over the seeds, in bands from the lowest to the highest" in words
+    assert f"{INSPECTION_FIGURES['states'].title}:  tanh · seed 0, the first of 3 seeds, after 40 updates" in words
+    found = [key for key in keys(page) if "-step-40" in key]
+    expected = [f"{key}-{run}-step-40" for key in ALONE for run in ("r-tanh0", "r-lstm0")]
+    expected.remove("timescales-r-tanh0-step-40")
+    assert set(found) == {*expected, *(f"{key}-step-40" for key in BESIDE)}
+    (group,) = looked(runs, inspections)
+    theory = next(drawing for drawing in group.drawings() if drawing.figure_key == "theory")
+    assert theory.figure.layout.meta["runs"] == [run.id for run in runs]
+    assert "median over the seeds" in theory.figure.layout.meta["caption"]
+
+
+def test_each_seed_is_drawn_where_that_is_asked_for(run_maker: Callable[..., Run]) -> None:
+    runs, inspections = seeds_of(run_maker)
+    page = Elements(report_html(runs, inspections=inspections, over_seeds=False))
+    assert len([key for key in keys(page) if key.startswith("states-")]) == 5
+    assert "medians over the seeds, in bands" not in " ".join(page.words)
+
+
+def test_a_seed_without_what_a_figure_needs_is_no_part_of_it(run_maker: Callable[..., Run]) -> None:
+    runs, inspections = seeds_of(run_maker)
+    bare = {name: values for name, values in inspections[2].arrays.items() if name != "state_grad"}
+    (group,) = looked(runs, [*inspections[:2], replace(inspections[2], arrays=bare)])
+    assert [bundle.name for bundle in group.bundles] == ["tanh · 3 seeds"]
+    theory = next(drawing for drawing in group.drawings() if drawing.figure_key == "theory")
+    assert theory.figure.layout.meta["runs"] == ["r-tanh0", "r-tanh1"]
+    assert "tanh · 2 seeds" in theory.name
+    (group,) = looked(runs, [inspections[0], replace(inspections[2], arrays=bare)])
+    theory = next(drawing for drawing in group.drawings() if drawing.figure_key == "theory")
+    assert "tanh · seed 0" in theory.name
 
 
 def test_what_would_make_the_page_large_is_left_out_and_named(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,31 @@ def test_a_run_that_kept_nothing_is_passed_over_with_its_reason(
     assert said.status == 2
     assert "has kept no weights to look into" in said.err
     assert not (tmp_path / "other.html").exists()
+
+
+def test_seeds_are_drawn_as_one_and_each_run_where_that_is_asked_for(
+    here: None, say: Callable[..., Said], tmp_path: Path
+) -> None:
+    store = Store.open(tmp_path / "mine")
+    shape = {"task": "france", "gap": 5, "cell": "tanh", "hidden": 4, "embedding": 4, "steps": 6, "device": "cpu"}
+    specs = [RunSpec.make(**shape, seed=seed) for seed in (0, 1)]
+    run = story(count=2)[0]
+    assert run.facts is not None
+    _, run_ids = store.create([spec.to_json() for spec in specs], [f"tanh · seed {spec.seed}" for spec in specs])
+    for run_id, spec in zip(run_ids, specs, strict=True):
+        with store.writer(run_id) as writer:
+            writer.begin(run.facts, {"versions": {}})
+            writer.keep(0, Trainer(spec).weights())
+            writer.append(dict(run.records))
+            writer.finish("finished")
+    report = tmp_path / "report.html"
+    assert say("export", *run_ids, "--inspect", "--to", str(report), store=store).status == 0
+    assert "tanh · 2 seeds, before any update" in report.read_text()
+    assert "Lines are medians over the seeds, in bands from the lowest to the highest" in report.read_text()
+    asked = ("export", *run_ids, "--format", "html", "--figure", "singular_values", "--to")
+    assert say(*asked, str(tmp_path / "one.html"), store=store).status == 0
+    assert "median over the seeds" in (tmp_path / "one.html").read_text()
+    assert say(*asked, str(tmp_path / "each"), "--each-run", store=store).status == 0
+    files = [file.read_text() for file in (tmp_path / "each").iterdir()]
+    assert len(files) == 2
+    assert not any("median over the seeds" in text for text in files)

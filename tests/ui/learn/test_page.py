@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1.element_tree import Radio
 
 from diagnostics.records import Run
 from diagnostics.store import Store
@@ -39,6 +41,53 @@ def test_it_opens_at_the_first_stop_and_an_unknown_one_is_said(learn: Learn) -> 
     app = learn("nonsense")
     assert any("There is no stop 'nonsense'" in one.value for one in app.warning)
     assert app.query_params["stop"] == first
+
+
+def test_whoever_is_quicker_than_the_tick_of_a_stop_stays_at_it(learn: Learn, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = predict(learn(SLUG), SLUG, 1)
+    line = next(one for one in app.radio(key="learn-path").options if path.PATH[SLUG] in one)
+    assert ":material" in line
+    state_of = Radio._widget_state.fget
+
+    def late(radio: Radio) -> WidgetState:
+        """What the browser sends that was not told of the tick yet."""
+        state = state_of(radio)
+        if radio.key == "learn-path":
+            state.string_value = line.split(" :material")[0]
+        return state
+
+    monkeypatch.setattr(Radio, "_widget_state", property(late))
+    app.run()
+    assert app.query_params["stop"] == SLUG
+    assert app.title[0].value.endswith(path.PATH[SLUG])
+    assert not app.warning
+
+
+def test_whoever_followed_a_run_is_brought_to_its_last_step_when_it_ends(learn: Learn, store: Store) -> None:
+    """The last steps come after the last look at a run that was live."""
+    specs = [spec.to_json() for spec in truncation.specs(truncation.USUAL)]
+    comparison, run_ids = store.create(specs, [f"r{n}" for n in range(5)], "Learn")
+    *before, last = [
+        replace(one.run, id=run_id) for run_id, one in zip(run_ids, examples.seen("truncation"), strict=True)
+    ]
+    for run in before:
+        write(store, run.id, run)
+    key = "step-learn-truncation"
+    with store.writer(last.id) as writer:
+        writer.begin(last.facts, {"versions": {}})
+        columns = dict(last.records)
+        some = {name: values[: len(values) // 2] for name, values in columns.items()}
+        writer.append(some)
+        app = learn("truncation", comparison=comparison, predicted="2")
+        assert app.slider(key=key).value == some["profile_step"][-1]
+        writer.append({name: values[len(some[name]) :] for name, values in columns.items()})
+        writer.finish("finished")
+    app.run()
+    assert not app.exception
+    assert app.slider(key=key).value == columns["profile_step"][-1] > some["profile_step"][-1]
+    assert "Training step shown below" in [one.label for one in app.slider]
+    app.slider(key=key).set_value(100).run()
+    assert app.slider(key=key).value == 100
 
 
 def test_run_is_locked_until_a_prediction_is_made(learn: Learn, store: Store) -> None:

@@ -114,12 +114,13 @@ def test_an_absurd_address_is_said(learn: Learn) -> None:
     assert not app.exception
 
 
-def test_the_lab_opens_with_hello_where_there_is_such_a_wiring() -> None:
-    (spec,) = stop.lab({**stop.USUAL, "wiring": "many-to-many"}) or []
+def test_the_lab_opens_with_hello_or_with_a_picture_that_is_looked_at_once() -> None:
+    (spec,) = stop.lab({**stop.USUAL, "wiring": "many-to-many"})
     assert (spec.task, spec.text, spec.wiring, spec.cell) == ("text", "hello", "many-to-many", "tanh")
-    (learned,) = stop.lab({**stop.USUAL, "initial": "learned"}) or []
+    (learned,) = stop.lab({**stop.USUAL, "initial": "learned"})
     assert (spec.initial, learned.initial, learned.wiring) == ("zero", "learned", "many-to-one")
-    assert stop.lab({**stop.USUAL, "wiring": "one-to-many"}) is None
+    (caption,) = stop.lab({**stop.USUAL, "wiring": "one-to-many", "initial": "learned"})
+    assert (caption.task, caption.gap, caption.cell, caption.initial) == ("captions", 8, "tanh", "learned")
 
 
 # What is written out and what is typed

@@ -71,6 +71,8 @@ READ = (
     ("the the the", "no sentence of its small grammar"),
     ("She says that I must throw away my old map today.", "only trained on sentences of up to 7 words"),
     ("She reads my old letter today", "what it wrote is"),
+    ("Hello, I am Usman!", "what it wrote is **right**, to the last word"),
+    ("Hello, I am Usman ?", "what it wrote is **right**, to the last word"),
 )
 
 

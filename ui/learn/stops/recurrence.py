@@ -271,10 +271,14 @@ def _low(i: int) -> str:
     return "₀₁₂₃₄"[i]
 
 
-def lab(values: Values) -> list[RunSpec] | None:
-    """The nearest thing that can be trained: "hello", character by character, with as small a net."""
-    if values["wiring"] not in ("many-to-many", "many-to-one"):
-        return None
+def lab(values: Values) -> list[RunSpec]:
+    """The nearest thing that can be trained: "hello", character by character, with as small a net; where one is read
+    and many are asked for, the caption of a picture that is looked at once."""
+    if values["wiring"] == "one-to-many":
+        from ui.learn.stops import captions  # only whoever chooses this wiring needs it
+
+        once = next(spec for spec in captions.specs(captions.USUAL) if spec.gap == max(captions.LOOKS))
+        return [once.changed(initial=values["initial"])]
     small = {"hidden": 4, "inputs": "onehot", "steps": 200, "learning_rate": 0.02}
     gap = 3 if values["wiring"] == "many-to-many" else 2  # of one window alone, its one answer would be no question
     return [RunSpec.make(task="text", gap=gap, wiring=values["wiring"], initial=values["initial"], **small)]

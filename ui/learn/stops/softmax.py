@@ -170,7 +170,9 @@ def _times() -> None:
 
     def make(theme: str, size: str) -> tuple[go.Figure, str]:
         origin = f"recorded on {where}" if recorded else f"this machine, {where}"
-        prepared = softmax_time.prepare([Point(*point) for point in points], ANSWERS, HIDDEN, origin)
+        prepared = softmax_time.prepare(
+            [Point(HEADS[kind], words, seconds) for kind, words, seconds in points], ANSWERS, HIDDEN, origin
+        )
         return softmax_time.draw(prepared, theme=theme, size=size), softmax_time.describe(prepared)  # type: ignore[arg-type]
 
     chart(

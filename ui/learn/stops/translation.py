@@ -211,7 +211,7 @@ def _sentence() -> str:
         persist_state="session",
     )
     st.pills("Or try", SENTENCES, format_func=markdown, key=offered, on_change=take, label_visibility="collapsed")
-    return str(text or "").strip().removesuffix(".")
+    return str(text or "")
 
 
 def _right(pair: Pairs | None) -> list[str]:

@@ -88,7 +88,7 @@ def why(values: Values, runs: Sequence[Run]) -> str:
 
 
 def seen(values: Values, runs: Sequence[Run]) -> list[str]:
-    """Every chunk with its success, and the time that it took."""
+    """Every chunk with its success, against guessing."""
     said = listed([f"{_name(run)}: {percent(last_success(run))}" for run in runs])
     facts = runs[0].facts
     chance = percent(facts.chance_success) if facts is not None else "–"
