@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
-from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
+from diagnostics.measures.clipping import is_threshold
 from models.cells import CELLS
 from models.kinds import MODELS
 from tasks import TASKS, characters
@@ -22,7 +22,6 @@ INITS = ("torch", "orthogonal", "identity", "scaled:F")
 INITIALS = ("zero", "learned")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 CLIPS = ("none", "norm:THRESHOLD", "value:THRESHOLD")
-CLIP_LEAST, CLIP_MOST = THRESHOLD_LEAST, THRESHOLD_MOST
 SOFTMAXES = ("full", "adaptive", "hierarchical", "nce")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -111,7 +110,7 @@ def clip(value: object) -> str:
     number = _number(threshold)
     if number is None:
         raise ValueError(f"must have a number as its threshold, such as {kind}:1.0, {got(value)}")
-    if not CLIP_LEAST <= number <= CLIP_MOST:
+    if not is_threshold(number):
         raise ValueError(f"must have a threshold between 1e-12 and 1e12, {got(value)}")
     return f"{kind}:{number!r}"
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.measures import numbers
-from experiments.grammar import CLIP_LEAST, CLIP_MOST
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST, is_threshold
 from experiments.spec import DEFAULT_GATE_BIAS, FIELDS, FieldInfo
 from models.cells import CELLS
 from models.kinds import MODELS
@@ -253,8 +253,8 @@ def _threshold(kind: str, text: str) -> str:
         number = float(text)
     except ValueError:
         raise ValueError(f"{rule}, but got {quoted(text) if text else 'none'}") from None
-    if not CLIP_LEAST <= number <= CLIP_MOST:  # nan is in no range
-        raise ValueError(f"{rule} from {CLIP_LEAST:g} to {CLIP_MOST:g}, but got {quoted(text)}")
+    if not is_threshold(number):
+        raise ValueError(f"{rule} from {THRESHOLD_LEAST:g} to {THRESHOLD_MOST:g}, but got {quoted(text)}")
     return str(parse("clip", f"{kind}:{text}"))
 
 

@@ -27,22 +27,9 @@ def add_band(
     group: str,
     yaxis: str,
     xaxis: str = "x",
-    log: bool = False,
 ) -> None:
     """Fill from the least to the greatest; ``group`` is the legend's."""
-    for piece in stretches(np.isfinite(over.low) & np.isfinite(over.high)):
-        figure.add_scatter(
-            x=wire(np.concatenate([x[piece], x[piece][::-1]])),
-            y=np.concatenate([over.high[piece], over.low[piece][::-1]]),
-            xaxis=xaxis,
-            yaxis=yaxis,
-            mode="none",
-            fill="toself",
-            fillcolor=faded(colour, ALPHA),
-            legendgroup=group,
-            showlegend=False,
-            hoverinfo="skip",
-        )
+    fill(figure, x, over.low, over.high, colour, ALPHA, xaxis=xaxis, yaxis=yaxis, group=group)
 
 
 def add_log_band(
@@ -62,13 +49,30 @@ def add_log_band(
     """
     low, high = edges
     upper, lower = kinds(high) == VALUE, kinds(low) == VALUE
-    bottom = np.where(lower, low, 10.0 ** (lowest - 30))
-    for piece in stretches(upper & ((low == 0) | lower)):
+    bottom = np.where(low == 0, 10.0 ** (lowest - 30), np.where(lower, low, np.nan))
+    xaxis, yaxis = (f"x{axis}", f"y{axis}") if axis else (None, None)
+    fill(figure, x, bottom, np.where(upper, high, np.nan), colour, alpha, xaxis=xaxis, yaxis=yaxis, group=group)
+
+
+def fill(
+    figure: go.Figure,
+    x: Array,
+    low: Array,
+    high: Array,
+    colour: str,
+    alpha: float,
+    *,
+    xaxis: str | None,
+    yaxis: str | None,
+    group: str | None = None,
+) -> None:
+    """Fill between two curves wherever both are finite, in stretches of two places at least."""
+    for piece in stretches(np.isfinite(low) & np.isfinite(high)):
         figure.add_scatter(
             x=wire(np.concatenate([x[piece], x[piece][::-1]])),
-            y=np.concatenate([high[piece], bottom[piece][::-1]]),
-            xaxis=f"x{axis}" if axis else None,
-            yaxis=f"y{axis}" if axis else None,
+            y=np.concatenate([high[piece], low[piece][::-1]]),
+            xaxis=xaxis,
+            yaxis=yaxis,
             mode="none",
             fill="toself",
             fillcolor=faded(colour, alpha),

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from diagnostics.charts.bands import ALPHA, stretches
+from diagnostics.charts.bands import ALPHA, fill
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, new_figure, waiting
 from diagnostics.charts.inspected import check_layer, informative_word, nothing_in
 from diagnostics.charts.inspected_seeds import Seeds, alone, hovers, origin_over
 from diagnostics.charts.labels import spoken
-from diagnostics.charts.palette import ThemeName, faded
+from diagnostics.charts.palette import ThemeName
 from diagnostics.charts.panels import add_place, add_rail
 from diagnostics.charts.series import INFINITE, NAN, ZERO
 from diagnostics.charts.singular_panel import NAMED, QUANTILES, Panel, last_said, panel_of, value_said
@@ -207,19 +207,7 @@ def _bands(figure: go.Figure, look: Frame, panel: Panel, axis: str) -> None:
         filled = [(panel.over[index].low, panel.over[index].high, ALPHA) for index in NAMED]
     for low, high, alpha in filled:
         lower = np.where(np.isneginf(low), floor, low)
-        for piece in stretches(np.isfinite(lower) & np.isfinite(high)):
-            x = panel.x[piece]
-            figure.add_scatter(
-                x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([high[piece], lower[piece][::-1]]),
-                xaxis=f"x{axis}",
-                yaxis=f"y{axis}",
-                mode="none",
-                fill="toself",
-                fillcolor=faded(colour, alpha),
-                showlegend=False,
-                hoverinfo="skip",
-            )
+        fill(figure, panel.x, lower, high, colour, alpha, xaxis=f"x{axis}", yaxis=f"y{axis}")
 
 
 def _lines(figure: go.Figure, look: Frame, panel: Panel, axis: str, hover: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST, is_threshold
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.what_if import (
     OLD,
@@ -25,7 +26,6 @@ from diagnostics.measures.what_if import (
 )
 from diagnostics.records import Run
 from experiments.cli.words import find_all, open_store, plain, print_json, table
-from experiments.grammar import CLIP_LEAST, CLIP_MOST
 from experiments.spec import Refusal
 from experiments.watched import is_watched
 
@@ -47,8 +47,10 @@ def clip_command(asked: argparse.Namespace) -> int:
 
 def _thresholds(given: Sequence[float]) -> tuple[float, ...]:
     for value in given:
-        if not CLIP_LEAST <= value <= CLIP_MOST:  # nor nan
-            raise Refusal(f"threshold must be a number from {CLIP_LEAST:g} to {CLIP_MOST:g}, but got {value:g}")
+        if not is_threshold(value):
+            raise Refusal(
+                f"threshold must be a number from {THRESHOLD_LEAST:g} to {THRESHOLD_MOST:g}, but got {value:g}"
+            )
     return tuple(dict.fromkeys(given))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.records import Records
 from diagnostics.store import Store
-from experiments.grammar import CLIP_LEAST, CLIP_MOST
 from experiments.spec import RunSpec
 from tests.diagnostics.charts.samples import story
 from tests.ui.conftest import Open, words, write
@@ -47,7 +47,7 @@ def test_where_no_threshold_fits_none_is_offered(open_app: Open, store: Store, n
     assert "is left out: clipping takes none below" in words(app).replace("\\", "")
     assert not [button for button in app.button if str(button.key).startswith("suggest-")]
     stops = [as_number(text) for text in app.select_slider[0].options]
-    assert CLIP_LEAST <= min(stops) <= max(stops) <= CLIP_MOST
+    assert THRESHOLD_LEAST <= min(stops) <= max(stops) <= THRESHOLD_MOST
 
 
 def test_one_norm_is_one_button_whose_address_is_read_again(open_app: Open, store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from diagnostics.measures.cliff import LONGEST, MOST_STEPS
-from experiments.grammar import CLIP_LEAST, CLIP_MOST
+from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from ui.address import quoted
 
 RULES = {"norm": "by norm", "value": "by value"}
@@ -47,8 +47,8 @@ class Asked:
 ASKED: Mapping[str, Asked] = {
     "view": Asked("what-if", tuple(VIEWS)),
     "rule": Asked("norm", tuple(RULES)),
-    "norm": Asked(1.0, least=CLIP_LEAST, most=CLIP_MOST),
-    "value": Asked(0.01, least=CLIP_LEAST, most=CLIP_MOST),
+    "norm": Asked(1.0, least=THRESHOLD_LEAST, most=THRESHOLD_MOST),
+    "value": Asked(0.01, least=THRESHOLD_LEAST, most=THRESHOLD_MOST),
     "w": Asked(5.0, least=-20.0, most=20.0),
     "b": Asked(-2.2, least=-20.0, most=20.0),
     "step_size": Asked(0.5, least=1e-6, most=1e3),

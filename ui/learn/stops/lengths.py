@@ -14,6 +14,7 @@ from diagnostics.charts import moved, padding
 from diagnostics.charts.success_along import last_success
 from diagnostics.records import Array
 from diagnostics.store import StoreError
+from experiments.cost import HELD_OUT
 from experiments.spec import RunSpec
 from models.answers import answers, hangs_on
 from models.cells import CELLS
@@ -37,7 +38,6 @@ OFFERED = ("tanh", "gru", "lstm")
 GAPS = (4, 8, 12)
 FRONTS = (0, 1, 2, 3)
 LECTURE = "There is nothing to like in this movie"
-HELD_OUT = 512
 
 USUAL: Mapping[str, Any] = {"gap": 8, "front": 1, "cell": "gru"}
 _SMALL = {"hidden": 32, "embedding": 12, "batch": 128, "learning_rate": 1e-2, "steps": 350}

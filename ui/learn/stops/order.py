@@ -12,6 +12,7 @@ from diagnostics.charts import pairs, side_by_side
 from diagnostics.charts.success_along import last_success
 from diagnostics.records import Array
 from diagnostics.store import StoreError
+from experiments.cost import HELD_OUT
 from experiments.spec import Refusal, RunSpec
 from models.answers import answers
 from models.cells import CELLS
@@ -37,7 +38,6 @@ HOW = {
     "feedforward": "knows which word stands where",
 }
 GAPS = (4, 8, 16)
-HELD_OUT = 512
 
 USUAL: Mapping[str, Any] = {"gap": 8, "beside": ("gru",)}
 _SMALL = {"task": "order", "embedding": 12, "hidden": 32, "batch": 64, "learning_rate": 1e-2, "steps": 150}
