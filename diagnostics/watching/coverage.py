@@ -9,7 +9,6 @@ from torch import nn
 
 from diagnostics.watching.cells import Calls, Cells, compiled
 from diagnostics.watching.naming import class_name
-from diagnostics.watching.passing import Pass
 
 RECURRENT = {"RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"}
 ATTENTION = ("Attention", "Transformer")
@@ -19,13 +18,11 @@ class NotCovered(UserWarning):
     """A part of the model that is not watched; the sentence says which, why, and what to do."""
 
 
-def missing(
-    model: nn.Module, seen: Collection[str], cells: Cells | None = None, passes: Sequence[Pass] = ()
-) -> list[str]:
+def missing(model: nn.Module, seen: Collection[str], cells: Cells | None = None) -> list[str]:
     """One sentence for each part that is not covered, after the first recorded training step.
 
     ``seen``: the names of the groups that were recorded. ``cells``: the source that recognises cells, for what it saw.
-    ``passes``: what was recorded, for states that are detached. Where nothing was recorded there is always a sentence.
+    Where nothing was recorded there is always a sentence.
     """
     groups = {group.removesuffix(" →").removesuffix(" ←") for group in seen}
     calls = {} if cells is None else cells.calls
@@ -35,7 +32,7 @@ def missing(
         sentences += _unrecognised(cells, groups, sentences)
     if not groups and not sentences:
         sentences.append(_nothing(model, cells))
-    return sentences + _cuts(passes)
+    return sentences
 
 
 def _is_seen(name: str, module: nn.Module, groups: Collection[str]) -> bool:
@@ -159,17 +156,26 @@ def _nothing(model: nn.Module, cells: Cells | None) -> str:
     )
 
 
-def _cuts(passes: Sequence[Pass]) -> list[str]:
-    """About states that are detached."""
-    found = {one.group: one for one in passes if one.cuts}
-    sentences = []
-    for group, one in found.items():
-        steps = len(one.layers[0].h)
-        every = "at every timestep" if len(one.cuts) == steps - 1 else f"before timestep {_few(one.cuts)}"
-        sentences.append(
-            f"{group}: the state is detached {every} of {steps}, so no gradient goes further back than that."
+def cuts(group: str, cuts: Sequence[int], steps: int) -> str:
+    """A sentence about a group's detached states, "" where there are none.
+
+    ``cuts``: the timesteps, in walk order, whose incoming state was detached, as in ``Pass.cuts``; ``steps``: how many
+    timesteps there are.
+    """
+    within = sorted({cut for cut in cuts if cut > 0})
+    said = []
+    if 0 in cuts:
+        said.append(
+            "begins with a state that was detached from what came before (truncated backpropagation): no gradient goes "
+            "further back than the first timestep of the batch"
         )
-    return sentences
+    if within:
+        every = len(within) == steps - 1
+        where = "at every timestep" if every else f"before timestep {_few(within)}"
+        said.append(f"the state is detached {where} of {steps}, so no gradient goes further back than that")
+    if not said:
+        return ""
+    return f"{group}{' ' if 0 in cuts else ': '}{'; '.join(said)}."
 
 
 def _few(numbers: Sequence[int]) -> str:

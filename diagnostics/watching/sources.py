@@ -47,7 +47,7 @@ class Sources:
     def missing(self, passes: Sequence[Pass]) -> list[str]:
         """What is not, and why, once the ``passes`` of a step have shown what is there."""
         refused = list(self._layers.refused.values())
-        return [*refused, *coverage.missing(self._model, {one.group for one in passes}, self._cells, passes)]
+        return [*refused, *coverage.missing(self._model, {one.group for one in passes}, self._cells)]
 
     def close(self) -> None:
         """As ``Source.close``; every source is closed, whatever one of them says."""

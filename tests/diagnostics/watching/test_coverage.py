@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics.watching import cells
-from diagnostics.watching.coverage import NotCovered, missing
+from diagnostics.watching.coverage import NotCovered, cuts, missing
 
 T, B, D, H = 6, 3, 4, 5
 X = torch.randn(T, B, D, generator=torch.Generator().manual_seed(3))
@@ -24,7 +24,7 @@ def said(model: nn.Module, x: Tensor = X, seen: tuple[str, ...] = (), **options:
     if output.requires_grad:
         output.sum().backward()
     passes = source.take()
-    return missing(model, {*seen, *(one.group for one in passes)}, source, passes)
+    return missing(model, {*seen, *(one.group for one in passes)}, source)
 
 
 class Holds(nn.Module):
@@ -238,20 +238,36 @@ def test_refusals_are_passed_on() -> None:
     ]
 
 
-def test_a_state_that_is_detached() -> None:
-    def cut(every: int) -> Callable[[nn.Module, Tensor], Tensor]:
-        def run(cell: nn.Module, x: Tensor) -> Tensor:
-            h, total = torch.zeros(B, H), torch.zeros(())
-            for t, x_t in enumerate(x):
-                h = cell(x_t, h.detach() if t % every == 0 else h)
-                total = total + h.sum()
-            return total
-
-        return run
-
-    assert said(Holds(nn.GRUCell(D, H), cut(4))) == [
-        "part: the state is detached before timestep 4 of 6, so no gradient goes further back than that."
-    ]
-    assert said(Holds(nn.GRUCell(D, H), cut(1))) == [
-        "part: the state is detached at every timestep of 6, so no gradient goes further back than that."
-    ]
+@pytest.mark.parametrize(
+    ("found", "steps", "sentence"),
+    [
+        ((), 6, ""),
+        ((4,), 6, "part: the state is detached before timestep 4 of 6, so no gradient goes further back than that."),
+        (
+            range(1, 6),
+            6,
+            "part: the state is detached at every timestep of 6, so no gradient goes further back than that.",
+        ),
+        (
+            range(5, 40, 5),
+            40,
+            "part: the state is detached before timestep 5, 10, 15, 20, 25, 30, … (7 times) of 40, so no gradient goes "
+            "further back than that.",
+        ),
+        (
+            (0,),
+            6,
+            "part begins with a state that was detached from what came before (truncated backpropagation): no gradient "
+            "goes further back than the first timestep of the batch.",
+        ),
+        (
+            (0, 3),
+            6,
+            "part begins with a state that was detached from what came before (truncated backpropagation): no gradient "
+            "goes further back than the first timestep of the batch; the state is detached before timestep 3 of 6, so "
+            "no gradient goes further back than that.",
+        ),
+    ],
+)
+def test_states_that_are_detached(found: Sequence[int], steps: int, sentence: str) -> None:
+    assert cuts("part", found, steps) == sentence
