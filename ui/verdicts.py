@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BADGES: Mapping[str | None, tuple[str, str, str]] = {
     "reaches": ("●", "#0a6b3d", "#5fd39a"),
+    "fades": ("◐", "#35518a", "#9db8f2"),
     "vanishing": ("▼", "#8a4b00", "#ffb454"),
     "exploding": ("▲", "#b3261e", "#ff8a80"),
     "diverged": ("✕", "#b3261e", "#ff8a80"),

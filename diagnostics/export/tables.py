@@ -17,7 +17,7 @@ import numpy as np
 from diagnostics.charts.series import watched
 from diagnostics.export.summary import final_loss, summary
 from diagnostics.measures.evidence import loss_known
-from diagnostics.measures.seed_verdict import verdict_over_seeds
+from diagnostics.measures.seed_verdict import ORDER, verdict_over_seeds
 from diagnostics.measures.seeds import groups
 from diagnostics.measures.verdict import verdict
 from diagnostics.records import BAND, COLUMNS, Run
@@ -80,14 +80,14 @@ def seeds_csv(runs: Sequence[Run]) -> str:
         "informative_grad": "ratio",
         "success": "share",
     }
-    header = ["group", "runs", "seeds", "diverged", "exploding", "vanishing", "reaches", "solved", "of [steps]"]
+    header = ["group", "runs", "seeds", *ORDER, "solved", "of [steps]"]
     parts = ("low", "median", "high", "seeds")
     header += [f"{n}_{p}" + (f" [{unit}]" if p != "seeds" else "") for n, unit in spreads.items() for p in parts]
     rows: list[list[Cell]] = []
     for group in groups(runs):
         said = verdict_over_seeds(group)
         kinds = dict(said.kinds)
-        counts = [kinds.get(kind, 0) for kind in ("diverged", "exploding", "vanishing", "reaches")]
+        counts = [kinds.get(kind, 0) for kind in ORDER]
         numbers: list[Cell] = []
         for name in spreads:
             over = getattr(said, name)

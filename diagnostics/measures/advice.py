@@ -1,4 +1,7 @@
-"""What to try next, from the run's own numbers and what was asked for. It never promises that a change will help."""
+"""What to try next, from the run's own numbers and what was asked for. It never promises that a change will help.
+
+For runs of ours, in the Lab's settings; ``watched_advice.py`` speaks to the owner of a model that was watched.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,7 @@ from diagnostics.measures.numbers import number, percent, steps
 
 _GATES = {"lstm": "forget", "gru": "update"}
 _A = {"forget": "a forget", "update": "an update"}
-_PLAIN = ("tanh", "relu", "sigmoid", "identity")
-_OFTEN_CLIPPED = 0.5
+OFTEN_CLIPPED = 0.5
 """From this share of clipped steps on, most updates are made from a gradient that the threshold has shortened."""
 
 
@@ -53,11 +55,6 @@ def _another_network(e: Evidence) -> tuple[str, ...]:
 def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     if e.solved:
         return ["Choose a longer gap to see where learning ends: at this distance it is solved."]
-    if e.cut_off and e.watched:
-        return [
-            f"Detach the state less often: the gradient is cut after {steps(e.truncate)}, and what is asked for lies "
-            f"{steps(e.distance)} back."
-        ]
     if e.cut_off:
         return [
             f"Raise truncate from {e.truncate} to {e.distance + 1} or more, or leave it out: so far back the last "
@@ -66,11 +63,6 @@ def _vanishing(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     cell = spec.get("cell")
     if cell in _GATES:
         said = [_gate(e, spec)]
-    elif e.watched and cell not in _PLAIN:
-        said = [
-            "Carry the state on by addition where the cell does not: through a gate that starts open, or a residual "
-            "path, a gradient goes back unshortened."
-        ]
     else:
         said = [
             f"Try a GRU or LSTM whose gate starts open: a gate bias of {number(bias_for(e.distance))} keeps a memory "
@@ -118,7 +110,7 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         return ["Give it the remaining steps before changing anything: the gradient arrives."]
     done = f"{e.steps_done} training step{'s' * (e.steps_done != 1)}"
     said = [f"Try more than {done}: the gradient arrives, so what is missing may be time."]
-    if e.clipped >= _OFTEN_CLIPPED:
+    if e.clipped >= OFTEN_CLIPPED:
         said.append(
             f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
             "most updates are made from a shortened gradient."
@@ -131,7 +123,7 @@ def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     said = []
     if spec.get("clip") == "none":
         said.append(
-            f"Compare it with clipping by norm{_threshold(e)}: that bounds the weights' gradient, not the growth "
+            f"Compare it with clipping by norm{own_scale(e)}: that bounds the weights' gradient, not the growth "
             "through time."
         )
     elif e.clipped > 0:
@@ -143,8 +135,7 @@ def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         said.append("Try a lower learning rate or a smaller initialisation, so that no recurrent weight stretches.")
     else:
         said.append(
-            f"Try an orthogonal or a smaller recurrent matrix{'' if e.watched else ' (scaled:0.5)'}, or a gated cell: "
-            "this one stretches."
+            "Try an orthogonal or a smaller recurrent matrix (scaled:0.5), or a gated cell: this one stretches."
         )
     return said
 
@@ -159,7 +150,7 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     said = []
     if clip == "none":
         said.append(
-            f"Try clipping by norm{_threshold(e)}: it bounds the gradient that an update is made from, not its growth "
+            f"Try clipping by norm{own_scale(e)}: it bounds the gradient that an update is made from, not its growth "
             "through time."
         )
     if rate:
@@ -174,8 +165,8 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _threshold(e: Evidence) -> str:
-    """Name a threshold of the run's own scale, as far as there is one."""
+def own_scale(e: Evidence) -> str:
+    """Return the words that name a threshold of the run's own scale, "" where it has none."""
     if e.typical_norm > THRESHOLD_MOST:
         return f" at {number(THRESHOLD_MOST)}, the highest threshold there is, or lower"
     if not is_threshold(e.typical_norm):  # nor nan

@@ -15,7 +15,7 @@ from diagnostics.measures.profile import profile_column, typical_profile
 from diagnostics.measures.reach import REACH_THRESHOLD, reach
 from diagnostics.records import Array, Records, Run
 
-Kind = Literal["vanishing", "exploding", "reaches", "diverged"]
+Kind = Literal["vanishing", "exploding", "reaches", "diverged", "fades"]
 
 EXPLODING_RATIO = 100.0
 """The profile explodes where it rises above this many times its value at the loss, within the distance."""
@@ -79,13 +79,14 @@ class Evidence:
 
     watched: bool
     """Whether somebody else trained, and we watched: there is no task, no word and no success to speak of then."""
-    first: bool
-    """Whether the informative step is only the first one walked, because nobody said that another matters more."""
+    unasked: bool
+    """Whether we watched, and nobody said which step matters: ``distance`` is then all there is, to the first step
+    that was walked, and a gradient that does not come so far may well come far enough."""
 
     @property
     def cut_off(self) -> bool:
         """Whether the gradient ends before the informative step because it was cut, and not because it faded."""
-        return self.kind == "vanishing" and 0 < self.truncate == self.reach
+        return self.kind in ("vanishing", "fades") and 0 < self.truncate == self.reach
 
     @property
     def blind(self) -> bool:
@@ -123,13 +124,18 @@ def gather(run: Run) -> Evidence | None:
     ratio, peak, peak_lag = _ratios(phi, distance)
     found = reach(phi) if phi.size else None
     success = records["eval_success"] if "eval_success" in records else np.empty(0)
+    watched = isinstance(run.spec.get("watched"), Mapping)
+    unasked = watched and not facts.informative_steps
+    never_below = bool(phi.size) and not (phi < REACH_THRESHOLD * phi[0]).any()
     return Evidence(
-        kind=_kind(run.state == "diverged" or diverged is not None, found, distance, peak),
+        kind=_kind(
+            run.state == "diverged" or diverged is not None, found, distance, peak, fades=unasked and not never_below
+        ),
         of=of,
         distance=distance,
         word=facts.tokens[facts.loss_step + (distance if facts.ahead else -distance)] if facts.tokens else "",
         reach=found,
-        never_below=bool(phi.size) and not (phi < REACH_THRESHOLD * phi[0]).any(),
+        never_below=never_below,
         decay=fit.factor,
         half_life_steps=half_life(fit.factor),
         informative_grad=ratio,
@@ -153,8 +159,8 @@ def gather(run: Run) -> Evidence | None:
         one_way=not run.spec.get("bidirectional"),
         model=run.without_recurrence,
         truncate=_cut(run, facts.loss_step),
-        watched=isinstance(run.spec.get("watched"), Mapping),
-        first=not facts.informative_steps,
+        watched=watched,
+        unasked=unasked,
     )
 
 
@@ -166,14 +172,19 @@ def _cut(run: Run, loss_step: int) -> int:
     return chunk if isinstance(chunk, int) and 0 < chunk <= loss_step else 0
 
 
-def _kind(diverged: bool, found: int | None, distance: int, peak: float) -> Kind | None:
-    """Judge in the order that the words define: diverged, exploding, reaches, vanishing."""
+def _kind(diverged: bool, found: int | None, distance: int, peak: float, *, fades: bool) -> Kind | None:
+    """Judge in the order that the words define: diverged, exploding, fades, reaches, vanishing.
+
+    ``fades``: the profile falls below 1 % somewhere, and nobody knows whether anything so far back matters.
+    """
     if diverged:
         return "diverged"
     if found is None:
         return None
     if peak > EXPLODING_RATIO:
         return "exploding"
+    if fades:
+        return "fades"
     return "reaches" if found >= distance else "vanishing"
 
 

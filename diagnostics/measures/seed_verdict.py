@@ -17,7 +17,8 @@ from diagnostics.measures.verdict import Verdict, verdict
 SPANS = "Numbers are medians over the seeds, with the least and the greatest in brackets where they differ."
 """What is to be said once wherever the sentences below stand."""
 
-_ORDER: tuple[Kind, ...] = ("diverged", "exploding", "vanishing", "reaches")
+ORDER: tuple[Kind, ...] = ("diverged", "exploding", "vanishing", "fades", "reaches")
+"""All kinds of verdict, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def verdict_over_seeds(group: Group) -> SeedVerdict:
     found = tuple(verdict(run) for run in group.runs)
     seeds = tuple(run.spec.get("seed") for run in group.runs)
     counted = Counter(said.kind for said in found if said.kind is not None)
-    kinds = tuple(sorted(counted.items(), key=lambda item: (-item[1], _ORDER.index(item[0]))))
+    kinds = tuple(sorted(counted.items(), key=lambda item: (-item[1], ORDER.index(item[0]))))
     unjudged = len(found) - sum(counted.values())
     over = {name: spread(_numbers(found, name)) for name in ("decay", "half_life_steps", "informative_grad", "success")}
     reach = spread(float(said.reach) for said in found if said.reach is not None)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from diagnostics.measures.evidence import Evidence
+from diagnostics.measures.evidence import Evidence, Kind
 from diagnostics.measures.numbers import number, percent, rate, steps
 
-_HEADLINES = {"vanishing": "Vanishing", "exploding": "Exploding", "reaches": "Reaches", "diverged": "Diverged"}
+_HEADLINES: Mapping[Kind, str] = {
+    "vanishing": "Vanishing",
+    "exploding": "Exploding",
+    "reaches": "Reaches",
+    "diverged": "Diverged",
+    "fades": "Fades",
+}
 
 
 def headline(evidence: Evidence | None, state: str) -> str:
@@ -33,7 +40,13 @@ def sentence(evidence: Evidence | None) -> str:
             return _blind(evidence)
         if evidence.model:
             return _at_once(evidence) + _left_out(evidence)
-    said = {"diverged": _diverged, "exploding": _exploding, "reaches": _reaches, "vanishing": _vanishing}
+    said = {
+        "diverged": _diverged,
+        "exploding": _exploding,
+        "reaches": _reaches,
+        "vanishing": _vanishing,
+        "fades": _fades,
+    }
     return said[evidence.kind](evidence) + _left_out(evidence)
 
 
@@ -50,7 +63,7 @@ def _named(e: Evidence) -> str:
     """The informative step, as a sentence names it: the word that stands there, or which timestep it is."""
     if not e.watched:
         return name_word(e.word)
-    return "the first timestep" if e.first else f"the timestep {e.word}"
+    return "the first timestep" if e.unasked else f"the timestep {e.word}"
 
 
 def _nothing(evidence: Evidence | None) -> str:
@@ -102,17 +115,30 @@ def _vanishing(e: Evidence) -> str:
     )
 
 
+def _fades(e: Evidence) -> str:
+    """How far the gradient comes, where nobody said how far it has to: no word of praise or blame."""
+    enough = "Where answers depend on nothing further back, that is enough: say with distance=… how far back they do."
+    if e.cut_off:
+        return (
+            f"Cut off: backpropagation is truncated at {steps(e.truncate)}, so that further back the gradient is "
+            f"exactly 0, whatever the network would have sent. {enough}"
+        )
+    return (
+        f"Fades: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}; of "
+        f"what lies further back the loss teaches next to nothing. {enough}"
+    )
+
+
 def _reaches(e: Evidence) -> str:
-    if e.distance == 0 and e.watched and e.first:
+    if e.distance == 0 and e.unasked:
         return "Reaches: the loss uses the state after a single step, with no way to travel."
     if e.distance == 0:
         return f"Reaches: {_named(e)} is read at the step of the loss itself, with no way to travel{_success(e)}."
     if e.edge:
-        where = "the first timestep" if e.watched and e.first else "the step that matters"
         solved = " The task is solved all the same." if e.solved else ""
         return (
-            f"Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at {where}"
-            f"{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
+            f"Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at the step "
+            f"that matters{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
         )
     if e.never_below:
         how = f"the gradient never falls below 1 % of its value at the loss in {steps(e.of)}"

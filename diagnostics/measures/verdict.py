@@ -3,6 +3,9 @@
 Read from the median profile φ over the last tenth of the recorded profiles, with d the steps from the loss back to
 the informative step: ``diverged`` where training met a non-finite loss, else ``exploding`` where φ rises above
 100 φ_0 within d, else ``reaches`` where the reach is at least d, else ``vanishing``.
+
+Of somebody else's training d may not be known. Then φ is judged over all steps that there are: ``reaches`` where it is
+nowhere below 1 % of φ_0, and ``fades`` where it is, which is a fault only if the answers depend on what lies there.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from diagnostics.measures.advice import advice
 from diagnostics.measures.evidence import Kind, gather
 from diagnostics.measures.sentence import headline, sentence
+from diagnostics.measures.watched_advice import watched_advice
 from diagnostics.records import Run
 
 
@@ -60,6 +64,7 @@ def verdict(run: Run) -> Verdict:
     """Judge a run from its own records, at any moment: while it is queued, running, and after its end."""
     found = gather(run)
     kind = found.kind if found else None
+    advise = watched_advice if found and found.watched else advice
     return Verdict(
         kind=kind,
         reach=found.reach if found else None,
@@ -71,7 +76,7 @@ def verdict(run: Run) -> Verdict:
         success=found.success if found else math.nan,
         chance=found.chance if found else math.nan,
         sentence=sentence(found),
-        advice=advice(found, run.spec),
+        advice=advise(found, run.spec),
         headline=headline(found, run.state),
     )
 

@@ -104,8 +104,10 @@ class Events:
         if self.said("vanishing", part) and self.said("exploding", part):
             return
         found = verdict(run)
-        if found.kind in ("vanishing", "exploding"):
-            self.say(found.kind, step, f"{part}, training step {step}: {found.sentence}", part, _top(run))
+        # Where nobody said how far back the answer lies, a gradient that fades is told as one that vanishes is.
+        kind = "vanishing" if found.kind == "fades" else found.kind
+        if kind in ("vanishing", "exploding"):
+            self.say(kind, step, f"{part}, training step {step}: {found.sentence}", part, _top(run))
 
     def clipping(self, columns: Mapping[str, Any], rule: str) -> None:
         """Look at one step's row of the step stream; ``rule`` is that of its clipping, "" where nobody told it."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Reach = int | Literal["all"]
 
-_WORST = ("diverged", "exploding", "vanishing", "reaches", None)
+_WORST = ("diverged", "exploding", "vanishing", "fades", "reaches", None)
 
 
 @dataclass(frozen=True)

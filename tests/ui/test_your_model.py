@@ -76,7 +76,7 @@ def test_the_newest_training_is_shown_and_the_lab_s_figures_that_apply(your_mode
     assert list(app.dataframe[0].value["Name"]) == ["nmt · decoder", "nmt · encoder", "old · encoder"]
     assert said.count('class="verdict-row"') == 2
     assert "Reaches" in said
-    assert "Vanishing" in said
+    assert "Fades" in said
     assert "figure-profile-" in figures(app)
     assert "figure-clipping-" in figures(app)
     assert "figure-learning-" not in figures(app)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diagnostics.measures.verdict import Verdict, verdict
-from diagnostics.records import Records, Run, TaskFacts
+from diagnostics.records import Records, Run
 from tests.diagnostics.charts.samples import facts_of, france_facts, powers, run_of
 
 FACTS = facts_of(length=45, distance=40)  # d = 40 of K = 44 steps
@@ -295,59 +295,3 @@ def test_a_gradient_that_faded_before_the_border_has_vanished_and_the_cut_is_sai
 def test_a_cut_run_that_succeeds_all_the_same_is_said_to() -> None:
     found = truncated(0.9, 20, success=[1.0])
     assert found.sentence.endswith(" The task is solved all the same: the state still held what no gradient asked for.")
-
-
-def watched(profile: float, *, length: int = 40, informative: bool = False, **spec: object) -> Run:
-    """A run of somebody's own model: no words, no task, no success."""
-    facts = TaskFacts(
-        "Your model: rnn",
-        tuple(f"t={t}" for t in range(length)),
-        (4,) if informative else (),
-        length - 1,
-        length - 5 if informative else length - 1,
-        "",
-        "loss",
-        math.nan,
-        "success",
-        math.nan,
-    )
-    run = run_of(profile ** np.arange(length)[None], facts=facts, loss=np.full(20, np.nan), pre=np.ones(20))
-    of_it = {"watched": {"module": "rnn", "cuts": [], "loss": False}, "cell": "lstm", "clip": "", "layers": 1}
-    return replace(run, spec={**of_it, **spec})
-
-
-@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh", "mine.Cell"])
-@pytest.mark.parametrize("profile", [0.5, 0.9999, 1.5])
-@pytest.mark.parametrize("clip", ["", "none", "norm:1.0"])
-@pytest.mark.parametrize("state", ["running", "finished", "diverged"])
-def test_of_a_watched_run_nothing_is_said_that_it_has_not(cell: str, profile: float, clip: str, state: str) -> None:
-    found = verdict(replace(watched(profile, cell=cell, clip=clip), state=state))
-    said = " ".join([found.sentence, *found.advice])
-    for word in ("nan", "not a number", "success", "chance", " task", "truncate", "scaled:", "()", "“", "seed"):
-        assert word not in said, said
-    assert found.kind == ("diverged" if state == "diverged" else found.kind)
-
-
-def test_a_watched_run_names_the_timestep() -> None:
-    assert "the first timestep, 39 steps back, gets" in verdict(watched(0.5)).sentence
-    assert "the timestep t=4, 35 steps back, gets" in verdict(watched(0.5, informative=True)).sentence
-
-
-def test_a_loss_that_nobody_told_is_no_divergence() -> None:
-    assert verdict(watched(0.9999)).kind == "reaches"
-    untold = replace(watched(0.9999), spec={"watched": {"module": "rnn"}, "cell": "lstm"})
-    assert verdict(untold).kind == "reaches"
-    lost = replace(watched(0.9999), spec={"watched": {"module": "rnn", "loss": True}, "cell": "lstm"})
-    assert verdict(lost).kind == "diverged"
-
-
-def test_a_state_that_was_detached_is_said_with_what_to_do() -> None:
-    profile = np.where(np.arange(40) < 10, 1.0, 0.0)[None]
-    run = watched(1.0)
-    assert run.facts is not None
-    cut = replace(run_of(profile, facts=run.facts, loss=np.full(20, np.nan)), spec=run.spec)
-    spec = {**run.spec, "watched": {"module": "rnn", "cuts": [10, 20, 30], "loss": False}}
-    found = verdict(replace(cut, spec=spec))
-    assert found.headline == "Cut off"
-    assert "backpropagation is truncated at 10 steps" in found.sentence
-    assert found.advice[0].startswith("Detach the state less often: the gradient is cut after 10 steps")

@@ -54,8 +54,8 @@ def test_the_verdict_is_that_of_the_part_that_is_worst_off(w: Watch) -> None:
     assert w.verdicts["rnn ←"].kind == "reaches"
     assert w.verdicts["rnn ←"].sentence.startswith("Reaches: the loss uses the state after a single step")
     assert w.verdict.to_json() == w.verdicts["rnn →"].to_json()
-    assert w.verdict.kind == "vanishing"
-    assert "the first timestep, 6 steps back, gets" in w.verdict.sentence
+    assert w.verdict.kind == "fades"
+    assert "of what lies further back the loss teaches next to nothing" in w.verdict.sentence
 
 
 def test_no_sentence_speaks_of_what_a_watched_run_has_not(w: Watch) -> None:
@@ -89,7 +89,7 @@ def test_the_table_has_a_row_for_each_layer(w: Watch, tmp_path: Path) -> None:
     table = w.table()
     assert len(table) == 4
     assert (table[1].part, table[1].layer, table[1].reach, table[1].of) == ("rnn →", 2, 1, 6)
-    assert table[1].verdict == "Vanishing"
+    assert table[1].verdict == "Fades"
     lines = str(table).split("\n")
     assert lines[0].startswith("part   layer  reach  of  decay per step  half-life  gets of the gradient  verdict")
     assert lines[-1] == w.meaning
@@ -105,10 +105,10 @@ def test_a_notebook_shows_verdict_and_figure(w: Watch) -> None:
     bundle = w._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"}
     assert bundle["text/plain"] == repr(w)
-    assert "Vanishing: the gradient falls below" in bundle["text/html"]
+    assert "Fades: the gradient falls below" in bundle["text/html"]
     assert "Plotly.newPlot" in bundle["text/html"]
     assert "https://cdn" not in bundle["text/html"].split("Plotly.newPlot")[0][-2000:]
-    assert "Vanishing: the gradient falls below" in w._repr_html_()
+    assert "Fades: the gradient falls below" in w._repr_html_()
 
 
 def test_before_the_first_step_a_notebook_shows_that_nothing_is_known() -> None:

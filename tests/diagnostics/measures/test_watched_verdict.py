@@ -1,0 +1,185 @@
+"""What is said of runs of somebody's own model: no word of what they have not, and no blame for what nobody asked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from diagnostics.measures.seed_verdict import ORDER, verdict_over_seeds
+from diagnostics.measures.seeds import groups
+from diagnostics.measures.verdict import Verdict, verdict
+from diagnostics.records import Run, TaskFacts
+from diagnostics.watching.results import worst
+from tests.diagnostics.charts.samples import run_of
+from ui.verdicts import BADGES
+
+T = 40
+CELLS = ("lstm", "gru", "tanh", "relu", "mine.Cell")
+# What only somebody who trains with us can set, or only our tasks have.
+LAB = ("nan", "not a number", "success", "chance", " task", "truncate ", "scaled:", "()", "“", "seed", "chrono", "gap")
+INSTRUCTIONS = {"Try", "Compare", "Start", "Leave", "Look", "Begin", "Detach", "Shorten", "Carry", "Read"}
+
+
+def watched(by_lag: float | np.ndarray, *, distance: int | None = None, direction: str = "", **spec: object) -> Run:
+    """A run whose profile is ``by_lag`` [K + 1], or falls by that factor per step; ``distance`` as it was said."""
+    profile = by_lag ** np.arange(T) if isinstance(by_lag, float) else by_lag
+    K = len(profile) - 1
+    facts = TaskFacts(
+        "Your model: rnn",
+        tuple(f"t={t}" for t in range(K + 1)),
+        () if distance is None else (K - distance,),
+        K,
+        K if distance is None else distance,
+        "",
+        "loss",
+        math.nan,
+        "success",
+        math.nan,
+    )
+    run = run_of(profile[None], facts=facts, loss=np.full(20, np.nan), pre=np.ones(20), post=np.full(20, 0.5))
+    about = {"module": "rnn", "cuts": [], "loss": False, "direction": direction or "forward"}
+    return replace(run, spec={"watched": about, "cell": "lstm", "clip": "", "layers": 1, **spec})
+
+
+def cut(distance: int | None) -> Run:
+    run = watched(np.where(np.arange(T) < 10, 1.0, 0.0), distance=distance)
+    return replace(run, spec={**run.spec, "watched": {"module": "rnn", "cuts": [10, 20, 30], "loss": False}})
+
+
+def words(found: Verdict) -> str:
+    return " ".join([found.headline, found.sentence, *found.advice])
+
+
+@pytest.mark.parametrize(
+    ("cell", "by_step", "clip", "distance"),
+    list(product(CELLS, (0.5, 0.9999, 1.5), ("", "none", "norm:1.0"), (None, 35))),
+)
+@pytest.mark.parametrize("state", ["running", "finished", "diverged"])
+def test_nothing_is_said_that_a_watched_run_has_not(
+    cell: str, by_step: float, clip: str, distance: int | None, state: str
+) -> None:
+    found = verdict(replace(watched(by_step, distance=distance, cell=cell, clip=clip), state=state))
+    for word in LAB:
+        assert word not in words(found), words(found)
+    assert 1 <= len(found.advice) <= 3
+    assert {said.split(" ")[0] for said in found.advice} <= INSTRUCTIONS
+    assert all(said.endswith(".") and len(said) < 190 for said in found.advice)
+    assert (found.kind == "diverged") == (state == "diverged")
+
+
+def test_without_a_distance_a_gradient_that_fades_is_not_blamed() -> None:
+    found = verdict(watched(0.5))
+    assert (found.kind, found.headline, found.reach) == ("fades", "Fades", 7)
+    assert found.sentence == (
+        "Fades: the gradient falls below 1 % of its value at the loss after 7 of 39 steps (× 0.5 per step, half-life 1 "
+        "step, fitted over all 39 steps); of what lies further back the loss teaches next to nothing. Where answers "
+        "depend on nothing further back, that is enough: say with distance=… how far back they do."
+    )
+    assert "if answers depend on more than 7 steps back" in found.advice[0]
+    assert "first timestep" not in words(found)
+
+
+@pytest.mark.parametrize(("distance", "kind"), [(6, "reaches"), (7, "reaches"), (8, "vanishing"), (39, "vanishing")])
+def test_with_a_distance_it_is_judged_by_that(distance: int, kind: str) -> None:
+    found = verdict(watched(0.5, distance=distance))
+    assert found.kind == kind
+    assert f"the timestep t={39 - distance}, {distance} steps back, gets" in found.sentence
+    assert "distance=" not in words(found)
+
+
+@pytest.mark.parametrize(("at_the_end", "kind"), [(0.5, "reaches"), (0.005, "fades")])
+def test_without_a_distance_only_what_comes_all_the_way_reaches(at_the_end: float, kind: str) -> None:
+    profile = np.ones(T)
+    profile[-1] = at_the_end
+    found = verdict(watched(profile))
+    assert (found.kind, found.never_below) == (kind, kind == "reaches")
+    if kind == "reaches":
+        assert "never falls below 1 % of its value at the loss in 39 steps" in found.sentence
+    assert "Edge" not in found.headline
+
+
+def test_what_grows_a_hundredfold_explodes_whoever_asks() -> None:
+    assert verdict(watched(1.5)).kind == verdict(watched(1.5, distance=35)).kind == "exploding"
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        ("lstm", "Start the forget gate open: about 3.5 added to its bias, in torch the second quarter of bias_hh"),
+        ("gru", "Start the update gate open: about 3.5 added to its bias, in torch the second third of bias_hh"),
+        ("tanh", "Try nn.LSTM or nn.GRU instead of nn.RNN: a forget or update gate's bias of 3.5 keeps a memory"),
+        ("relu", "Try nn.LSTM or nn.GRU instead of nn.RNN"),
+        ("mine.Cell", "Carry the state on by addition: through a gate that starts open"),
+    ],
+)
+def test_what_fades_is_advised_in_the_terms_of_torch(cell: str, what: str) -> None:
+    found = verdict(watched(0.5, distance=35, cell=cell))
+    assert found.advice[0].startswith(what)
+    start = {"tanh": "nn.init.orthogonal_", "relu": "nn.init.eye_"}.get(cell)
+    assert ("nn.init" in words(found)) == (start is not None)
+    assert start is None or start in found.advice[1]
+
+
+def test_what_is_advised_of_torch_s_gates_opens_them() -> None:
+    """The second quarter and the second third of bias_hh are the gates that keep the state."""
+    import torch
+    from torch import nn
+
+    for cell, gates in ((nn.LSTM(1, 4), 4), (nn.GRU(1, 4), 3)):
+        with torch.no_grad():
+            for parameter in cell.parameters():
+                parameter.zero_()
+            cell.bias_hh_l0[4:8] = 50.0
+        state = torch.randn(1, 1, 4)
+        output, _ = cell(torch.zeros(9, 1, 1), (torch.zeros_like(state), state) if gates == 4 else state)
+        kept = torch.tanh(state[0]) / 2 if gates == 4 else state[0]  # the output gate of zeros is half open
+        torch.testing.assert_close(output[-1], kept)
+
+
+def test_what_arrives_is_told_to_look_elsewhere_and_praised_for_nothing() -> None:
+    found = verdict(watched(0.9999))
+    assert found.advice[0].startswith("Look elsewhere if it does not learn")
+    assert "clipping engaged on 100 % of the steps" in found.advice[1]
+    assert "learned" not in found.sentence
+
+
+def test_a_direction_that_is_read_after_one_step_is_told_of_its_end() -> None:
+    alone = np.ones(1)
+    assert verdict(watched(alone)).advice == ()
+    assert verdict(watched(alone, direction="reverse")).advice[0].startswith("Read the reverse direction where it ends")
+
+
+@pytest.mark.parametrize("distance", [None, 35])
+def test_a_state_that_was_detached_is_said_with_what_to_do(distance: int | None) -> None:
+    found = verdict(cut(distance))
+    assert found.headline == "Cut off"
+    assert "backpropagation is truncated at 10 steps" in found.sentence
+    (said,) = found.advice
+    assert said.startswith("Detach the state less often: the gradient is cut after 10 steps, and what is")
+    assert said.endswith("asked for lies 35 steps back." if distance else "further back gets none.")
+    assert ("say with distance=…" in found.sentence) == (distance is None)
+
+
+def test_a_loss_that_nobody_told_is_no_divergence() -> None:
+    assert verdict(watched(0.9999)).kind == "reaches"
+    untold = replace(watched(0.9999), spec={"watched": {"module": "rnn"}, "cell": "lstm"})
+    assert verdict(untold).kind == "reaches"
+    lost = replace(watched(0.9999), spec={"watched": {"module": "rnn", "loss": True}, "cell": "lstm"})
+    assert verdict(lost).kind == "diverged"
+
+
+def test_whoever_reads_the_kind_knows_them_all() -> None:
+    assert set(BADGES) == {*ORDER, None}
+    runs = [watched(0.5), watched(0.9999), watched(0.5, distance=35), watched(1.5), watched(np.zeros(T))]
+    assert [verdict(run).kind for run in runs] == ["fades", "reaches", "vanishing", "exploding", None]
+    order = [3, 2, 0, 1, 4]  # the worst first
+    for place in range(len(order)):
+        found = worst([runs[i] for i in order[place:]][::-1])
+        assert found is not None
+        assert found[1].kind == verdict(runs[order[place]]).kind
+    (group,) = groups(runs[:1])
+    assert verdict_over_seeds(group).headline == "Fades in 1 of 1"
