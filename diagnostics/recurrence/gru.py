@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.recurrence import paths, products
+from diagnostics.recurrence import paths, products, reference
 from diagnostics.recurrence.arguments import Lengths, check, check_lengths
 from diagnostics.recurrence.lineup import Lineup
-from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
+from diagnostics.recurrence.twice import differentiable
 
 
 def gru(
@@ -44,7 +44,8 @@ def gru(
     direction: h_{t−1} above is then h_{t+1}, and output[t] still belongs to x[t].
     Returns: output [T,B,H], the state h_n [B,H] after each sample's last step (reverse: its first), and the trace,
     which the backward pass fills.
-    Raises: ``ValueError`` where an argument does not fit; ``RuntimeError`` on differentiating twice.
+    A second derivative goes through the plain twin, ``reference.gru``: exact, and slow.
+    Raises: ``ValueError`` where an argument does not fit.
     """
     check(3, x, {"h0": h0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
     trace = Trace("gru", check_lengths(lengths, x), reverse)
@@ -108,7 +109,7 @@ class _Gru(Function):
             of_x = None if sums.x is None else line.steps_back(sums.x)
             h0 = line.first(grad_h) if need_h0 else None
             gradients = of_x, h0, sums.w_ih, _torch_order(sums.w_hh), sums.b_ih, _torch_order(sums.b_hh)
-        return None, *only_once(gradients, (*inputs, *arriving))
+        return None, *differentiable(gradients, inputs, arriving, reference.gru, ctx.trace)
 
 
 def _torch_order(blocks: Tensor | None) -> Tensor | None:

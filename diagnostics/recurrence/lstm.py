@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.recurrence import paths, products
+from diagnostics.recurrence import paths, products, reference
 from diagnostics.recurrence.arguments import Lengths, check, check_lengths, pair
 from diagnostics.recurrence.lineup import Lineup
-from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
+from diagnostics.recurrence.twice import differentiable
 
 
 def lstm(
@@ -43,7 +43,8 @@ def lstm(
     direction: t−1 above is then t+1, and output[t] still belongs to x[t].
     Returns: output [T,B,H], the state (h_n, c_n) [B,H] each after each sample's last step (reverse: its first), and the
     trace, which the backward pass fills.
-    Raises: ``ValueError`` where an argument does not fit; ``RuntimeError`` on differentiating twice.
+    A second derivative goes through the plain twin, ``reference.lstm``: exact, and slow.
+    Raises: ``ValueError`` where an argument does not fit.
     """
     h0, c0 = pair(state)
     check(4, x, {"h0": h0, "c0": c0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
@@ -105,4 +106,8 @@ class _Lstm(Function):
             of_x = None if sums.x is None else line.steps_back(sums.x)
             h0, c0 = line.first(grad_h) if need_h0 else None, line.first(grad_c) if need_c0 else None
             gradients = of_x, h0, c0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh
-        return None, *only_once(gradients, (*inputs, *arriving))
+        return None, *differentiable(gradients, inputs, arriving, _twin, ctx.trace)
+
+
+def _twin(x: Tensor, h0: Tensor | None, c0: Tensor | None, *parameters: Any, **how: Any) -> Any:
+    return reference.lstm(x, (h0, c0), *parameters, **how)

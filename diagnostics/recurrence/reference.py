@@ -1,8 +1,8 @@
 """Plain autograd twins of ``rnn``, ``gru`` and ``lstm``: same arguments, same returns, every equation as it is written.
 
-Slow and obvious: what the instrumented recurrences are compared with, and what to use where a second derivative is
-wanted. The state gradients are caught by hooks on the states that a step hands to the next. A sample takes part in the
-steps that it has; at the others its state stays as it is.
+Slow and obvious: what the instrumented recurrences are compared with, and what their second derivatives go through. The
+state gradients are caught by hooks on the states that a step hands to the next. A sample takes part in the steps that
+it has; at the others its state stays as it is.
 """
 
 from __future__ import annotations

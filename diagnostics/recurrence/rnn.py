@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.recurrence import paths, products
+from diagnostics.recurrence import paths, products, reference
 from diagnostics.recurrence.arguments import Lengths, check, check_lengths, check_nonlinearity
 from diagnostics.recurrence.lineup import Lineup
-from diagnostics.recurrence.once import only_once
 from diagnostics.recurrence.trace import StateGradients, Trace
+from diagnostics.recurrence.twice import differentiable
 
 
 def rnn(
@@ -39,7 +40,8 @@ def rnn(
     direction: h_{t−1} above is then h_{t+1}, and output[t] still belongs to x[t].
     Returns: output [T,B,H], the state h_n [B,H] after each sample's last step (reverse: its first), and the trace,
     which the backward pass fills.
-    Raises: ``ValueError`` where an argument does not fit; ``RuntimeError`` on differentiating twice.
+    A second derivative goes through the plain twin, ``reference.rnn``: exact, and slow.
+    Raises: ``ValueError`` where an argument does not fit.
     """
     check(1, x, {"h0": h0}, w_ih, w_hh, {"b_ih": b_ih, "b_hh": b_hh})
     check_nonlinearity(nonlinearity)
@@ -95,4 +97,5 @@ class _Rnn(Function):
             of_x = None if sums.x is None else line.steps_back(sums.x)
             h0 = line.first(grad_h) if need_h0 else None
             gradients = of_x, h0, sums.w_ih, sums.w_hh, sums.b_ih, sums.b_hh
-        return None, None, *only_once(gradients, (*inputs, *arriving))
+        twin = partial(reference.rnn, nonlinearity=ctx.nonlinearity)
+        return None, None, *differentiable(gradients, inputs, arriving, twin, ctx.trace)

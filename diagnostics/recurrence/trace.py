@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -39,10 +39,15 @@ class Trace:
         whether the recurrence went from the last step to the first. Then h_t was made from h_{t+1}, and in what follows
         t+1 is to be read as t−1, and the last step is t = 0.
 
+    ``listener``
+        None, or who is told the gradients of each backward pass as soon as they are there. Where a gradient is itself
+        differentiated, it is also told what that finds at the states by way of the gradient, which this trace leaves
+        out: the derivative of the loss at a state is then the sum of what one run of autograd tells.
+
     The trace holds no graph and nothing in the graph that it fills is needed to read it, so it may outlive both.
     """
 
-    __slots__ = ("__weakref__", "_gradients", "c", "gates", "h", "kind", "lengths", "reverse")
+    __slots__ = ("__weakref__", "_gradients", "c", "gates", "h", "kind", "lengths", "listener", "reverse")
 
     h: Tensor
     c: Tensor | None
@@ -54,11 +59,18 @@ class Trace:
         self.reverse = reverse
         self.c = None
         self.gates = {}
+        self.listener: Callable[[StateGradients], None] | None = None
         self._gradients: StateGradients | None = None
 
     def record(self, gradients: StateGradients) -> None:
         """Keep the gradients of a backward pass in place of those of an earlier one."""
         self._gradients = gradients
+        self.tell(gradients)
+
+    def tell(self, gradients: StateGradients) -> None:
+        """Hand gradients to the listener, if there is one."""
+        if self.listener is not None:
+            self.listener(gradients)
 
     def _latest(self, name: str) -> StateGradients:
         if self._gradients is None:

@@ -120,25 +120,6 @@ def test_the_two_biases_get_gradients_of_their_own(cell: str, path: str, dtype: 
     assert len(storages) == len(p.leaves()) + 2  # clipping works in place: nothing may share memory
 
 
-@CELLS
-@WAYS
-def test_a_second_derivative_is_refused(cell: str, path: str, dtype: torch.dtype) -> None:
-    p = problem(cell, (4, 2, 2, 3), dtype=dtype)
-    output, *_ = p.run(fast)
-    (once,) = torch.autograd.grad(output.sum(), p.x, create_graph=True)
-    with pytest.raises(RuntimeError, match="the gradient of a recurrence must not be differentiated again"):
-        torch.autograd.grad(once.square().sum(), p.x)
-
-
-@CELLS
-def test_the_twin_can_be_differentiated_twice(cell: str) -> None:
-    p = problem(cell, (3, 1, 2, 2))
-    output, *_ = p.run(reference)
-    (once,) = torch.autograd.grad(output.sin().sum(), p.x, create_graph=True)
-    (twice,) = torch.autograd.grad(once.square().sum(), p.x)
-    assert twice.any()
-
-
 @MODULES
 @CELLS
 def test_everything_is_freed_without_the_garbage_collector(
