@@ -126,16 +126,13 @@ def gather(run: Run) -> Evidence | None:
     success = records["eval_success"] if "eval_success" in records else np.empty(0)
     watched = isinstance(run.spec.get("watched"), Mapping)
     unasked = watched and not facts.informative_steps
-    never_below = bool(phi.size) and not (phi < REACH_THRESHOLD * phi[0]).any()
     return Evidence(
-        kind=_kind(
-            run.state == "diverged" or diverged is not None, found, distance, peak, fades=unasked and not never_below
-        ),
+        kind=_kind(run.state == "diverged" or diverged is not None, found, distance, peak, unasked),
         of=of,
         distance=distance,
         word=facts.tokens[facts.loss_step + (distance if facts.ahead else -distance)] if facts.tokens else "",
         reach=found,
-        never_below=never_below,
+        never_below=bool(phi.size) and not (phi < REACH_THRESHOLD * phi[0]).any(),
         decay=fit.factor,
         half_life_steps=half_life(fit.factor),
         informative_grad=ratio,
@@ -172,20 +169,17 @@ def _cut(run: Run, loss_step: int) -> int:
     return chunk if isinstance(chunk, int) and 0 < chunk <= loss_step else 0
 
 
-def _kind(diverged: bool, found: int | None, distance: int, peak: float, *, fades: bool) -> Kind | None:
-    """Judge in the order that the words define: diverged, exploding, fades, reaches, vanishing.
-
-    ``fades``: the profile falls below 1 % somewhere, and nobody knows whether anything so far back matters.
-    """
+def _kind(diverged: bool, found: int | None, distance: int, peak: float, unasked: bool) -> Kind | None:
+    """Judge in the order that the words define: diverged, exploding, reaches, vanishing or fades."""
     if diverged:
         return "diverged"
     if found is None:
         return None
     if peak > EXPLODING_RATIO:
         return "exploding"
-    if fades:
-        return "fades"
-    return "reaches" if found >= distance else "vanishing"
+    if found >= distance:
+        return "reaches"
+    return "fades" if unasked else "vanishing"
 
 
 def _ratios(phi: Array, distance: int) -> tuple[float, float, int]:

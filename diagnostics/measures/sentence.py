@@ -135,10 +135,11 @@ def _reaches(e: Evidence) -> str:
     if e.distance == 0:
         return f"Reaches: {_named(e)} is read at the step of the loss itself, with no way to travel{_success(e)}."
     if e.edge:
+        where = "the first timestep" if e.unasked else "the step that matters"
         solved = " The task is solved all the same." if e.solved else ""
         return (
-            f"Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at the step "
-            f"that matters{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
+            f"Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at {where}"
+            f"{_rate(e)}; {_arrives(e)}{_success(e)}.{solved}"
         )
     if e.never_below:
         how = f"the gradient never falls below 1 % of its value at the loss in {steps(e.of)}"

@@ -4,8 +4,8 @@ Read from the median profile φ over the last tenth of the recorded profiles, wi
 the informative step: ``diverged`` where training met a non-finite loss, else ``exploding`` where φ rises above
 100 φ_0 within d, else ``reaches`` where the reach is at least d, else ``vanishing``.
 
-Of somebody else's training d may not be known. Then φ is judged over all steps that there are: ``reaches`` where it is
-nowhere below 1 % of φ_0, and ``fades`` where it is, which is a fault only if the answers depend on what lies there.
+Of somebody else's training d may not be known. Then d is all steps that there are, and what would be ``vanishing`` is
+``fades``: it is a fault only if the answers depend on what lies further back than the reach.
 """
 
 from __future__ import annotations

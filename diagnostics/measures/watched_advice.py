@@ -79,7 +79,7 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
             "Read the reverse direction where it ends, in h_n, if it is to know of the whole sequence: at the last "
             "timestep it has read one."
         ]
-    if e.edge:
+    if e.edge and not e.unasked:
         return _faded(e, spec)
     if e.of == 0:
         return []

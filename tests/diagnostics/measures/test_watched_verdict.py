@@ -91,15 +91,21 @@ def test_with_a_distance_it_is_judged_by_that(distance: int, kind: str) -> None:
     assert "distance=" not in words(found)
 
 
-@pytest.mark.parametrize(("at_the_end", "kind"), [(0.5, "reaches"), (0.005, "fades")])
-def test_without_a_distance_only_what_comes_all_the_way_reaches(at_the_end: float, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("falls_at", "kind", "headline"),
+    [(None, "reaches", "Reaches"), (39, "reaches", "Edge of reach"), (38, "fades", "Fades")],
+)
+def test_without_a_distance_what_comes_all_the_way_reaches(falls_at: int | None, kind: str, headline: str) -> None:
     profile = np.ones(T)
-    profile[-1] = at_the_end
+    if falls_at is not None:
+        profile[falls_at:] = 0.005
     found = verdict(watched(profile))
-    assert (found.kind, found.never_below) == (kind, kind == "reaches")
-    if kind == "reaches":
+    assert (found.kind, found.headline) == (kind, headline)
+    if falls_at is None:
         assert "never falls below 1 % of its value at the loss in 39 steps" in found.sentence
-    assert "Edge" not in found.headline
+    assert ("just at the first timestep" in found.sentence) == (falls_at == 39)
+    assert ("if answers depend on more than 38 steps back" in words(found)) == (falls_at == 38)
+    assert ("if answers" in words(found)) == (falls_at == 38)
 
 
 def test_what_grows_a_hundredfold_explodes_whoever_asks() -> None:
