@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from diagnostics.watching.following import Following, StateOf
 from diagnostics.watching.leaves import tensors
 from diagnostics.watching.matching import Memory
 from diagnostics.watching.passing import Pass
+from diagnostics.watching.runs import Runs
 
 
 def attach(
@@ -29,32 +30,43 @@ def attach(
     cells: Mapping[str, nn.Module] | Sequence[str] | None = None,
     state: StateOf | None = None,
     skip: Collection[nn.Module] = (),
+    marks: Callable[[], Collection[tuple[int, int]]] = frozenset,
 ) -> Cells:
     """Watch the modules of ``model`` that are called once per timestep.
 
     ``cells``: their names in the model, or name → module; None: they are recognised by their calls.
     ``state``: from the arguments, the keyword arguments and the output of a call of one of ``cells`` to the tensor, or
     (h, c), that it hands on; None: recognised.
-    ``skip``: modules that others watch; what is in them and around them is left alone.
+    ``skip``: modules that others watch; what is in them and around them is left alone. ``marks``: as ``Marks.places``,
+    the states that the person marks; what hands on just these is not recorded a second time.
     Raises ``ValueError`` for a name that the model does not have and for ``state`` without ``cells``.
     """
     if state is not None and cells is None:
         raise ValueError("state must come with cells, the names of the modules that it is about, but cells is None")
     found = dict(visible(model, skip)) if cells is None else _named(model, cells)
-    return Cells([Memory(name, module, cells is not None) for name, module in found.items()], state)
+    memories = [Memory(name, module, cells is not None) for name, module in found.items()]
+    return Cells(memories, state, model.parameters, marks)
 
 
 class Cells:
     """A ``Source``. For what says what is not covered, after a recorded step: ``refusals``, why a module that hands on
-    states is not watched; ``calls``, by name; and ``reused``, where nothing is recognised: names of parameters that are
+    states is not watched; ``marked``, the names of those whose states the person marked; ``calls``, by name; and
+    ``reused``, where nothing is recognised: names of parameters that are
     used again and again on what was computed with them → how often."""
 
-    def __init__(self, memories: list[Memory], state: StateOf | None) -> None:
-        self._memories, self._state = memories, state
+    def __init__(
+        self,
+        memories: list[Memory],
+        state: StateOf | None,
+        parameters: Callable[[], Iterable[nn.Parameter]],
+        marks: Callable[[], Collection[tuple[int, int]]],
+    ) -> None:
+        self._memories, self._state, self._parameters, self._marks = memories, state, parameters, marks
         self._handles: list[Any] = []
         self._sentences: list[str] = []
         self._following = Following(state)
         self.refusals: list[str] = []
+        self.marked: set[str] = set()
         self._looked = False
         self.calls: dict[str, Calls] = {}
         self.reused: dict[str, int] = {}
@@ -67,7 +79,7 @@ class Cells:
     def arm(self, *, check: bool = False) -> None:
         """As ``Source.arm``."""
         self.close()
-        self._following = Following(self._state, check)
+        self._following = Following(self._state, check, Runs(self._parameters))
         for memory in self._memories:
             before, after = _Hook(self._before(memory)), _Hook(self._after(memory))
             # By the class: a scripted module forbids these methods, but keeps and calls the hooks.
@@ -83,8 +95,8 @@ class Cells:
             memory.name: Calls(memory.calls, memory.ungraded, any(line.name == memory.name for line in lines))
             for memory in self._memories
         }
-        chosen = grouping.choose(lines, {memory.name: memory for memory in self._memories})
-        self.refusals, self._sentences = chosen.refusals, chosen.sentences
+        chosen = grouping.choose(lines, {memory.name: memory for memory in self._memories}, self._marks())
+        self.refusals, self._sentences, self.marked = chosen.refusals, chosen.sentences, chosen.marked
         self.close()
         return chosen.passes
 
@@ -97,6 +109,7 @@ class Cells:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._following.runs.close()
         self._following = Following(self._state)
         for memory in self._memories:
             memory.forget()

@@ -18,19 +18,23 @@ class NotCovered(UserWarning):
     """A part of the model that is not watched; the sentence says which, why, and what to do."""
 
 
-def missing(model: nn.Module, seen: Collection[str], cells: Cells | None = None) -> list[str]:
+def missing(
+    model: nn.Module, seen: Collection[str], cells: Cells | None = None, refused: Collection[str] = ()
+) -> list[str]:
     """One sentence for each part that is not covered, after the first recorded training step.
 
     ``seen``: the names of the groups that were recorded. ``cells``: the source that recognises cells, for what it saw.
-    Where nothing was recorded there is always a sentence.
+    ``refused``: the names of parts of which others have said why they are not watched. Where nothing was recorded there
+    is always a sentence, of ours or of theirs.
     """
     groups = {group.removesuffix(" →").removesuffix(" ←") for group in seen}
     calls = {} if cells is None else cells.calls
-    sentences = [*_parts(model, groups, calls)]
+    said = {*groups, *refused, *(() if cells is None else cells.marked)}
+    sentences = [*_parts(model, said, calls)]
     if cells is not None:
         sentences += [f"{refusal} It is not recorded." for refusal in cells.refusals]
-        sentences += _unrecognised(cells, groups, sentences)
-    if not groups and not sentences:
+        sentences += _unrecognised(cells, said, sentences)
+    if not said and not sentences:
         sentences.append(_nothing(model, cells))
     return sentences
 
@@ -46,10 +50,14 @@ def _is_seen(name: str, module: nn.Module, groups: Collection[str]) -> bool:
 
 
 def _parts(model: nn.Module, groups: Collection[str], calls: dict[str, Calls]) -> Iterator[str]:
-    """About recurrent modules that were not recorded; what is inside a compiled or a scripted one is said at that."""
+    """About recurrent modules of which nothing has been said, as of ``groups`` and what is in and around them; what is
+    inside a compiled or a scripted one is said at that."""
     said: list[str] = []
     for name, module in model.named_modules():
         if any(name.startswith(outer) for outer in said) or _is_seen(name, module, groups):
+            continue
+        inside = [(f"{name}.{part}".strip("."), one) for part, one in module.named_modules() if _recurrent(one)]
+        if inside and all(_is_seen(part, one, groups) for part, one in inside):
             continue
         reason = _reason(name, module, groups, calls)
         if reason:
@@ -139,10 +147,11 @@ def _times(number: int) -> str:
 def _nothing(model: nn.Module, cells: Cells | None) -> str:
     title = f"The model ({class_name(model)})"
     if cells is not None and cells.reused:
-        name, times = max(cells.reused.items(), key=lambda item: item[1])
+        name, times = max(cells.reused.items(), key=lambda item: (item[1], not item[0].endswith("bias")))
         return (
-            f"{title} uses {name} {times} times in a row, each time on what was computed with it before, in tensor "
-            "operations of no module that is called once per timestep: mark the state of this loop with w.state(h)."
+            f"{title} uses {name} {times} times in a row, each time on what was computed with it before: a loop over "
+            "time, of which it is not seen what goes from one timestep to the next. Mark its state with w.state(h), or "
+            "with w.state(h, c=c) where there are two, as an LSTM's."
         )
     kinds = [type(module).__name__ for module in model.modules()]
     what = "is a feed-forward model: it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from diagnostics.watching import graph
+from diagnostics.watching.between import begins_detached, check_whole, constants
 from diagnostics.watching.leaves import Path, replaced, tensors
 from diagnostics.watching.lines import Line, Place
 from diagnostics.watching.matching import Call, Handed, Handover, Memory, Output, UnclearError, same_values
 from diagnostics.watching.members import members
 from diagnostics.watching.roles import HandedOn, Role, from_names, roles
+from diagnostics.watching.runs import Runs
 from diagnostics.watching.shares import share
 
 StateOf = Callable[[tuple[Any, ...], dict[str, Any], Any], Tensor | tuple[Tensor, Tensor]]
@@ -29,12 +31,15 @@ class Frame:
     call: Call
     leaves: list[tuple[Path, Tensor]]
     handover: Handover | None = None
+    arguments: frozenset[Path] = frozenset()
+    """Where in what the call is given the states lie that were handed to it."""
 
 
 class Following:
     """``finished``: the lines at which a gradient has arrived."""
 
-    def __init__(self, state: StateOf | None, check: bool = False) -> None:
+    def __init__(self, state: StateOf | None, check: bool = False, runs: Runs | None = None) -> None:
+        self.runs = runs or Runs()
         self.finished: dict[int, Line] = {}
         self._check = check
         self._state = state
@@ -54,7 +59,11 @@ class Following:
             for _, leaf in frame.leaves:
                 self._look_for_end(leaf, memory)
             if self._state is None and not memory.unclear:
-                frame.handover = memory.match([(path, self._own(memory, leaf)) for path, leaf in frame.leaves])
+                own = [(path, self._own(memory, leaf)) for path, leaf in frame.leaves]
+                frame.handover = memory.match(own)
+                if frame.handover is not None:
+                    handed = {id(one.tensor) for one in frame.handover.states}
+                    frame.arguments = frozenset(path for path, leaf in own if id(leaf) in handed)
             self._note_inputs(frame)
 
     def end(self, memory: Memory, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -151,13 +160,15 @@ class Following:
         if handover is not None and not memory.unclear:
             if memory.roles is None:
                 memory.roles = self._roles(frame, handover, returned)
-            self._enter(memory, call, handover)
+            self._enter(memory, call, handover, frame.arguments)
             if not handover.by_argument:
                 self._put(memory, call, returned)
         several = len(frame.leaves) > 1
         memory.kept = returned if several or memory.known or self._state is not None else {}
         memory.edges = {path: self._edges(leaf) for path, leaf in returned.items()}
+        memory.made |= {graph.numbers(edge) for edges in memory.edges.values() for edge in edges}
         memory.shapes = {path: leaf.shape for path, leaf in returned.items()}
+        memory.constants = {} if handover is not None else constants(frame.leaves)
         memory.latest = call
         memory.calls += 1
         for path, leaf in returned.items():
@@ -184,15 +195,16 @@ class Following:
         except ValueError as reason:
             raise UnclearError(f"{reason}: say it with cells= and state=") from None
 
-    def _enter(self, memory: Memory, call: Call, handover: Handover) -> None:
+    def _enter(self, memory: Memory, call: Call, handover: Handover, arguments: Collection[Path]) -> None:
         """Put ``call`` behind the one that handed it its state, and the states between the two in their places."""
         earlier, line = handover.call, handover.call.line
         if line is None:
-            line = earlier.line = Line(memory.name, self.finished, by_argument=handover.by_argument)
+            line = earlier.line = Line(memory.name, self.finished, self.runs, by_argument=handover.by_argument)
             line.append(earlier.span, earlier.origin, earlier.batch, earlier.share)
             memory.by_argument = handover.by_argument
             if earlier is memory.latest:
                 self._put(memory, earlier, memory.kept)
+                line.cuts += [0] * begins_detached(memory, arguments)
         line.append(call.span, call.origin, call.batch, call.share)
         earlier.continued = memory.lined = True
         call.line, call.index = line, earlier.index + 1
@@ -207,7 +219,7 @@ class Following:
     def _hand(self, memory: Memory, line: Line, t: int, place: Place, one: Handed) -> None:
         if one.way:
             if place == (0, "h"):
-                _check_whole(memory, one.tensor, line.spans[t][2])
+                check_whole(memory, one.tensor, line.spans[t][2])
             line.put(t, place, one.tensor, self._token(one.tensor))
             if place[1] == "h" and place not in line.templates:
                 line.templates[place] = one.output, one.way
@@ -257,20 +269,6 @@ def _check_said(value: Any, memory: Memory) -> None:
     parts = value if isinstance(value, tuple) else (value,)
     if len(parts) not in {1, 2} or not all(isinstance(part, Tensor) for part in parts):
         raise ValueError(f"state must return a tensor or (h, c), but for a call of {memory.name} it returned {value!r}")
-
-
-def _check_whole(memory: Memory, state: Tensor, since: int) -> None:
-    """Raise where what comes in is only a part of what is handed on: computed, say by dropout, from a tensor from which
-    the next state is computed directly as well."""
-    made = graph.edge(state)
-    if memory.above is not None:
-        above, before, then = memory.above
-        if graph.path(made, above, then, avoid=[before]) is not None:
-            raise UnclearError(
-                "is called with something that is computed from its state, while the state itself is used for the next "
-                "one as well: mark the state with w.state"
-            )
-    memory.above = None if made is None else (graph.made_from_alone(made, since), made, since)
 
 
 def _places(found: list[Role] | None) -> Iterator[tuple[Place, Path]]:

@@ -24,6 +24,11 @@ def edge(tensor: Tensor) -> Edge | None:
     return None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
 
 
+def numbers(edge: Edge) -> tuple[int, int]:
+    """An edge by numbers, which do not hold the graph; equal for the same one alone."""
+    return int(edge[0]._sequence_nr()), edge[1]
+
+
 def now() -> int:
     """The number that the next node of this thread gets."""
     number: int = torch._C._autograd._get_sequence_nr()
@@ -91,6 +96,23 @@ def made_from_alone(made: Edge | None, since: int) -> list[Edge]:
         made = following[0]
         above.append(made)
     return above
+
+
+def crossing(made: Edge | None, since: int, avoid: Collection[Edge] = ()) -> list[Edge]:
+    """The edges to older nodes of what was made since number ``since`` on the way to ``made``; not over ``avoid``."""
+    if made is None:
+        return []
+    found, queue, seen = [], [made[0]], {made[0]}
+    while queue:
+        for following in queue.pop().next_functions:
+            if following[0] is None or following in avoid:
+                continue
+            if following[0]._sequence_nr() < since:
+                found.append(following)
+            elif following[0] not in seen:
+                seen.add(following[0])
+                queue.append(following[0])
+    return found
 
 
 def uses_values(start: Edge | None, of: Collection[Tensor], since: int, at_most: int = 2000) -> bool:

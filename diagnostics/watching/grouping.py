@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -12,34 +12,52 @@ from diagnostics.watching.lines import Line
 from diagnostics.watching.matching import Memory
 from diagnostics.watching.naming import class_name, kind_of, spoken
 from diagnostics.watching.passing import LayerPass, Pass
-from diagnostics.watching.selection import said_by_others, select
+from diagnostics.watching.runs import AGAIN
+from diagnostics.watching.selection import is_marked, returns_marked, said_by_others, select
 from diagnostics.watching.shares import weight_of
 
 
 @dataclass
 class Chosen:
-    """The passes of a step, what is to be said about what is watched, and about what is not."""
+    """The passes of a step, what is to be said about what is watched, and about what is not; ``marked``: the names of
+    modules whose states a person marked."""
 
     passes: list[Pass] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    marked: set[str] = field(default_factory=set)
 
 
-def choose(lines: Sequence[Line], memories: Mapping[str, Memory]) -> Chosen:
-    """What the lines of one training step come to."""
+def choose(
+    lines: Sequence[Line], memories: Mapping[str, Memory], marks: Collection[tuple[int, int]] = frozenset()
+) -> Chosen:
+    """What the lines of one training step come to; ``marks``: where in the graph the states are that a person marked,
+    in ``graph.numbers``."""
     chosen = Chosen()
     for line in lines:
         line.settle()
     selected = select(lines, memories)
+    theirs = [line for line in selected if is_marked(line, marks)]
+    chosen.marked = {line.name for line in theirs}
+    chosen.marked |= {name for name, memory in memories.items() if returns_marked(memory, marks)}
     for memory in memories.values():
-        if memory.unclear and not said_by_others(memory, lines, selected):
+        unsaid = memory.unclear and memory.name not in chosen.marked
+        if unsaid and not said_by_others(memory, lines, selected):
             chosen.refusals.append(f"{spoken(memory)} {memory.unclear}.")
+    for name in dict.fromkeys(line.name for line in theirs):
+        chosen.sentences.append(
+            f"{spoken(memories[name])}: its states are those marked by w.state, and shown as these."
+        )
+    weighed = not any(line.again for line in lines)
+    selected = [line for line in selected if line not in theirs]
     for name, direction, group in _groups(selected, memories):
         try:
             layers = [_layers(line) for line in group]
-            layers = [
-                _weighed(found, line, memories[line.name], selected) for found, line in zip(layers, group, strict=True)
-            ]
+            if weighed:
+                layers = [
+                    _weighed(found, line, memories[line.name], selected)
+                    for found, line in zip(layers, group, strict=True)
+                ]
         except ValueError as reason:
             chosen.refusals.append(f"{spoken(memories[group[0].name])} {reason}.")
             continue
@@ -189,6 +207,10 @@ def _sentence(name: str, direction: str, group: Sequence[Line], memory: Memory) 
         words.append("the state after the last call is not seen (use w.state for it)")
     if not direction:
         words.append("in the order of the calls; the direction is not seen")
+    if memory.beside:
+        words.append("a second tensor goes around it (as an LSTM's c does) and is not seen: w.state(h, c=c) shows both")
+    if line.again:
+        words.append(AGAIN)
     if line.cuts:
         words.append(f"detached before timestep {', '.join(map(str, line.cuts))}")
     return "; ".join(words) + "."

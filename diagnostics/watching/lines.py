@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from diagnostics.watching import graph
 from diagnostics.watching.leaves import Path
 from diagnostics.watching.passing import LayerPass
+from diagnostics.watching.runs import Runs
 from diagnostics.watching.shares import Share, weight_sum
 
 Place = tuple[int, str]
@@ -25,13 +26,13 @@ Place = tuple[int, str]
 
 @dataclass(slots=True)
 class State:
-    """One tensor that was handed on; ``gradients``: the number of a backward pass → what arrived in it."""
+    """One tensor that was handed on; ``gradients``: the number of a run of autograd → what arrived in it."""
 
     value: Tensor
     token: object
     """Equal for states that are the same tensor."""
-    made: int
-    """The number of the node that made it."""
+    made: tuple[int, int]
+    """The number of the node that made it, and which of its outputs it is."""
     gradients: dict[int, Tensor] = field(default_factory=dict)
     handle: Any = None
 
@@ -43,6 +44,7 @@ class Line:
     name: str
     finished: dict[int, Line]
     """Where the line enters itself once a gradient has arrived."""
+    runs: Runs
     steps: list[dict[Place, State]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     spans: list[tuple[int, int, int]] = field(default_factory=list)
@@ -81,18 +83,19 @@ class Line:
     def put(self, t: int, place: Place, tensor: Tensor, token: object) -> None:
         """``tensor`` is the state at ``place`` after step ``t``, in place of what was taken for it before."""
         found = graph.edge(tensor)
-        state = self._new(t, place, tensor, token, -1 if found is None else found[0]._sequence_nr())
+        state = self._new(t, place, tensor, token, (-1, 0) if found is None else graph.numbers(found))
         if tensor.requires_grad:
             state.handle = tensor.register_hook(_arrival(self, state))
 
     def put_member(self, t: int, place: Place, value: Tensor, edge: graph.Edge) -> None:
         """As ``put``, of a tensor that is gone and whose ``value`` and place in the graph are left."""
         node, number = edge
-        state = self._new(t, place, value, object(), node._sequence_nr())
+        state = self._new(t, place, value, object(), graph.numbers(edge))
         arrive = _arrival(self, state)
         state.handle = node.register_prehook(lambda gradients: arrive(gradients[number]))
 
-    def _new(self, t: int, place: Place, value: Tensor, token: object, made: int) -> State:
+    def _new(self, t: int, place: Place, value: Tensor, token: object, made: tuple[int, int]) -> State:
+        self.runs.listen()
         while len(self.steps) <= t:
             self.steps.append({})
         old = self.steps[t].pop(place, None)
@@ -108,8 +111,8 @@ class Line:
             del self.steps[len(self.spans) - 1 :]
 
     def passes(self) -> list[list[LayerPass]]:
-        """One list of layers for each backward pass that reached this line."""
-        of_call = self._backward_passes()
+        """One list of layers for each recorded run of autograd that reached this line."""
+        of_call = self._recorded()
         layers = 1 + max((layer for step in self.steps for layer, _ in step), default=-1)
         return [
             [self._layer(layer, of_call, which) for layer in range(layers)]
@@ -118,7 +121,7 @@ class Line:
 
     def weight_sums(self, module: nn.Module) -> list[Tensor | None]:
         """For each of ``passes`` the sum of the recurrent weight's shares; None where they were not kept."""
-        of_call = self._backward_passes()
+        of_call = self._recorded()
         found = []
         for which in range(max(map(len, of_call), default=0)):
             numbers = [numbers[which] if which < len(numbers) else None for numbers in of_call]
@@ -126,9 +129,18 @@ class Line:
             found.append(weight_sum(module, shares) if len(shares) == len(self.shares) else None)
         return found
 
-    def _backward_passes(self) -> list[list[int]]:
-        """For every call the numbers of the backward passes that reached the part between two cuts that it is in. Such
+    @property
+    def again(self) -> bool:
+        """Whether a run of autograd reached this line that is not recorded, or that a later one may go through."""
+        arrived, recorded = ({n for numbers in found for n in numbers} for found in (self._arrived(), self._recorded()))
+        return self.runs.differentiable or arrived != recorded
+
+    def _recorded(self) -> list[list[int]]:
+        """For every call the numbers of the recorded runs that reached the part between two cuts that it is in. Such
         parts are not reached by one another's backward pass; the n-th of each belong together."""
+        return [self.runs.recorded(numbers) for numbers in self._arrived()]
+
+    def _arrived(self) -> list[list[int]]:
         found: list[list[int]] = []
         for start, stop in pairwise([0, *self.cuts, max(len(self.spans), len(self.steps))]):
             states = [state for step in self.steps[start:stop] for state in step.values()]
@@ -154,7 +166,7 @@ def _arrival(line: Line, state: State) -> Any:
     def arrive(gradient: Tensor | None) -> None:
         if gradient is not None:
             # A copy: what is handed to the hook may become some parameter's .grad, which clipping changes in place.
-            state.gradients[graph.backward_pass()] = gradient.detach().clone()
+            state.gradients[line.runs.arrived()] = gradient.detach().clone()
             line.finished[id(line)] = line
 
     return arrive

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diagnostics.watching import graph
 from diagnostics.watching.lines import Line
 from diagnostics.watching.passing import LayerPass, Pass
+from diagnostics.watching.runs import AGAIN, Runs
 
 
 @dataclass(eq=False)
@@ -35,15 +36,26 @@ class _Scan:
 class Marks:
     """A ``Source``: nothing is watched but what is given to ``state`` and ``scan``."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Callable[[], Iterable[nn.Parameter]] = tuple) -> None:
+        """``parameters``: those of the model, to know which run of autograd adds to their ``.grad``."""
+        self._parameters = parameters
         self._armed = False
         self._sentences: list[str] = []
+        self._newest: dict[str, list[Tensor]] = {}
+        self._runs = Runs(parameters)
         self._begin()
 
     def _begin(self) -> None:
+        self._runs.close()
+        self._runs = Runs(self._parameters)
         self._finished: dict[int, Line] = {}
         self._latest: dict[str, _Latest] = {}
         self._scans: list[_Scan] = []
+        self._places: set[tuple[int, int]] = set()
+
+    def places(self) -> set[tuple[int, int]]:
+        """Where in the graph the states of this training step are that were marked, in ``graph.numbers``."""
+        return self._places
 
     def arm(self, *, check: bool = False) -> None:
         """As ``Source.arm``."""
@@ -65,8 +77,11 @@ class Marks:
         if c is not None and (c.dim() != 2 or len(c) != len(tensor)):
             raise ValueError(f"c must be [B,·] with B = {len(tensor)}, but its shape is {tuple(c.shape)}")
         handed_on = c if c is None or not self._sees(c) else c.view_as(c)
+        states = [tensor] if handed_on is None else [tensor, handed_on]
         if self._sees(tensor):
-            self._mark([tensor] if handed_on is None else [tensor, handed_on], layer)
+            self._mark(states, layer)
+        if torch.is_grad_enabled():
+            self._newest[layer] = [state.detach() for state in states]
         return tensor if handed_on is None else (tensor, handed_on)
 
     def _sees(self, tensor: Tensor) -> bool:
@@ -75,9 +90,14 @@ class Marks:
 
     def _mark(self, states: list[Tensor], layer: str) -> None:
         latest = self._latest.get(layer)
-        line = Line(layer, self._finished)
-        if latest is not None:
-            came, made = [graph.edge(state) for state in latest.states], [graph.edge(state) for state in states]
+        line = Line(layer, self._finished, self._runs)
+        made = [graph.edge(state) for state in states]
+        if latest is None:
+            # What was marked in the training step before, and which this one goes on with.
+            before = self._newest.get(layer, [])
+            line.cuts += [0] * any(graph.uses_values(one, before, 0) for one in made)
+        else:
+            came = [graph.edge(state) for state in latest.states]
             if any(graph.path(one, came, latest.since) is not None for one in made):
                 line = latest.line
             elif any(graph.uses_values(one, latest.states, latest.since) for one in made):
@@ -86,6 +106,7 @@ class Marks:
         t = len(line.steps)
         for letter, state in zip("hc", states, strict=False):
             line.put(t, (0, letter), state, object())
+        self._places |= set(_same(made[0]))
         self._latest[layer] = _Latest(line, states, graph.now())
 
     def scan(self, h: Tensor, decay: Tensor, *, layer: str = "scan", batch_first: bool = False) -> Tensor:
@@ -115,12 +136,13 @@ class Marks:
             return h
         first = [part.transpose(0, 1) if batch_first else part for part in (h.detach(), wide)]
         scan = _Scan(layer, first[0].clone(), first[1].clone())
-        scans = self._scans
+        scans, runs = self._scans, self._runs
+        runs.listen()
 
         def arrive(gradient: Tensor | None) -> None:
             if gradient is not None:
                 direct = gradient.detach().transpose(0, 1) if batch_first else gradient.detach()
-                scan.gradients[graph.backward_pass()] = direct.clone()
+                scan.gradients[runs.arrived()] = direct.clone()
                 if scan not in scans:
                     scans.append(scan)
 
@@ -133,11 +155,13 @@ class Marks:
         for line in self._finished.values():
             passes += [_pass(line.name, "state", layers, line.cuts) for layers in line.passes()]
             cut = f"; detached before timestep {', '.join(map(str, line.cuts))}" if line.cuts else ""
+            cut += f"; {AGAIN}" if line.again else ""
             said = f"{line.name}: marked by w.state at {len(line.steps)} timesteps, in the order of the calls"
             sentences.append(f"{said}{cut}.")
         for scan in self._scans:
-            for direct in scan.gradients.values():
-                passes.append(_pass(scan.layer, "scan", (LayerPass(scan.h, _total(direct, scan.decay)),), ()))
+            for number in self._runs.recorded(sorted(scan.gradients)):
+                total = _total(scan.gradients[number], scan.decay)
+                passes.append(_pass(scan.layer, "scan", (LayerPass(scan.h, total),)))
             sentences.append(f"{scan.layer}: marked by w.scan; exact where its decay depends on its inputs alone.")
         self._sentences = list(dict.fromkeys(sentences))
         self.close()
@@ -151,6 +175,14 @@ class Marks:
         """As ``Source.close``."""
         self._armed = False
         self._begin()
+
+
+def _same(made: graph.Edge | None) -> Iterator[tuple[int, int]]:
+    """The place of a state in the graph, and of what it is an alias of."""
+    if made is not None:
+        yield graph.numbers(made)
+        if made[0].name() in {"ViewBackward0", "AliasBackward0"} and made[0].next_functions[0][0] is not None:
+            yield graph.numbers(made[0].next_functions[0])
 
 
 def _total(direct: Tensor, decay: Tensor) -> Tensor:

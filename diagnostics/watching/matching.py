@@ -70,6 +70,18 @@ class Handover:
     by_argument: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CameIn:
+    """A state that a call was given and that was made from what the call before it returned: what it was made from
+    alone, its place in the graph, the number of the graph's next node when the call began, and what the call returned.
+    """
+
+    alone: list[Edge]
+    made: Edge
+    since: int
+    returned: list[Edge]
+
+
 @dataclass(eq=False)
 class Memory:
     """What is known of one module; ``by_argument`` stays known from one training step to the next."""
@@ -87,8 +99,14 @@ class Memory:
     shapes: dict[Path, torch.Size] = field(default_factory=dict)
     kept: dict[Path, Tensor] = field(default_factory=dict)
     """The latest call's outputs themselves, of a module that may be a cell."""
-    above: tuple[list[Edge], Edge, int] | None = None
-    """Of the latest state that came in changed: what it was made from alone, its own place, and since when."""
+    constants: dict[Path, Tensor | None] = field(default_factory=dict)
+    """What the latest call was given, where no state was handed to it: the tensors without a graph, None for others."""
+    above: CameIn | None = None
+    """The latest state that came in changed."""
+    beside: bool = False
+    """Whether a second tensor goes from timestep to timestep around a module whose argument is the state."""
+    made: set[tuple[int, int]] = field(default_factory=set)
+    """Of what all calls of the step returned: the places in the graph, in ``graph.numbers``."""
     calls: int = 0
     ungraded: int = 0
     unclear: str = ""
@@ -105,7 +123,8 @@ class Memory:
         self.outputs = WeakTensorKeyDictionary()
         self.above = self.roles = None
         self.latest, self.calls, self.ungraded, self.unclear, self.lined = None, 0, 0, "", False
-        self.edges, self.shapes, self.kept = {}, {}, {}
+        self.edges, self.shapes, self.kept, self.constants = {}, {}, {}, {}
+        self.beside, self.made = False, set()
 
     def match(self, leaves: list[tuple[Path, Tensor]]) -> Handover | None:
         """What an earlier call handed to the one that is given ``leaves``; None where it begins anew.

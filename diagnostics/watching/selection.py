@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from diagnostics.watching.lines import Line
@@ -23,6 +23,17 @@ def said_by_others(memory: Memory, lines: Sequence[Line], selected: Sequence[Lin
         for other in selected
         if other.name != memory.name
     )
+
+
+def is_marked(line: Line, marks: Collection[tuple[int, int]]) -> bool:
+    """Whether the states of a line are those that a person marked; of the last one it need not be known."""
+    states = [state.made for step in line.steps for (_, letter), state in step.items() if letter == "h"]
+    return bool(marks) and sum(made in marks for made in states) >= max(1, len(states) - 1)
+
+
+def returns_marked(memory: Memory, marks: Collection[tuple[int, int]]) -> bool:
+    """Whether what a module returned is what a person marked, so that it need not be followed by itself."""
+    return len(memory.made.intersection(marks)) > 1
 
 
 def _long_enough(line: Line, memory: Memory) -> bool:
@@ -90,7 +101,7 @@ def _made_within(line: Line, first: Line) -> bool:
         return False
     states = zip(line.steps, first.steps, first.spans[1:], strict=False)
     return any(
-        state[0, "h"].token is other[0, "h"].token or state[0, "h"].made >= since
+        state[0, "h"].token is other[0, "h"].token or state[0, "h"].made[0] >= since
         for state, other, (_, _, since) in states
         if (0, "h") in state and (0, "h") in other
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import nn
 
@@ -21,11 +21,11 @@ class Sources:
         self, model: nn.Module, cells: Mapping[str, nn.Module] | Sequence[str] | None, state: StateOf | None
     ) -> None:
         self._model = model
-        self.marks = Marks()
+        self.marks = Marks(model.parameters)
         self._layers = native.attach(model)
         self._sources: list[Source] = [self._layers]
         try:
-            self._cells = stepwise.attach(model, cells, state, list(native.layers(model).values()))
+            self._cells = stepwise.attach(model, cells, state, list(native.layers(model).values()), self.marks.places)
         except BaseException:
             self.close()
             raise
@@ -44,10 +44,10 @@ class Sources:
         """What is watched, a sentence each."""
         return [sentence for source in self._sources for sentence in source.covered()]
 
-    def missing(self, passes: Sequence[Pass]) -> list[str]:
-        """What is not, and why, once the ``passes`` of a step have shown what is there."""
+    def missing(self, groups: Collection[str]) -> list[str]:
+        """What is not covered, and why, where ``groups`` are what has been recorded so far."""
         refused = list(self._layers.refused.values())
-        return [*refused, *coverage.missing(self._model, {one.group for one in passes}, self._cells)]
+        return [*refused, *coverage.missing(self._model, set(groups), self._cells, self._layers.refused)]
 
     def close(self) -> None:
         """As ``Source.close``; every source is closed, whatever one of them says."""

@@ -102,6 +102,18 @@ def test_a_recurrent_module_that_was_not_recorded(
     assert said(Holds(part, use)) == [sentence]
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile asks every tensor for it
+def test_of_a_part_that_others_have_refused_nothing_is_said_again() -> None:
+    model = Holds(OwnForward(D, H), lambda part, x: part(x)[0])
+    model(X)
+    assert missing(model, (), None, refused=["part"]) == []
+    whole = torch.compile(model, backend="eager")
+    assert missing(whole, (), None, refused=["_orig_mod.part"]) == []
+    assert len(missing(whole, (), None, refused=["_orig_mod.other"])) == 1
+    frozen = Holds(nn.LSTM(D, H).requires_grad_(False), lambda part, x: part(x)[0])
+    assert missing(frozen, (), None, refused=["part"]) == []
+
+
 def test_a_layer_that_others_watch_and_that_was_not_called() -> None:
     model = Holds(nn.LSTM(D, H), lambda lstm, x: x)
     assert said(model, skip=[model.part]) == [
@@ -211,9 +223,21 @@ def test_a_loop_in_plain_tensor_operations(product: Callable[[Tensor, Tensor], T
 
     assert said(Plain()) == [
         "The model (tests.diagnostics.watching.test_coverage.test_a_loop_in_plain_tensor_operations.<locals>.Plain) "
-        "uses recurrent 6 times in a row, each time on what was computed with it before, in tensor operations of no "
-        "module that is called once per timestep: mark the state of this loop with w.state(h)."
+        "uses recurrent 6 times in a row, each time on what was computed with it before: a loop over time, of which it "
+        "is not seen what goes from one timestep to the next. Mark its state with w.state(h), or with w.state(h, c=c) "
+        "where there are two, as an LSTM's."
     ]
+
+
+def test_a_loop_over_a_linear_module_that_is_given_the_state_beside_the_input() -> None:
+    def run(part: nn.Module, x: Tensor) -> Tensor:
+        h = torch.zeros(B, H)
+        for x_t in x:
+            h = torch.tanh(part(torch.cat([x_t, h], 1)))
+        return h
+
+    (sentence,) = said(Holds(nn.Linear(D + H, H), run))
+    assert "uses part.weight 6 times in a row" in sentence
 
 
 def test_modules_that_were_named_and_hand_nothing_on() -> None:

@@ -1,0 +1,284 @@
+"""Several runs of autograd in a training step, states that begin detached, and loops that are marked and recognised."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diagnostics.watching import cells
+from diagnostics.watching.marks import Marks
+from diagnostics.watching.passing import LayerPass, Pass
+from diagnostics.watching.runs import AGAIN
+from diagnostics.watching.trust import SelfCheck
+
+T, B, D, H = 6, 3, 4, 5
+X = torch.randn(T, B, D, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+
+
+class Loop(nn.Module):
+    """One of torch's cells over time, with a head on the last state; ``kept``: every state."""
+
+    def __init__(self, kind: type[nn.RNNCellBase] = nn.GRUCell) -> None:
+        super().__init__()
+        self.cell, self.head = kind(D, H), nn.Linear(H, 1)
+        self.kept: list[Tensor] = []
+
+    def forward(self, x: Tensor, h: Tensor | None = None, mark: Callable[[Tensor], Tensor] = lambda h: h) -> Tensor:
+        h = torch.zeros(B, H, dtype=x.dtype) if h is None else h
+        self.kept = []
+        for x_t in x:
+            h = mark(self.cell(x_t, h))
+            self.kept.append(h)
+        return self.head(h)
+
+
+def loop(make: Callable[[], nn.Module] = Loop) -> Any:
+    torch.manual_seed(0)
+    return make().double()
+
+
+def twin_of(model: Any) -> Any:
+    model.kept = []  # which hold a graph
+    return copy.deepcopy(model)
+
+
+def penalised(model: nn.Module) -> Tensor:
+    """A loss with the size of its own gradient in it."""
+    x = X.clone().requires_grad_()
+    output = model(x)
+    (gradient,) = torch.autograd.grad(output.sum(), x, create_graph=True)
+    return output.pow(2).mean() + 10 * gradient.pow(2).mean()
+
+
+def product_with_the_hessian(model: nn.Module) -> None:
+    parameters = list(model.parameters())
+    model(X).pow(2).mean().backward(create_graph=True)
+    gradients = [parameter.grad for parameter in parameters]
+    torch.autograd.grad(gradients, parameters, [torch.ones_like(one) for one in parameters])
+    for parameter in parameters:  # the graph of the gradient would hold the parameter, and that its gradient
+        parameter.grad = parameter.grad.detach()
+
+
+def saliency(model: nn.Module) -> None:
+    x = X.clone().requires_grad_()
+    output = model(x)
+    output.pow(2).mean().backward(retain_graph=True)
+    torch.autograd.grad(output.sum(), x)
+
+
+def twice(model: nn.Module) -> None:
+    output = model(X)
+    output.sum().backward(retain_graph=True)
+    output.pow(2).mean().backward()
+
+
+def step(model: nn.Module, train: Callable[[Any], None]) -> tuple[list[Pass], SelfCheck, cells.Cells]:
+    """A recorded and checked training step that leaves the gradients of an unwatched one, and no hook."""
+    plain = twin_of(model)
+    train(plain)
+    source, check = cells.attach(model), SelfCheck(model)
+    source.arm(check=True)
+    check.arm()
+    train(model)
+    passes = source.take()
+    check.take(passes)
+    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+        assert not one._post_accumulate_grad_hooks
+        assert not one._backward_hooks
+    return passes, check, source
+
+
+def assert_gradients(layer: LayerPass, states: list[Tensor], loss: Tensor) -> None:
+    found = torch.autograd.grad(loss, states, allow_unused=True)
+    for t, (state, gradient) in enumerate(zip(states, found, strict=True)):
+        assert torch.equal(layer.h[t], state.detach())
+        expected = torch.zeros_like(state) if gradient is None else gradient
+        torch.testing.assert_close(layer.grad_h[t], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [nn.GRUCell, nn.RNNCell])
+def test_with_a_gradient_penalty_the_profile_is_of_the_whole_loss_and_nothing_is_alarmed(kind: type[Any]) -> None:
+    model = loop(lambda: Loop(kind))
+    (one,), check, source = step(model, lambda model: penalised(model).backward())
+    twin = twin_of(model)
+    loss = penalised(twin)
+    assert_gradients(one.layers[0], twin.kept, loss)
+    assert one.layers[0].weight_sum is None
+    assert check.errors == {}
+    assert AGAIN in source.covered()[0]
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True")  # torch's own, of the cycle that it makes
+@pytest.mark.parametrize("train", [product_with_the_hessian, saliency])
+def test_a_run_that_no_gradient_is_left_of_is_not_recorded(train: Callable[[nn.Module], None]) -> None:
+    model = loop()
+    (one,), check, source = step(model, train)
+    twin = twin_of(model)
+    loss = twin(X).pow(2).mean()
+    assert_gradients(one.layers[0], twin.kept, loss)
+    assert check.errors == {}
+    assert AGAIN in source.covered()[0]
+
+
+def test_runs_that_both_add_to_the_gradient_are_both_recorded_and_checked() -> None:
+    model = loop()
+    passes, check, source = step(model, twice)
+    assert len(passes) == 2
+    assert check.errors["cell.weight_hh"] < 1e-12
+    assert AGAIN not in source.covered()[0]
+
+
+def test_where_the_gradient_is_assigned_by_hand_the_last_run_is_recorded() -> None:
+    def by_hand(model: nn.Module) -> None:
+        output = model(X)
+        torch.autograd.grad(output.sum(), list(model.parameters()), retain_graph=True)
+        for parameter, gradient in zip(
+            model.parameters(), torch.autograd.grad(output.pow(2).mean(), list(model.parameters())), strict=True
+        ):
+            parameter.grad = gradient
+
+    model = loop()
+    (one,), check, _ = step(model, by_hand)
+    twin = twin_of(model)
+    loss = twin(X).pow(2).mean()
+    assert_gradients(one.layers[0], twin.kept, loss)
+    assert check.errors == {}
+
+
+def test_marked_states_and_scans_are_of_the_run_that_adds_to_the_gradient() -> None:
+    model = loop()
+    marks = Marks(model.parameters)
+    marks.arm()
+    x = X.clone().requires_grad_()
+    output = model(x, mark=marks.state)
+    scan = marks.scan(torch.stack(model.kept), torch.zeros(1, dtype=torch.float64))
+    (output.pow(2).mean() + scan[-1].pow(2).sum()).backward(retain_graph=True)
+    torch.autograd.grad(output.sum() + scan.sum(), x)
+    states, scanned = marks.take()
+    twin = twin_of(model)
+    loss = twin(x).pow(2).mean() + twin.kept[-1].pow(2).sum()
+    assert_gradients(states.layers[0], twin.kept, loss)
+    torch.testing.assert_close(scanned.layers[0].grad_h[-1], 2 * twin.kept[-1].detach(), rtol=1e-12, atol=1e-12)
+    assert not scanned.layers[0].grad_h[:-1].any()
+    assert marks.covered()[0] == f"state: marked by w.state at 6 timesteps, in the order of the calls; {AGAIN}."
+    assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("first", "cuts"), [(0.0, ()), (0.5, (0,))])
+def test_a_line_that_begins_with_a_detached_state(first: float, cuts: tuple[int, ...]) -> None:
+    given = torch.full((B, H), first, dtype=torch.float64)
+    (one,), _, _ = step(loop(), lambda model: model(X, given).sum().backward())
+    assert one.cuts == cuts
+    learned = nn.Parameter(given.clone())
+    (one,), _, _ = step(loop(), lambda model: model(X, learned).sum().backward())
+    assert one.cuts == ()
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
+def test_truncated_backpropagation_over_training_steps_is_seen_in_cells_and_marks(kind: type[Any]) -> None:
+    torch.manual_seed(0)
+    cell: nn.Module = kind(D, H).double()
+    source, marks = cells.attach(cell), Marks(cell.parameters)
+    state: Any = None
+    for number, armed in enumerate([True, False, True]):
+        if armed:
+            source.arm()
+            marks.arm()
+        for x_t in X:
+            state = cell(x_t, state)
+            h = marks.state(state[0] if isinstance(state, tuple) else state)
+            state = (h, state[1]) if isinstance(state, tuple) else h
+        h.sum().backward()
+        state = (state[0].detach(), state[1].detach()) if isinstance(state, tuple) else state.detach()
+        if armed:
+            cuts = (0,) if number else ()
+            assert [one.cuts for one in (*source.take(), *marks.take())] == [cuts, cuts]
+
+
+class Linears(nn.Module):
+    """A recurrence of nn.Linear alone: an LSTM, or a GRU."""
+
+    def __init__(self, gates: int) -> None:
+        super().__init__()
+        self.below, self.across, self.head = nn.Linear(D, gates * H), nn.Linear(H, gates * H), nn.Linear(H, 1)
+
+    def forward(self, x: Tensor, mark: Callable[[Tensor, Tensor], Any] = lambda h, c: (h, c)) -> Tensor:
+        h = c = torch.zeros(B, H, dtype=x.dtype)
+        for x_t in x:
+            if self.across.out_features == 4 * H:
+                i, f, g, o = (self.below(x_t) + self.across(h)).chunk(4, 1)
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * c.tanh()
+            else:
+                (i, f, g), (j, e, k) = self.below(x_t).chunk(3, 1), self.across(h).chunk(3, 1)
+                z = (i + j).sigmoid()
+                h = (1 - z) * (g + (f + e).sigmoid() * k).tanh() + z * h
+            h, c = mark(h, c)
+        return self.head(h)
+
+
+@pytest.mark.parametrize(("gates", "said"), [(4, True), (3, False)])
+def test_a_second_state_around_a_linear_module_is_told(gates: int, said: bool) -> None:
+    (one,), _, source = step(loop(lambda: Linears(gates)), lambda model: model(X).sum().backward())
+    assert one.layers[0].c is None
+    (sentence,) = source.covered()
+    around = "a second tensor goes around it (as an LSTM's c does) and is not seen: w.state(h, c=c) shows both"
+    assert (around in sentence) is said
+
+
+@pytest.mark.parametrize("named", [None, ["across"]])
+@pytest.mark.parametrize("both", [True, False])
+def test_what_is_marked_is_not_recorded_a_second_time(both: bool, named: list[str] | None) -> None:
+    model = loop(lambda: Linears(4))
+    marks = Marks(model.parameters)
+    source = cells.attach(model, named, marks=marks.places)
+    source.arm()
+    marks.arm()
+    model(X, lambda h, c: marks.state(h, c=c) if both else (marks.state(h), c)).sum().backward()
+    assert source.take() == []
+    assert [(one.group, len(one.layers[0].h)) for one in marks.take()] == [("state", T)]
+    assert source.covered() == ["across (torch.nn.Linear): its states are those marked by w.state, and shown as these."]
+    assert source.marked == {"across"}
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
+def test_a_cell_whose_states_are_marked_is_not_recorded_a_second_time(kind: type[Any]) -> None:
+    cell = kind(D, H).double()
+    marks = Marks(cell.parameters)
+    source = cells.attach(cell, marks=marks.places)
+    source.arm()
+    marks.arm()
+    state: Any = None
+    for x_t in X:
+        state = cell(x_t, state)
+        state = marks.state(state[0], c=state[1]) if isinstance(state, tuple) else marks.state(state)
+    (state[0] if isinstance(state, tuple) else state).sum().backward()
+    assert source.take() == []
+    (one,) = marks.take()
+    assert len(one.layers[0].h) == T
+    assert source.marked == {""}
+
+
+def test_a_cell_that_cannot_be_followed_is_not_refused_where_its_loop_is_marked() -> None:
+    def run(mark: Callable[[Tensor], Tensor]) -> Tensor:
+        first = mark(cell(X[0], torch.zeros(B, H, dtype=X.dtype)))
+        second = mark(cell(X[1], first))
+        return mark(cell(X[2], first)) + second
+
+    torch.manual_seed(0)
+    cell = nn.GRUCell(D, H).double()
+    marks = Marks(cell.parameters)
+    source = cells.attach(cell, marks=marks.places)
+    for mark, refusals in ((lambda h: h, 1), (marks.state, 0)):
+        source.arm()
+        marks.arm()
+        run(mark).sum().backward()
+        source.take()
+        marks.take()
+        assert len(source.refusals) == refusals
