@@ -40,6 +40,11 @@ class Clipped:
             return 1.0
         return self.norm_post / self.norm_pre if self.norm_pre else math.nan
 
+    @property
+    def broken(self) -> bool:
+        """Whether the gradient was not finite before clipping; a norm that is nan may only be not known."""
+        return self.nan_count + self.inf_count > 0 or math.isinf(self.norm_pre)
+
 
 def measured(gradients: Sequence[Tensor]) -> Measured:
     """What there is to say of a gradient in parts, dense tensors of any shapes."""

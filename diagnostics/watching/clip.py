@@ -3,7 +3,9 @@
 Two hooks' worth of knowledge on every parameter: how often a backward pass added to its ``.grad`` since the last
 training step (accumulation), and whether anybody changed the gradient since (a person who clips by hand, or has the
 loss scale taken out of it). From the first training step on which somebody did, the gradient is measured as soon as it
-has been accumulated, so that what it was before is known.
+has been accumulated, so that what it was before is known; of that first one alone it is not.
+
+The same hooks know what a training loop should not do: update without ``w.step``, and go on without ``zero_grad``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ from diagnostics.measures.entry_sizes import NOT_MEASURED, entry_sizes
 from diagnostics.measures.whole_gradient import Clipped, Measured
 from diagnostics.records import Array
 
+UNSEEN_UPDATES = 256
+"""So many updates that nobody told us of are no accident; an LBFGS step may make a hundred, a GAN's other half some."""
+UNSEEN_PASSES = 1024
+"""Nobody accumulates more backward passes than this for one update."""
+
 
 @dataclass
 class _Accumulated:
@@ -33,14 +40,29 @@ class _Accumulated:
     """Which tensor ``.grad`` was, and how often it had been changed, when the last backward pass had added to it."""
     measured: Measured | None = None
     sizes: Array | None = None
+    of_update: int = 0
+    """How often the parameter had been changed when the last backward pass had added to its gradient."""
+    left: tuple[int, int] | None = None
+    """``version`` when the last training step was over."""
+    kept: bool = False
+    """Whether the first backward pass since then added to what was left."""
 
 
 class Gradients:
-    """The gradients of a model's parameters; ``close`` takes the hooks off again."""
+    """The gradients of a model's parameters; ``close`` takes the hooks off again.
+
+    ``unseen`` is called, within a backward pass, where the parameters have been updated ``UNSEEN_UPDATES`` times since
+    the last training step that we were told of.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        self.by_hand = True
-        """Whether somebody changes the gradients between the backward pass and us; at first, they might."""
+        self.unseen: Callable[[], None] = lambda: None
+        self.by_hand = False
+        """Whether somebody has ever changed a gradient between the backward pass and us."""
+        self._at_once = True
+        """Whether gradients are measured as soon as they are accumulated; at first too, for somebody might change
+        them."""
+        self._round = self._moved = self._updates = 0
         self.sized = False
         """Whether the sizes of the entries are asked for at this training step."""
         self.fed = False
@@ -67,13 +89,45 @@ class Gradients:
             gradient = parameter.grad
             if gradient is None:
                 return
+            now = id(gradient), gradient._version
+            if held.passes:
+                self._look_for_update(held.passes, changed=parameter._version != held.of_update)
+            else:
+                held.kept = held.left is not None and now == (held.left[0], held.left[1] + 1)
             held.passes += 1
             self.fed = True
-            held.version = id(gradient), gradient._version
-            held.measured = whole_gradient.measured([_dense(gradient)]) if self.by_hand else None
-            held.sizes = _sizes([_dense(gradient)]) if self.by_hand and self.sized else None
+            held.of_update = parameter._version
+            held.version = now
+            held.measured = whole_gradient.measured([_dense(gradient)]) if self._at_once else None
+            held.sizes = _sizes([_dense(gradient)]) if self._at_once and self.sized else None
 
         return accumulated
+
+    def _look_for_update(self, passes: int, *, changed: bool) -> None:
+        """Between two backward passes somebody has updated the parameters where every one of them has changed; a
+        loop that nothing can be seen of (``.data`` is written) makes too many passes."""
+        if passes != self._round:
+            self._round, self._moved = passes, 0
+        self._moved += changed
+        if changed and self._moved >= sum(1 for held in self._known.values() if held.passes):
+            self._moved, self._updates = 0, self._updates + 1
+            if self._updates == UNSEEN_UPDATES:
+                self.unseen()
+        elif passes == UNSEEN_PASSES and not self._updates:
+            self._updates = UNSEEN_UPDATES
+            self.unseen()
+
+    @property
+    def not_zeroed(self) -> bool:
+        """Whether the gradients of the training step before were still there, and all were added to."""
+        fed = [held for held in self._known.values() if held.passes]
+        return bool(fed) and all(held.kept for held in fed)
+
+    @property
+    def taken_away(self) -> bool:
+        """Whether backward passes left gradients, and none of them is there any more."""
+        fed = [held for held in self._known.values() if held.passes]
+        return bool(fed) and all(held.parameter.grad is None for held in fed)
 
     def names(self) -> Mapping[int, str]:
         """The parameters' names by ``id``."""
@@ -92,9 +146,9 @@ class Gradients:
         """Whether a gradient is not as the last backward pass left it."""
         for parameter in parameters:
             held, gradient = self._known.get(id(parameter)), parameter.grad
-            if held is None or gradient is None or not held.passes:
+            if held is None or not held.passes:
                 continue
-            if held.version != (id(gradient), gradient._version):
+            if gradient is None or held.version != (id(gradient), gradient._version):
                 return True
         return False
 
@@ -112,7 +166,8 @@ class Gradients:
 
         ``scale``: what the loss had been multiplied by when the gradients were accumulated. ``changed``: whether they
         are no more as they were then. ``by_hand``: whether the person will go on clipping by themselves.
-        ``keep_broken``: a gradient that is not finite is left as it is, for a scaler to find.
+        ``keep_broken``: a gradient that is not finite is left as it is, for a scaler to find. The norm before is nan
+        where it was changed before it was measured, and the norm after where the gradient is gone.
         """
         values = [_in_place(parameter) for parameter in parameters if parameter.grad is not None]
         now = whole_gradient.measured(values)
@@ -120,10 +175,13 @@ class Gradients:
             kept = keep_broken and not math.isfinite(now.norm)
             found = whole_gradient.clip(values, *(("none", math.inf) if kept else rule), before=now)
         else:
-            before = self._before(parameters, scale) if changed else None
-            pre = now if before is None else before
-            found = Clipped(pre.norm, now.norm, pre.nan_count, pre.inf_count, pre.zero_count)
-        self.by_hand = by_hand or (changed and rule is None)
+            pre = now
+            if changed:
+                pre = self._before(parameters, scale) or replace(now, norm=math.nan)
+            after = math.nan if self.taken_away else now.norm
+            found = Clipped(pre.norm, after, pre.nan_count, pre.inf_count, pre.zero_count)
+        # Who has clipped once may do so again, also where it is not at every step.
+        self.by_hand = self._at_once = self.by_hand or by_hand or (changed and rule is None)
         unstored = sum(p.grad.numel() for p in parameters if p.grad is not None) - sum(v.numel() for v in values)
         return replace(found, zero_count=found.zero_count + unstored)  # what a sparse gradient does not store is 0
 
@@ -155,8 +213,11 @@ class Gradients:
 
     def forget(self) -> None:
         """A training step is over."""
+        self._round = self._moved = self._updates = 0
         for held in self._known.values():
-            held.passes, held.measured, held.sizes = 0, None, None
+            gradient = held.parameter.grad
+            held.left = None if gradient is None else (id(gradient), gradient._version)
+            held.passes, held.measured, held.sizes, held.kept = 0, None, None, False
 
     def broken_gradient(self, parameters: Sequence[Tensor]) -> tuple[str, Tensor] | None:
         """The first of the parameters whose gradient holds a nan or an infinity, and that gradient."""

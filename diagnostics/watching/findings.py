@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from diagnostics.charts.palette import ThemeName
+    from diagnostics.watching.habits import Habits
     from diagnostics.watching.profiles import Profiles
     from diagnostics.watching.recording import Recording
     from diagnostics.watching.settings import Settings
@@ -32,6 +33,7 @@ class Findings:
     _events: Events
     _check: SelfCheck
     _stopwatch: Stopwatch
+    _habits: Habits
     _recording: Recording | None = None
     _profiles: Profiles | None = None
     _sources: Sources | None = None
@@ -98,7 +100,9 @@ class Findings:
     def covered(self) -> list[str]:
         """What is watched and how, and what is not and why; a sentence each."""
         if self._state == "begun" and self._sources is not None and self._profiles is not None:
-            self._covered = tuple(dict.fromkeys([*self._sources.covered(), *self._profiles.remarks()]))
+            self._covered = tuple(
+                dict.fromkeys([*self._sources.covered(), *self._profiles.remarks(), *self._habits.remarks])
+            )
         return list(self._covered)
 
     @property

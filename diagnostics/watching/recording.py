@@ -16,7 +16,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,6 @@ class Recording:
         self.run_ids: list[str] = []
         self._runs: dict[str, _Run] = {}
         self._closed = False
-        self._closed = False
         self._early: deque[Mapping[str, Array | float]] = deque(maxlen=EARLY_STEPS)
         self._flush_s = self._beat_s = -math.inf
         self._store: Store | None = None
@@ -108,6 +107,47 @@ class Recording:
             self.comparison = writer.row.comparison
             self.run_ids.append(writer.run_id)
             writer.begin(facts, info)
+        except (StoreError, ValueError) as error:
+            self._give_up(error)
+
+    def tell(self, group: str, facts: TaskFacts, info: Mapping[str, Any]) -> None:
+        """What the group's run is about is known better by now."""
+        if (run := self._runs.get(group)) is None or run.ended:
+            return
+        try:
+            run.writer.begin(facts, info)
+        except StoreError as error:
+            self._give_up(error)
+
+    def restart(
+        self,
+        group: str,
+        spec: Mapping[str, Any],
+        facts: TaskFacts,
+        info: Mapping[str, Any],
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Put another run in the place of the group's, with profiles of another number of timesteps: ``rows`` are all
+        that there are. Its training steps are those of the run that it replaces, which goes."""
+        old = self._runs.get(group)
+        if old is None or old.ended or self._store is None:
+            return
+        try:
+            old.waiting = {name: values for name, values in old.waiting.items() if COLUMNS[name].stream == "step"}
+            old.flush()
+            old_id, known = old.writer.run_id, self._store.read(old.writer.run_id).records
+            writer = self._store.record(spec, old.writer.row.name, self.comparison, self.name)
+            self._runs[group] = new = _Run(writer)
+            self.run_ids[self.run_ids.index(old_id)] = writer.run_id
+            writer.begin(facts, info)
+            writer.append({name: known[name] for name in known if COLUMNS[name].stream == "step"})
+            for row in rows:
+                new.add(row)
+            new.flush()
+            old.ended = True
+            old.writer.finish("stopped", "begun anew with another number of timesteps")
+            self._store.delete([old_id])
+            self._store.purge([old_id])
         except (StoreError, ValueError) as error:
             self._give_up(error)
 

@@ -9,7 +9,7 @@ import csv
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -20,7 +20,7 @@ from diagnostics.measures.numbers import number, rate
 from diagnostics.measures.profile import profile_column, typical_profile
 from diagnostics.measures.reach import REACH_THRESHOLD, reach
 from diagnostics.measures.verdict import Verdict, verdict
-from diagnostics.records import Array, Records, Run
+from diagnostics.records import BAND, COLUMNS, Array, Records, Run, TaskFacts
 from diagnostics.watching.trust import Overhead
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from diagnostics.charts.palette import ThemeName
 
 Reach = int | Literal["all"]
+
+_MEDIAN = BAND.index("median")
 
 _WORST = ("diverged", "exploding", "vanishing", "fades", "reaches", None)
 
@@ -106,14 +108,37 @@ def part_of(run: Run) -> str:
     return str(run.spec["watched"]["module"])
 
 
-def layer_profiles(run: Run) -> list[Array]:
-    """The typical profile of each layer by lag, bottom first; empty arrays where there is none to compare with."""
+def by_layer(run: Run) -> list[Run]:
+    """The run as if it had but one layer, for each, bottom first; nothing before the first profile.
+
+    A layer's loss step is the last timestep that a gradient comes to it: below a layer that is walked the other way, or
+    read at another timestep, that is not the top layer's.
+    """
     column = profile_column(run.records)
     if run.facts is None or column is None:
         return []
-    layers = run.records[column].shape[1]
-    alone = [Records({column: run.records[column][:, layer : layer + 1]}) for layer in range(layers)]
-    return [typical_profile(one, run.facts.loss_step).values for one in alone]
+    kept = {name: values for name, values in run.records.items() if "L" not in COLUMNS[name].axes}
+    return [
+        replace(
+            run,
+            records=Records({**kept, column: run.records[column][:, layer : layer + 1]}),
+            facts=_facts_of(run.facts, run.records[column][:, layer, :, _MEDIAN]),
+        )
+        for layer in range(run.records[column].shape[1])
+    ]
+
+
+def _facts_of(facts: TaskFacts, medians: Array) -> TaskFacts:
+    """The facts of a layer with profiles ``medians`` [P,T]."""
+    heard = np.flatnonzero((medians > 0).any(axis=0))
+    last = int(heard[-1]) if heard.size else facts.loss_step
+    whole = not facts.informative_steps
+    return replace(facts, loss_step=last, distance=last if whole else min(facts.distance, last))
+
+
+def layer_profiles(run: Run) -> list[Array]:
+    """The typical profile of each layer by lag, bottom first; empty arrays where there is none to compare with."""
+    return [typical_profile(one.records, one.facts.loss_step).values for one in by_layer(run) if one.facts is not None]
 
 
 def reach_of(profile: Array) -> Reach | None:
@@ -148,8 +173,8 @@ def table(runs: Sequence[Run], meaning: str) -> Table:
     """A row per layer of each run."""
     rows = []
     for run in runs:
-        said, facts = verdict(run), run.facts
-        for layer, profile in enumerate(layer_profiles(run), 1):
+        for layer, (one, profile) in enumerate(zip(by_layer(run), layer_profiles(run), strict=True), 1):
+            said, facts = verdict(one), one.facts
             factor = decay(profile).factor if profile.size else math.nan
             far = min(facts.distance, len(profile) - 1) if facts is not None else -1
             rows.append(

@@ -1,45 +1,46 @@
 """From what a recurrent part did in one backward pass to one row of the profile stream, and what the row is about.
 
-Samples of different lengths are aligned at the end: at the last step that was walked or, where nothing is known of
-lengths but samples end at different steps (padding whose output nobody reads), at the last step with a gradient.
-Timesteps that a sample does not have count in no median. All rows of a run have the T timesteps of its first: of a
-longer pass the last T count, and a shorter one gives no row.
+Samples of different lengths are aligned at the end (see ``aligning``), and timesteps that a sample does not have count
+in no median. All rows of a run have as many timesteps: of a longer pass the last T count, and a shorter one gives none.
 
 Letters: L layers, T timesteps, B batch, H hidden size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from diagnostics.measures.saturation import share_saturated
 from diagnostics.measures.state_profile import profile_columns, state_bands
-from diagnostics.records import Array, TaskFacts
+from diagnostics.records import COLUMNS, Array, TaskFacts
+from diagnostics.watching.aligning import Aligned, aligned, loss_step
 from diagnostics.watching.passing import LayerPass, Pass
 
 OPTIONAL = ("answer_grad", "grad_c", "input_grad")
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """A pass whose samples all end at the last timestep: layers [T,B,·], the longest samples first."""
+class About:
+    """What a group's first pass was, without its tensors."""
 
-    layers: tuple[LayerPass, ...]
-    input_grad: Tensor | None
-    present: Array | None
-    """[T], int: how many of the first samples have the timestep; None: all."""
-    how: str
-    """``all``, or what the samples are aligned at: ``lengths`` or ``gradients``."""
+    kind: str
+    class_name: str
+    direction: str
+    layers: int
+    hidden: int
+    timesteps: int
+    answers: int
+    cuts: tuple[int, ...]
 
-    @property
-    def timesteps(self) -> int:
-        """T."""
-        return int(self.layers[0].h.shape[0])
+    @classmethod
+    def of(cls, one: Pass) -> Self:
+        """That of a pass."""
+        timesteps, _, hidden = one.layers[-1].h.shape
+        return cls(one.kind, one.class_name, one.direction, len(one.layers), hidden, timesteps, one.answers, one.cuts)
 
 
 class Rows:
@@ -47,38 +48,58 @@ class Rows:
 
     def __init__(self, first: Pass, *, mean: bool, distance: int | None, timesteps: int | None) -> None:
         self.mean = mean
-        self.first = first
+        self.about_first = About.of(first)
+        self.group = first.group
         found = aligned(first, timesteps)
         if timesteps is not None and found.timesteps < timesteps:
             raise ValueError(
                 f"timesteps must be at most those of {first.group}, {found.timesteps}, but got {timesteps}"
             )
         self.timesteps = found.timesteps
+        """T of all rows."""
+        self.varied = timesteps is not None and timesteps < self.about_first.timesteps
+        """Whether passes are known to have more timesteps than a row, so that a row's first is not the first."""
         self.how = found.how
-        self.loss_step = _loss_step(found)
         self.whole = distance is None
         """Whether no timestep matters more than the others."""
+        self._after_loss = found.timesteps - 1 - loss_step(found)
         self._asked = distance
-        self.distance = self.loss_step if distance is None else min(distance, self.loss_step)
-        shift = int(first.layers[0].h.shape[0]) - self.timesteps
-        self.cuts = [cut - shift for cut in first.cuts if cut > shift] if found.how == "all" else []
         self._optional = frozenset(self._columns(first, found, 1.0).keys() & set(OPTIONAL))
-        self.shorter = 0
-        """How many passes were too short to be a row."""
 
-    def row(self, one: Pass, scale: float) -> dict[str, Array] | None:
-        """The row of a pass, of which ``scale`` is what the loss was multiplied by; None where it is too short."""
-        found = aligned(one, self.timesteps)
-        if found.timesteps < self.timesteps or len(found.layers) != len(self.first.layers):
-            self.shorter += 1
-            return None
+    @property
+    def loss_step(self) -> int:
+        """The timestep of a row at which the loss is."""
+        return max(0, self.timesteps - 1 - self._after_loss)
+
+    @property
+    def distance(self) -> int:
+        """Steps back from there to what the answer depends on."""
+        return self.loss_step if self._asked is None else min(self._asked, self.loss_step)
+
+    def row(self, one: Pass, scale: float, *, whole: bool = False) -> tuple[dict[str, Array] | None, int]:
+        """The row of a pass, None where it is too short, and how many timesteps the pass has.
+
+        ``scale`` is what the loss was multiplied by; ``whole``: with all the timesteps that the pass has, fewer than T
+        or more.
+        """
+        found = aligned(one, None if whole else self.timesteps)
+        if found.timesteps < self.timesteps and not whole:
+            return None, found.longest
         columns = self._columns(one, found, scale)
-        L, T = len(found.layers), self.timesteps
+        L, T = len(found.layers), found.timesteps
         shapes = {"answer_grad": (L, T, 3), "grad_c": (L, T), "input_grad": (T, 3)}
         missing = {name: np.full(shapes[name], np.nan) for name in self._optional - columns.keys()}
-        return {
-            name: values for name, values in columns.items() if name not in OPTIONAL or name in self._optional
-        } | missing
+        kept = {name: values for name, values in columns.items() if name not in OPTIONAL or name in self._optional}
+        return kept | missing, found.longest
+
+    def last(self, whole: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Of a row with all timesteps the last T; None where there are fewer. Medians are taken at each timestep, so
+        that the row of the last T timesteps is this."""
+        T = self.timesteps
+        if len(whole["grad_h"][0]) < T:
+            return None
+        axes = {name: COLUMNS[name].axes.index("T") for name in whole}
+        return {name: values[-T:] if axes[name] == 0 else values[:, -T:] for name, values in whole.items()}
 
     def _columns(self, one: Pass, found: Aligned, scale: float) -> dict[str, Array]:
         layers = found.layers
@@ -93,7 +114,7 @@ class Rows:
     def facts(self) -> TaskFacts:
         """What the pages show: a model of one's own has no words, no success and no chance."""
         return TaskFacts(
-            title=f"Your model: {self.first.group}",
+            title=f"Your model: {self.group}",
             tokens=tuple(self._label(step) for step in range(self.timesteps)),
             informative_steps=() if self.whole else (self.loss_step - self.distance,),
             loss_step=self.loss_step,
@@ -110,36 +131,38 @@ class Rows:
         if self._asked is None or self._asked <= self.loss_step:
             return ""
         return (
-            f"{self.first.group}: distance must be at most the {self.loss_step} steps from the loss to the first "
+            f"{self.group}: distance must be at most the {self.loss_step} steps from the loss to the first "
             f"timestep, but got {self._asked}, so that the first timestep is asked for."
         )
 
     def _label(self, step: int) -> str:
         back = self.timesteps - 1 - step
-        if self.first.direction == "reverse" and self.how != "gradients":
+        if self.about_first.direction == "reverse" and self.how != "gradients":
             return f"t={back}"  # the walk ends at each sample's first timestep
-        if self.how == "all" and self.timesteps == len(self.first.layers[0].h):
+        if self.how == "all" and not self.varied:
             return f"t={step}"
         return f"end−{back}" if back else "end"
 
     def spec(self, *, every: int, reduction: str, clip: str, loss: bool) -> dict[str, Any]:
         """The run's spec."""
-        first = self.first
+        first = self.about_first
+        shift = first.timesteps - self.timesteps
+        cuts = [cut - shift for cut in first.cuts if cut > max(0, shift)] if self.how == "all" else []
         return {
             "watched": {
-                "module": first.group,
+                "module": self.group,
                 "class": first.class_name,
                 "direction": first.direction,
                 "every": every,
                 "reduction": reduction,
                 "timesteps": self.timesteps,
                 "answers": first.answers,
-                "cuts": self.cuts,
+                "cuts": cuts,
                 "loss": loss,
             },
             "cell": first.kind,
-            "layers": len(first.layers),
-            "hidden": int(first.layers[-1].h.shape[-1]),
+            "layers": first.layers,
+            "hidden": first.hidden,
             "bidirectional": False,
             "clip": clip,
             "steps": 0,
@@ -152,83 +175,13 @@ class Rows:
             "lengths": "samples of different lengths, aligned at the last step that is walked",
             "gradients": "samples that end at different steps, aligned at the last step with a gradient",
         }
-        first = self.first
+        first = self.about_first
         walked = "from the last timestep to the first" if first.direction == "reverse" else "from the first timestep on"
         return {
-            "recurrence": f"{first.class_name}, {len(first.layers)} layer{'s' * (len(first.layers) != 1)}, {walked}",
+            "recurrence": f"{first.class_name}, {first.layers} layer{'s' * (first.layers != 1)}, {walked}",
             "alignment": said[self.how],
             "answers": f"the loss uses the output of {first.answers} timesteps" if first.answers else "not known",
         }
-
-
-def aligned(one: Pass, timesteps: int | None) -> Aligned:
-    """A pass with its samples right-aligned, and of its timesteps the last ``timesteps`` (None: all there are)."""
-    whole = int(one.layers[0].h.shape[0])
-    lengths, how = one.lengths, "lengths"
-    if lengths is None:
-        lengths, how = _ends(one), "gradients"
-    if lengths is None or bool((lengths == whole).all()):
-        start = 0 if timesteps is None else max(0, whole - timesteps)
-        layers = tuple(_each(layer, lambda values: values[start:]) for layer in one.layers)
-        return Aligned(layers, None if one.input_grad is None else one.input_grad[start:], None, "all")
-    longest = int(lengths.max())
-    T = longest if timesteps is None else min(timesteps, longest)
-    order = torch.argsort(lengths, descending=True, stable=True)
-    lengths = lengths[order]
-    source = torch.arange(T)[:, None] - T + lengths[None, :]  # [T,B]
-
-    def right(values: Tensor) -> Tensor:
-        at = source.clamp(min=0).to(values.device)
-        moved = values[at, order.to(values.device)]
-        return moved * (source >= 0).to(values.device, values.dtype)[..., None]
-
-    present: Array = (source >= 0).sum(dim=1).numpy()
-    layers = tuple(_each(layer, right) for layer in one.layers)
-    return Aligned(layers, None if one.input_grad is None else right(one.input_grad), present, how)
-
-
-def _ends(one: Pass) -> Tensor | None:
-    """[B]: how many steps each sample has up to its last one with a gradient at the top layer; None where they agree.
-
-    Where several answers are used, the last answer's gradient is of one timestep of all samples: nothing is moved then.
-    """
-    top = one.layers[-1]
-    if top.last_answer is not None or bool(_heard(top, slice(-1, None)).all()):
-        return None
-    heard = _heard(top, slice(None))
-    T = len(heard)
-    ends = T - heard.flip(0).to(torch.uint8).argmax(dim=0)
-    ends = torch.where(heard.any(dim=0), ends, T).cpu()
-    return None if bool((ends == ends[0]).all()) else ends
-
-
-def _heard(layer: LayerPass, steps: slice) -> Tensor:
-    """[T,B]: whether a sample's state has a gradient that is not 0."""
-    heard = (layer.grad_h[steps] != 0).any(dim=-1)
-    return heard if layer.grad_c is None else heard | (layer.grad_c[steps] != 0).any(dim=-1)
-
-
-def _loss_step(found: Aligned) -> int:
-    """The last timestep with a gradient: at the top layer, or at any where that has none; T − 1 where no layer has."""
-    for layers in (found.layers[-1:], found.layers):
-        heard = torch.stack([_heard(layer, slice(None)).any(dim=1).cpu() for layer in layers]).any(dim=0)
-        if bool(heard.any()):
-            return int(heard.nonzero()[-1])
-    return found.timesteps - 1
-
-
-def _each(layer: LayerPass, change: Any) -> LayerPass:
-    """A layer with all that has timesteps changed alike."""
-    answer = layer.last_answer
-    return replace(
-        layer,
-        h=change(layer.h),
-        grad_h=change(layer.grad_h),
-        c=None if layer.c is None else change(layer.c),
-        grad_c=None if layer.grad_c is None else change(layer.grad_c),
-        gates={name: change(values) for name, values in layer.gates.items()},
-        last_answer=None if answer is None else (change(answer[0]), None if answer[1] is None else change(answer[1])),
-    )
 
 
 def _saturated(layer: LayerPass, kind: str, present: Array | None) -> Array:

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
@@ -31,8 +32,9 @@ from diagnostics.watching.clip import Gradients, trained_by
 from diagnostics.watching.events import Events, OnEvent
 from diagnostics.watching.findings import Findings
 from diagnostics.watching.following import StateOf
+from diagnostics.watching.habits import Habits
 from diagnostics.watching.passing import Pass
-from diagnostics.watching.profiles import Profiles
+from diagnostics.watching.profiles import Profiles, Said
 from diagnostics.watching.recording import Recording
 from diagnostics.watching.rows import Rows
 from diagnostics.watching.settings import Settings, claim, release, settings_of
@@ -64,6 +66,7 @@ class Watch(Findings):
         self._micro_steps = 1
         self._stepped: list[torch.optim.Optimizer] = []
         self._scaled = False
+        self._habits = Habits()
 
     def __enter__(self) -> Self:
         if self._state != "new":
@@ -89,6 +92,7 @@ class Watch(Findings):
                 distance=settings.distance,
                 timesteps=settings.timesteps,
             )
+            self._gradients.unseen = partial(self._habits.update_unseen, self._profiles.drop)
             self._arm()
             self._stack = stack.pop_all()
         self._state = "begun"
@@ -101,6 +105,9 @@ class Watch(Findings):
         try:
             if error is None:
                 self._look_at_parameters()
+                if self._step == 0 and self._gradients.fed:
+                    self._habits.never_stepped()
+            self._profiles.finish(Said(self._spec, self._info))
             self._recording.finish(*self._trouble.how_it_ended(error, self._step), self._info())
         finally:
             self._state = "ended"
@@ -133,8 +140,10 @@ class Watch(Findings):
             rule = None if clip is None else parse_rule(clip)
             value = self._losses.value(loss)
             self._gradients.adopt_from(chosen)
-            steps.not_again(chosen, self._stepped, backward=bool(self._gradients.passes) or not self._gradients.fed)
+            backward = bool(self._gradients.passes) or not self._gradients.fed
+            steps.not_again(chosen, self._stepped, backward=backward)
             self._stepped = chosen
+            self._habits.step(backward=backward, gradients=self._gradients)
             self._look_at_parameters()
             scale = float(scaler.get_scale()) if scaler is not None else 1.0
             passes = self._profiles.take()
@@ -152,6 +161,7 @@ class Watch(Findings):
         with self._stopwatch.own():
             skipped = scaler is not None and float(scaler.get_scale()) < scale
             said = clip if clip is not None else self._settings.clip
+            self._clip = clip if clip is not None else self._habits.rule(said, changed=changed)
             self._over(passes, clipped, value, scale, said, broken, skipped=skipped)
             self._look_at_parameters()
         self._stopwatch.step(bool(passes))
@@ -172,14 +182,16 @@ class Watch(Findings):
                 raise ValueError(f"scale must be a number above 0, but got {scale!r}")
             value = self._losses.value(loss)
             self._look_at_parameters()
+            backward = bool(self._gradients.passes) or not self._gradients.fed
+            self._habits.step(backward=backward, gradients=self._gradients)
             passes = self._profiles.take()
             parameters = self._gradients.followed()
             changed = self._gradients.changed(parameters)
             self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed)
             clipped = self._gradients.step(parameters, None, scale, changed, by_hand=True)
-            broken = None if math.isfinite(clipped.norm_pre) else self._gradients.broken_gradient(parameters)
-            skipped = scale != 1.0 and not math.isfinite(clipped.norm_pre)
-            said = rule if rule is not None else self._settings.clip
+            broken = self._gradients.broken_gradient(parameters) if clipped.broken else None
+            skipped = scale != 1.0 and clipped.broken
+            self._clip = said = rule if rule is not None else self._settings.clip
             self._over(passes, clipped, value, scale, said, broken, skipped=skipped)
         self._stopwatch.step(bool(passes))
 
@@ -210,14 +222,16 @@ class Watch(Findings):
         *,
         skipped: bool,
     ) -> None:
-        """The training step is over: write it down, and prepare for the next."""
-        step, self._clip = self._step, rule
+        """The training step is over, clipped by ``rule`` as far as anybody said: write it down, and prepare for the
+        next."""
+        step = self._step
         self._micro_steps = max(1, self._gradients.passes)
         self._scaled = self._scaled or scale != 1.0
         row = steps.row(step, loss, clipped, time.monotonic() - self._began_s)
-        self._profiles.begin(passes, self._spec, self._info)
+        said = Said(self._spec, self._info)
+        self._profiles.begin(passes, said)
         self._recording.step(row)
-        self._profiles.record(step, passes, scale, usable=not skipped)
+        self._profiles.record(step, passes, scale, said, usable=not skipped)
         self._profiles.row(row)
         if skipped:
             self._trouble.skipped(step, clipped, scale)

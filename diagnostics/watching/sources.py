@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from torch import nn
 
+from diagnostics.recurrence import paths
 from diagnostics.watching import cells as stepwise
 from diagnostics.watching import coverage, native
 from diagnostics.watching.following import StateOf
@@ -21,6 +22,8 @@ class Sources:
         self, model: nn.Module, cells: Mapping[str, nn.Module] | Sequence[str] | None, state: StateOf | None
     ) -> None:
         self._model = model
+        self._logged = contextlib.ExitStack()
+        self._logged.enter_context(paths.logged())
         self.marks = Marks(model.parameters)
         self._layers = native.attach(model)
         self._sources: list[Source] = [self._layers]
@@ -42,7 +45,8 @@ class Sources:
 
     def covered(self) -> list[str]:
         """What is watched, a sentence each."""
-        return [sentence for source in self._sources for sentence in source.covered()]
+        slower = [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in paths.said()]
+        return [*(sentence for source in self._sources for sentence in source.covered()), *slower]
 
     def missing(self, groups: Collection[str]) -> list[str]:
         """What is not covered, and why, where ``groups`` are what has been recorded so far."""
@@ -52,5 +56,6 @@ class Sources:
     def close(self) -> None:
         """As ``Source.close``; every source is closed, whatever one of them says."""
         with contextlib.ExitStack() as stack:
+            stack.callback(self._logged.close)
             for source in self._sources:
                 stack.callback(source.close)

@@ -166,7 +166,6 @@ class Stopwatch:
                 f"Bookkeeping took {percent(share)} of the time; of the recording itself there is nothing to compare."
             )
         else:
-            said = (
-                f"Watching took {percent(share)} of the time: a recorded step takes {number(ratio, 3)} times as long."
-            )
+            longer = f"takes {number(ratio, 3)} times as long" if ratio > 1.0 else "takes no longer than another"
+            said = f"Watching took {percent(share)} of the time; bookkeeping apart, a recorded step {longer}."
         return Overhead(ratio, self._own_s, share, said)

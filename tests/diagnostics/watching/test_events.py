@@ -20,7 +20,7 @@ from tests.diagnostics.watching.loops import H, T, a_pass, batches, mean_square,
 def run_of(decay: float) -> Run:
     first = a_pass(decay=decay, steps=30)
     rows = Rows(first, mean=True, distance=None, timesteps=None)
-    columns = rows.row(first, 1.0)
+    columns, _ = rows.row(first, 1.0)
     assert columns is not None
     spec = rows.spec(every=1, reduction="mean", clip="", loss=False)
     records = Records({"profile_step": np.zeros(1, int), **{name: values[None] for name, values in columns.items()}})
@@ -139,6 +139,7 @@ def test_where_the_step_was_not_recorded_the_parameter_is_named() -> None:
     with watch(network, every=100, store=False, on_event={"non_finite": heard.append}) as w:
         for step, (x, y) in enumerate(batches(3)):
             optimizer.zero_grad()
+            optimizer.zero_grad()
             mean_square(network(x), y).backward()
             if step == 1:
                 network.rnn.weight_hh_l0.grad[3, 2] = math.nan  # type: ignore[index]
@@ -158,6 +159,7 @@ def test_events_are_kept_with_the_run() -> None:
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
     with watch(network, store=False) as w:
         for x, y in batches(2):
+            optimizer.zero_grad()
             mean_square(network(x), y).backward()
             w.step(optimizer)
     folder = w._recording.path

@@ -32,6 +32,7 @@ def steps(network: Classifier, w: Watch, count: int) -> Iterator[int]:
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
     for step, (x, y) in enumerate(batches(count)):
         loss = mean_square(network(x), y)
+        optimizer.zero_grad()
         loss.backward()
         w.step(optimizer, clip="norm:1.0", loss=loss)
         yield step
@@ -212,6 +213,7 @@ network = model()
 optimizer = torch.optim.SGD(network.parameters(), 0.01)
 with watch(network, every=1, store=sys.argv[1]) as w:
     for x, y in batches(10**9):
+        optimizer.zero_grad()
         mean_square(network(x), y).backward()
         w.step(optimizer)
 """

@@ -29,6 +29,7 @@ def trained(store: Store, *, fading: bool = True, loss: bool = True) -> Watch:
     with watch(network, every=2, name="results", store=store, clip="norm:1.0") as w:
         for x, y in batches(5):
             error = mean_square(network(x), y)
+            optimizer.zero_grad()
             error.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             w.clipped(loss=error if loss else None)
@@ -47,6 +48,17 @@ def test_reach_by_layer_and_direction(w: Watch) -> None:
     assert w.reach["rnn → layer 1"] == "all"
     run = next(run for run in w.runs if results.part_of(run) == "rnn →")
     assert w.reach["rnn → layer 2"] == verdict(run).reach
+
+
+def test_a_layer_is_judged_from_where_its_own_gradient_begins(w: Watch) -> None:
+    """The loss reads the reverse direction's top layer after its first step; the layer below hears of it at all."""
+    below, top = (row for row in w.table() if row.part == "rnn ←")
+    assert (top.of, top.reach) == (0, "all")
+    assert below.of == 6
+    (run,) = (run for run in w.runs if results.part_of(run) == "rnn ←")
+    (late,) = run.records["state_grad"][-1:, 0, :, 1]
+    assert below.at_first == pytest.approx(late[0] / late[-1])
+    assert [row.verdict for row in w.table() if row.part == "rnn →"] == ["Reaches", "Fades"]
 
 
 def test_the_verdict_is_that_of_the_part_that_is_worst_off(w: Watch) -> None:
@@ -139,6 +151,7 @@ def test_scalars_are_of_the_newest_profile_and_step() -> None:
     with watch(network, every=2, store=False) as w:
         assert results.scalars(w) == {}
         for step, (x, y) in enumerate(batches(4)):
+            optimizer.zero_grad()
             mean_square(network(x), y).backward()
             w.step(optimizer, clip="norm:0.5")
             found = results.scalars(w)

@@ -19,7 +19,7 @@ def rows_of(first: Pass, *, mean: bool = True, distance: int | None = None, time
 
 
 def row(first: Pass, one: Pass | None = None, scale: float = 1.0, **more: bool) -> dict[str, np.ndarray]:
-    found = rows_of(first, **more).row(first if one is None else one, scale)
+    found, _ = rows_of(first, **more).row(first if one is None else one, scale)
     assert found is not None
     return found
 
@@ -103,12 +103,33 @@ def test_without_any_gradient_the_loss_is_taken_to_be_at_the_end() -> None:
 def test_a_longer_pass_counts_with_its_last_timesteps_and_a_shorter_one_not_at_all() -> None:
     rows = rows_of(a_pass())
     longer = a_pass(steps=T + 3, seed=2)
-    found = rows.row(longer, 1.0)
+    found, length = rows.row(longer, 1.0)
     assert found is not None
-    whole = row(longer)["state_grad"]
-    assert found["state_grad"] == pytest.approx(whole[:, 3:], rel=1e-12)
-    assert rows.row(a_pass(steps=T - 1), 1.0) is None
-    assert rows.shorter == 1
+    assert length == T + 3
+    whole, _ = rows.row(longer, 1.0, whole=True)
+    assert whole is not None
+    assert whole["state_grad"] == pytest.approx(row(longer)["state_grad"], rel=1e-12)
+    assert found["state_grad"] == pytest.approx(whole["state_grad"][:, 3:], rel=1e-12)
+    assert rows.row(a_pass(steps=T - 1), 1.0) == (None, T - 1)
+
+
+@pytest.mark.parametrize("lengths", [None, torch.tensor([T + 3, 2, 5, T])])
+def test_the_last_timesteps_of_a_whole_row_are_the_row_of_the_last_timesteps(lengths: torch.Tensor | None) -> None:
+    rows = rows_of(a_pass())
+    steps = torch.arange(T + 3)[:, None]
+    longer = a_pass(steps=T + 3, seed=2, input_grad=torch.ones(T + 3, B, 2, dtype=torch.float64), lengths=lengths)
+    if lengths is not None:
+        for values in (longer.layers[0].h, longer.layers[0].grad_h, longer.input_grad):
+            assert values is not None
+            values *= (steps < lengths)[..., None]
+    whole, (cut, _) = rows.row(longer, 1.0, whole=True)[0], rows.row(longer, 1.0)
+    assert whole is not None
+    assert cut is not None
+    last = rows.last(whole)
+    assert last is not None
+    assert last.keys() == cut.keys()
+    for name, values in cut.items():
+        np.testing.assert_array_equal(last[name], values)
 
 
 def test_timesteps_says_how_many_of_the_last_there_are() -> None:
@@ -147,13 +168,13 @@ def test_the_last_answer_has_a_column_of_its_own_and_keeps_it() -> None:
     plain = a_pass().layers[0]
     layer = replace(plain, last_answer=(0.5 * plain.grad_h, None))
     rows = rows_of(a_pass(layer=layer, answers=T))
-    found = rows.row(a_pass(layer=layer, answers=T), 1.0)
+    found, _ = rows.row(a_pass(layer=layer, answers=T), 1.0)
     assert found is not None
     assert found["answer_grad"] == pytest.approx(0.5 * found["state_grad"], rel=1e-12)
-    without = rows.row(a_pass(), 1.0)
+    without, _ = rows.row(a_pass(), 1.0)
     assert without is not None
     assert np.isnan(without["answer_grad"]).all()
-    assert "answer_grad" not in (rows_of(a_pass()).row(a_pass(layer=layer), 1.0) or {})
+    assert "answer_grad" not in (rows_of(a_pass()).row(a_pass(layer=layer), 1.0)[0] or {})
 
 
 def test_the_input_counts_where_it_is_known() -> None:

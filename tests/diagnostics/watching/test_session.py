@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,7 @@ def test_a_scaled_loss_leaves_the_same_numbers_and_a_skipped_step_no_profile() -
                 if scaler is not None and step == 2:
                     network.head.bias.grad[0] = math.inf  # type: ignore[index]
                 if scaler is None and step == 2:
-                    optimizer.zero_grad()
+                    optimizer.zero_grad(set_to_none=False)
                 w.step(optimizer, scaler=scaler, clip="norm:0.5", loss=loss)
         return w
 
@@ -349,6 +349,7 @@ def test_several_optimizers_of_one_backward_pass_are_given_together() -> None:
             wanted = _norm(network)
             w.step([one, other], clip="norm:0.01")
         assert only(w).records["grad_norm_pre"][-1] == pytest.approx(wanted, rel=1e-12)
+        network.zero_grad()
         mean_square(network(x), y).backward()
         w.step(one)
         with pytest.raises(ValueError, match=r"w\.step was called twice without a backward pass between: give all"):
@@ -536,6 +537,7 @@ def test_a_loss_at_some_steps_is_a_warning(known: bool) -> None:
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     with watch(network, store=False) as w:
         for step, (x, y) in enumerate(batches(3)):
+            optimizer.zero_grad()
             mean_square(network(x), y).backward()
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
@@ -547,45 +549,107 @@ def test_a_loss_at_some_steps_is_a_warning(known: bool) -> None:
     assert only(w).records["loss"] == pytest.approx(wanted, nan_ok=True)
 
 
-def test_batches_of_other_lengths_are_recorded_as_far_as_they_go() -> None:
-    network = model()
+def lengths(
+    w: Watch, network: nn.Module, steps: Sequence[int], before: Callable[[int], None] = lambda step: None
+) -> None:
+    """Train on batches of these lengths."""
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    with watch(network, every=2, store=False) as w:
-        for length in (5, 4, 4, 8, 4, 5):
-            ((x, y),) = batches(1, steps=length)
-            mean_square(network(x), y).backward()
-            w.step(optimizer)
+    for step, length in enumerate(steps):
+        before(step)
+        ((x, y),) = batches(1, steps=length)
+        optimizer.zero_grad()
+        mean_square(network(x), y).backward()
+        w.step(optimizer)
+
+
+def test_a_batch_that_is_too_short_has_the_next_one_stand_in() -> None:
+    with watch(network := model(), every=2, store=False) as w:
+        lengths(w, network, (5, 4, 4, 8, 4, 5))
     # Step 2 was too short and so was 4: the next that is long enough stands in.
     assert only(w).records["profile_step"].tolist() == [0, 3, 5]
-    assert any("2 passes with fewer than 5 timesteps were not recorded" in sentence for sentence in w.covered)
+    assert only(w).facts.tokens == ("end−4", "end−3", "end−2", "end−1", "end")  # type: ignore[union-attr]
+    assert "rnn: 2 passes with fewer than 5 timesteps gave no profile." in w.covered
+    assert any("1 pass had more timesteps than the profile, up to 8; of them the last 5" in one for one in w.covered)
+
+
+@pytest.mark.parametrize(
+    ("steps", "settled", "recorded"),
+    [
+        ((5, *[30] * 12), 30, [*range(1, 13)]),  # the first was too short to stand for them
+        ((30, *[5] * 12), 5, [*range(13)]),  # and here too long
+        ((4, 9, 5, 8, 6, 7, 9, 4, 5, 8), 7, [1, 3, 5, 6, 9]),  # half of them have as many
+        ((3, 9, 9), 9, [1, 2]),  # and training ends before there are ten
+    ],
+)
+def test_the_profile_has_the_timesteps_that_half_of_the_first_batches_have(
+    steps: Sequence[int], settled: int, recorded: list[int]
+) -> None:
+    network = model()
+    wanted = []
+
+    def plain(step: int) -> None:
+        ((x, y),) = batches(1, steps=steps[step])
+        wanted.append(lstm_profile(network, x, y))
+
+    with watch(network, every=1, store=False) as w:
+        lengths(w, network, steps, plain)
+    run = only(w)
+    assert run.state == "finished"
+    assert run.spec["watched"]["timesteps"] == settled
+    assert run.records["profile_step"].tolist() == recorded
+    assert run.records["step"].tolist() == [*range(len(steps))]
+    for row, step in enumerate(recorded):
+        assert run.records["state_grad"][row, 0, :, 1] == pytest.approx(wanted[step][-settled:], rel=1e-12)
+    assert w.run_ids == (run.id,)
+    assert w.newest["rnn"].records["state_grad"].shape[2] == settled
+    facts = run.facts
+    assert facts is not None
+    assert (facts.loss_step, facts.distance) == (settled - 1, settled - 1)
+    assert facts.tokens[0] == (f"end−{settled - 1}" if max(steps) > settled else "t=0")
+
+
+def test_a_profile_with_other_timesteps_takes_the_place_of_the_first_in_the_store(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    with watch(network := model(), every=1, store=store) as w:
+        lengths(w, network, (5,))
+        (before,) = w.run_ids
+        lengths(w, network, [9] * 12)
+        (after,) = w.run_ids
+        assert after != before
+        assert [row.state for row in store.runs(include_deleted=True)] == ["running"]
+    (row,) = store.runs(include_deleted=True)
+    assert (row.id, row.state, row.comparison) == (after, "finished", w.comparison)
+    assert store.check() == []
+
+
+def test_batches_that_grow_later_on_are_told_of() -> None:
+    said = (
+        r"rnn: the first batches had 5 timesteps, .* and now there are up to 9, of which only the last 5 are recorded"
+    )
+    with watch(network := model(), every=1, store=False) as w:
+        lengths(w, network, [5] * 10)
+        assert only(w).facts.tokens[0] == "t=0"  # type: ignore[union-attr]
+        with pytest.warns(NotCovered, match=said):
+            lengths(w, network, [9] * 10)
+    assert only(w).records["profile_step"].tolist() == [*range(20)]
+    assert only(w).facts.tokens[0] == "end−4"  # type: ignore[union-attr]
+    assert any("10 passes had more timesteps than the profile, up to 9" in one for one in w.covered)
 
 
 def test_batches_that_are_never_long_enough_are_told_of_and_not_watched_at_every_step() -> None:
-    network = model()
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
     said = "10 training steps in a row had fewer timesteps than the profile has, 9"
-
-    def lengths(w: Watch) -> None:
-        for length in (9, *[4] * 30):
-            ((x, y),) = batches(1, steps=length)
-            mean_square(network(x), y).backward()
-            w.step(optimizer)
-
-    with watch(network, every=2, store=False) as w, pytest.warns(RuntimeWarning, match=said):
-        lengths(w)
+    network = model()
+    with watch(network, every=2, timesteps=9, store=False) as w, pytest.warns(RuntimeWarning, match=said):
+        lengths(w, network, (9, *[4] * 30))
     assert only(w).records["profile_step"].tolist() == [0]
 
 
 def test_timesteps_waits_for_a_batch_that_is_long_enough() -> None:
-    network = model()
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    with watch(network, every=1, timesteps=6, store=False) as w:
-        for length in (5, 6, 9):
-            ((x, y),) = batches(1, steps=length)
-            mean_square(network(x), y).backward()
-            w.step(optimizer)
+    with watch(network := model(), every=1, timesteps=6, store=False) as w:
+        lengths(w, network, (5, 6, 9))
     assert only(w).records["profile_step"].tolist() == [1, 2]
     assert only(w).records["step"].tolist() == [0, 1, 2]
+    assert only(w).facts.tokens[0] == "end−5"  # type: ignore[union-attr]
 
 
 def test_a_distance_beyond_the_first_timestep_is_said() -> None:
@@ -648,6 +712,7 @@ def test_a_model_without_recurrence_says_so_once() -> None:
 
     def steps(w: Watch) -> None:
         for _ in range(3):
+            optimizer.zero_grad()
             network(torch.ones(2, 3)).mean().backward()
             w.step(optimizer)
 

@@ -99,7 +99,21 @@ def test_what_watching_costs(clock: list[float]) -> None:
     assert found.recorded_ratio == pytest.approx(1.5)
     assert found.bookkeeping_s == pytest.approx(52.0)
     assert found.share == pytest.approx((2.0 + 1.0) / 11.0)
-    assert found.sentence == "Watching took 27 % of the time: a recorded step takes 1.5 times as long."
+    assert found.sentence == (
+        "Watching took 27 % of the time; bookkeeping apart, a recorded step takes 1.5 times as long."
+    )
+
+
+def test_a_recorded_step_that_was_quicker_by_chance_is_not_said_to_be(clock: list[float]) -> None:
+    stopwatch = Stopwatch()
+    for recorded in (False, True, False, True, False):
+        clock[0] += 1.5 if recorded else 2.5
+        stopwatch.add(0.5)
+        stopwatch.step(recorded)
+    assert stopwatch.overhead().recorded_ratio == pytest.approx(0.5)
+    assert stopwatch.overhead().sentence == (
+        "Watching took 25 % of the time; bookkeeping apart, a recorded step takes no longer than another."
+    )
 
 
 def test_where_every_step_is_recorded_there_is_nothing_to_compare(clock: list[float]) -> None:
