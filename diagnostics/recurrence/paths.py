@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import warnings
@@ -26,13 +27,16 @@ _settled: dict[str, ModuleType | str] = {}
 runs never depends on what ran before."""
 _said: list[str] = []
 """What people have been told: one sentence at most."""
+_log = logging.getLogger(__name__)
+_logging = 0
+"""How many blocks of ``logged`` there are."""
 
 
 def loops_for(x: Tensor, kind: str) -> ModuleType:
     """The module whose loops run on ``x`` [T,B,I] in a cell of ``kind`` (rnn, gru, lstm), ready to run.
 
     A backward pass has to ask the module that its forward pass asked. Where the compiled loops would serve but cannot,
-    one ``RuntimeWarning`` says so, once per process.
+    one ``RuntimeWarning`` says so, once per process; inside of ``logged`` a line in the log.
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or _chosen.get() == "plain":
         return loops
@@ -67,6 +71,27 @@ def use(path: Literal["plain", "fused"]) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """In this block slower loops are said in the log: where a warning could stop a training that somebody else wrote.
+
+    It holds in every thread, since a backward pass may run in another one.
+    """
+    global _logging
+    with _lock:
+        _logging += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _logging -= 1
+
+
+def said() -> list[str]:
+    """What people have been told so far, by a warning or in the log."""
+    return list(_said)
 
 
 def warm(kinds: Iterable[str] = KINDS, before_compiling: Callable[[], object] = lambda: None) -> float:
@@ -127,7 +152,10 @@ def _fused(kind: str, before_compiling: Callable[[], object] = lambda: None) -> 
 def _say_once(found: ModuleType | str) -> None:
     if isinstance(found, str) and not _said:
         _said.append(f"the recurrences run on the plain loops, which are slower: {found}")
-        warnings.warn(_said[0], RuntimeWarning, stacklevel=3)
+        if _logging:
+            _log.warning("%s", _said[0])
+        else:
+            warnings.warn(_said[0], RuntimeWarning, stacklevel=3)
 
 
 def _obtained(kind: str, before_compiling: Callable[[], object]) -> ModuleType | str:

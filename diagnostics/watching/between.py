@@ -13,19 +13,23 @@ from diagnostics.watching.matching import CameIn, Memory, UnclearError
 
 
 def constants(leaves: Sequence[tuple[Path, Tensor]]) -> dict[Path, Tensor | None]:
-    """As ``Memory.constants``."""
+    """As ``Memory.constants``. Of a module with one argument only what may be a state of samples, [B,H], is kept until
+    the step is over, and not the activations of a frozen network."""
+    if len(leaves) == 1 and leaves[0][1].dim() > 2:
+        return {}
     return {path: None if leaf.requires_grad else leaf for path, leaf in leaves}
 
 
 def begins_detached(memory: Memory, arguments: Collection[Path]) -> bool:
     """Whether the latest call, with which a line begins, was given a state without a graph that is not just zeros."""
     given = [memory.constants[path] for path in arguments if path in memory.constants]
-    return None not in given and any(bool(state.any()) for state in given if state is not None)
+    known = [state for state in given if state is not None]
+    return len(known) == len(given) and any(bool(state.any()) for state in known)
 
 
 def check_whole(memory: Memory, state: Tensor, since: int) -> None:
-    """Raise ``UnclearError`` where what comes in is only a part of what is handed on: computed, say by dropout, from a tensor from which
-    the next state is computed directly as well."""
+    """Raise ``UnclearError`` where what comes in is only a part of what is handed on: computed, say by dropout, from a
+    tensor from which the next state is computed directly as well."""
     made, before = graph.edge(state), memory.above
     if before is not None:
         if graph.path(made, before.alone, before.since, avoid=[before.made]) is not None:

@@ -24,6 +24,11 @@ from diagnostics.watching.matching import Memory
 from diagnostics.watching.passing import Pass
 from diagnostics.watching.runs import Runs
 
+IDLE = 3
+"""After so many recorded steps in a row in which no module handed anything on, unless one is torch's own or named, …"""
+LOOK_AGAIN = 10
+"""… only every so many of them are looked at: hooks that find nothing are dear in a small model."""
+
 
 def attach(
     model: nn.Module,
@@ -68,6 +73,8 @@ class Cells:
         self.refusals: list[str] = []
         self.marked: set[str] = set()
         self._looked = False
+        self._idle = 0
+        self._armed = self._looking = False
         self.calls: dict[str, Calls] = {}
         self.reused: dict[str, int] = {}
 
@@ -79,6 +86,10 @@ class Cells:
     def arm(self, *, check: bool = False) -> None:
         """As ``Source.arm``."""
         self.close()
+        self._looking = self._idle < IDLE or self._idle % LOOK_AGAIN == 0
+        if not self._looking:
+            return
+        self._armed = True
         self._following = Following(self._state, check, Runs(self._parameters))
         for memory in self._memories:
             before, after = _Hook(self._before(memory)), _Hook(self._after(memory))
@@ -90,6 +101,11 @@ class Cells:
 
     def take(self) -> list[Pass]:
         """As ``Source.take``."""
+        if not self._looking:
+            self._idle += 1
+            return []
+        idle = not any(memory.known or memory.named or memory.lined or memory.unclear for memory in self._memories)
+        self._idle = self._idle + 1 if idle else 0
         lines = list(self._following.finished.values())
         self.calls = {
             memory.name: Calls(memory.calls, memory.ungraded, any(line.name == memory.name for line in lines))
@@ -106,6 +122,9 @@ class Cells:
 
     def close(self) -> None:
         """As ``Source.close``."""
+        if not self._armed:
+            return
+        self._armed = False
         for handle in self._handles:
             handle.remove()
         self._handles = []

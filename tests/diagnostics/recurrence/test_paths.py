@@ -76,6 +76,47 @@ def test_where_the_compiler_is_missing_the_plain_loops_serve_and_one_warning_say
     torch.testing.assert_close(torch.tensor(output, dtype=torch.float64), expected(), rtol=1e-5, atol=1e-6)
 
 
+WATCHED = """
+import sys, warnings
+warnings.simplefilter("error")
+sys.modules["numba"] = None
+import torch
+from diagnostics import watch
+model = torch.nn.GRU(2, 3)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+with watch(model, every=1, store=False) as w:
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(5, 3, 2))[0].sum().backward()
+        w.step(optimizer)
+print(*w.covered, sep="\\n")
+"""
+
+
+def test_a_watched_training_is_not_stopped_where_the_compiler_is_missing(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADREACH_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", WATCHED]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    sentence = (
+        "the recurrences run on the plain loops, which are slower: numba is not installed; "
+        'pip install "gradreach[fast]" brings what the fast loops need'
+    )
+    assert f"T{sentence[1:]}." in done.stdout.splitlines()
+    assert done.stderr.splitlines().count(sentence) == 1
+
+
+def test_what_is_logged_is_no_warning(unsettled: None, caplog: pytest.LogCaptureFixture) -> None:
+    with paths.logged():
+        paths._say_once("there is none")
+        paths._say_once("there is none")
+    (told,) = paths.said()
+    assert [record.message for record in caplog.records] == [told]
+    paths._said.clear()
+    with pytest.warns(RuntimeWarning, match="there is none"):
+        paths._say_once("there is none")
+
+
 def test_what_the_plain_loops_serve_by_design_loads_no_compiler_and_says_nothing() -> None:
     said, loaded, output = elsewhere("", "float64")
     assert (said, loaded) == ([], [])

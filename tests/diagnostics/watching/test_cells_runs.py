@@ -282,3 +282,54 @@ def test_a_cell_that_cannot_be_followed_is_not_refused_where_its_loop_is_marked(
         source.take()
         marks.take()
         assert len(source.refusals) == refusals
+
+
+class Sometimes(nn.Module):
+    """A module that hands a state on, in some steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.across, self.head = nn.Linear(H, H), nn.Linear(H, 1)
+        self.recurrent = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.across(x[0].sum() + torch.zeros(B, H, dtype=x.dtype))
+        for _ in x if self.recurrent else ():
+            h = torch.tanh(self.across(h))
+        return self.head(h)
+
+
+def hooked(model: nn.Module) -> bool:
+    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_where_nothing_is_handed_on_it_is_looked_at_only_now_and_then() -> None:
+    model = loop(Sometimes)
+    source = cells.attach(model)
+    looked = []
+    for _ in range(2 * cells.LOOK_AGAIN + 1):
+        source.arm()
+        looked.append(hooked(model))
+        model(X).sum().backward()
+        assert source.take() == []
+        assert not hooked(model)
+        assert source.calls["across"].recorded == 1
+    assert [number for number, found in enumerate(looked) if found] == [0, 1, 2, 10, 20]
+    model.recurrent = True
+    recorded = []
+    for _ in range(2 * cells.LOOK_AGAIN):
+        source.arm()
+        model(X).sum().backward()
+        recorded.append(len(source.take()))
+    assert recorded == [0] * (cells.LOOK_AGAIN - 1) + [1] * (cells.LOOK_AGAIN + 1)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_cells_and_named_modules_are_looked_at_in_every_step(named: bool) -> None:
+    model = loop(Sometimes if named else Loop)
+    source = cells.attach(model, ["across"] if named else None)
+    for _ in range(cells.IDLE + 2):
+        source.arm()
+        assert hooked(model)
+        model(X[:1]).sum().backward()
+        assert source.take() == []
