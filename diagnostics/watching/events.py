@@ -13,7 +13,10 @@ from torch import Tensor
 
 from diagnostics.measures import events as clipping_events
 from diagnostics.measures.clipping import parse_rule
+from diagnostics.measures.evidence import EXPLODING_RATIO
 from diagnostics.measures.first_non_finite import Found, Stage, backward_stage, first_non_finite, forward_stage
+from diagnostics.measures.profile import bands_by_lag
+from diagnostics.measures.reach import REACH_THRESHOLD
 from diagnostics.measures.verdict import verdict
 from diagnostics.records import Array, Records, Run
 from diagnostics.watching.passing import Pass
@@ -101,7 +104,7 @@ class Events:
 
     def profile(self, run: Run, part: str, step: int) -> None:
         """Look at the one profile that ``run`` holds."""
-        if self.said("vanishing", part) and self.said("exploding", part):
+        if not any(_may_be(run, kind) for kind in ("vanishing", "exploding") if not self.said(kind, part)):
             return
         found = verdict(run)
         # Where nobody said how far back the answer lies, a gradient that fades is told as one that vanishes is.
@@ -147,6 +150,20 @@ def broken_in(passes: Sequence[Pass]) -> tuple[Found, Pass] | None:
 def broken_tensor(name: str, values: Tensor) -> Found | None:
     """The same of one whole tensor."""
     return first_non_finite([Stage({name: array(values)})])
+
+
+def _may_be(run: Run, kind: str) -> bool:
+    """Whether the verdict on a run of one profile can be ``kind``: a look that takes a twentieth of the verdict's time,
+    which at every training step is time of theirs."""
+    facts = run.facts
+    if facts is None:
+        return False
+    phi = bands_by_lag(run.records, facts.loss_step, ahead=facts.ahead).median
+    if not phi.size:
+        return False
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        way = phi[0] / phi[0, 0]
+    return bool((way < REACH_THRESHOLD if kind == "vanishing" else way > EXPLODING_RATIO).any())
 
 
 def _forward(one: Pass) -> Iterator[Stage]:

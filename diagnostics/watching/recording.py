@@ -30,7 +30,7 @@ from diagnostics.version import VERSION
 
 FLUSH_S = 0.25
 """Rows are written this often: a page that looks once a second is never a second behind."""
-BEAT_S = 1.0
+BEAT_S = 2.0
 """How often the catalog is told how far the runs are, and asked whether somebody wants them to stop."""
 EARLY_STEPS = 4096
 """So many training steps before the first profile are remembered for the runs that begin with it."""

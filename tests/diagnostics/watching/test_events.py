@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from diagnostics import Event, watch
+from diagnostics.measures.verdict import verdict
 from diagnostics.records import Records, Run
-from diagnostics.watching.events import Events, broken_in
+from diagnostics.watching.events import Events, _may_be, broken_in
 from diagnostics.watching.passing import LayerPass, Pass
 from diagnostics.watching.rows import Rows
 from tests.diagnostics.watching.loops import H, T, a_pass, batches, mean_square, model
@@ -44,6 +47,26 @@ def test_a_profile_that_arrives_is_no_event() -> None:
     events = Events(None)
     events.profile(run_of(0.99), "part", 0)
     assert events.all == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.one_of(st.floats(1e-4, 1e4), st.sampled_from([0.0, math.inf, math.nan])), min_size=1, max_size=8),
+    st.data(),
+)
+def test_a_look_that_is_quick_misses_nothing(profile: list[float], data: st.DataObject) -> None:
+    loss_step = data.draw(st.integers(0, len(profile) - 1))
+    values = np.repeat(np.array(profile)[None, None, :, None], 3, axis=3)
+    whole = a_pass(steps=len(profile))
+    facts = replace(
+        Rows(whole, mean=True, distance=None, timesteps=None).facts(),
+        loss_step=loss_step,
+        distance=data.draw(st.integers(0, loss_step)),
+    )
+    run = Run("", "part", "running", {"watched": {}}, facts, Records({"state_grad": values}))
+    kind = {"fades": "vanishing"}.get(str(verdict(run).kind), verdict(run).kind)
+    if kind in ("vanishing", "exploding"):
+        assert _may_be(run, kind)
 
 
 def test_each_kind_may_have_a_function_of_its_own() -> None:
