@@ -48,7 +48,8 @@ def rnn(
     for t, there in _steps(x, trace):
         at = t, there
         a = tap.catch("preactivation", at, linear(x[at], w_ih, b_ih) + linear(h[there], w_hh, b_hh))
-        h_t = tap.catch("h", at, ACTIVATIONS[nonlinearity](a))
+        h_t = ACTIVATIONS[nonlinearity](a)
+        h_t = tap.catch("h", at, h_t.view_as(h_t))  # what is handed over, apart from what φ′ is made of in a backward
         h = h.index_copy(0, there, h_t)
         states[t] = h_t, there
     output, h_n = tap.finish(_stack(states, x), h)

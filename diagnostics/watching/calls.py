@@ -3,23 +3,25 @@
 Letters: T timesteps, B batch, I input size, H hidden size, P size of the state that is handed on (H without a
 projection), L layers, D directions.
 
-Every recorded forward pass goes in through an ``Entrance`` per direction and out through one ``Exit``. The latter's
-backward runs before that of any layer, so it is where a backward pass through the layer begins; the former's tells what
-arrives at the input. Neither the call nor what it keeps holds a graph.
+Neither the call nor what it keeps holds a graph.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from diagnostics.watching import graph as graphs
 from diagnostics.watching.answers import Arriving, last_answer, uses
+
+if TYPE_CHECKING:
+    from diagnostics.watching.ledger import Ledger
 
 Place = tuple[int, int]
 """Layer and direction; direction 1 is walked from the last timestep to the first."""
@@ -36,6 +38,10 @@ class Gradients:
     recurrent: Tensor | None = None
     """[T,B,G·H], δ at what the recurrent weights give; None unless a check was asked for."""
 
+    def plus(self, more: Gradients) -> Gradients:
+        """The sum. No check is made of what consists of several."""
+        return Gradients(self.h + more.h, None if self.c is None or more.c is None else self.c + more.c)
+
 
 @dataclass(eq=False)
 class States:
@@ -48,89 +54,119 @@ class States:
     """[B,P], the state before the first step."""
     drive: Tensor | None = None
     """[T,B,G·H], what the recurrent weights gave, where the steps' own gradients at it are asked for."""
+    rounding: torch.dtype | None = None
+    """What its products were rounded to, where that is coarser than what ``h`` is kept in."""
 
 
-@dataclass(eq=False)
 class Backward:
-    """One backward pass through one call."""
+    """One run of autograd through one call; ``task`` is autograd's number of it, ``serial`` its place among all that
+    came to any call, and ``second`` whether it may have gone through the graph of a gradient too. Then ``totals`` have
+    that in them, and how often the loss uses the output, and what its last use alone gives, is not known."""
 
-    serial: int
-    """Its place among all of the source."""
-    task: int
-    """Which run of autograd's engine it is part of."""
-    totals: dict[Place, Gradients] = field(default_factory=dict)
-    last: dict[Place, Gradients] = field(default_factory=dict)
-    """Of the last answer alone: each direction's own last one."""
-    answers: list[int] = field(default_factory=list)
-    """By direction."""
-    asked: set[int] = field(default_factory=set)
-    """The directions whose last answer was taken alone; of the others ``totals`` are it."""
-    answered: list[bool] = field(default_factory=list)
-    """By direction: whether there was an answer here, or later on."""
-    input_grad: dict[int, Tensor] = field(default_factory=dict)
-    """[T,B,I], by direction."""
-    carried: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
-    """By direction, where an earlier call goes on into this one: the last answer's gradient at the states that this one
-    began with, (h,) or (h, c), [L·D,B,·] each."""
-
-
-class Ledger:
-    """The calls of one recorded training step; a call whose ledger is closed records no more."""
-
-    def __init__(self, *, check: bool) -> None:
-        self.check = check
-        self.calls: list[Call] = []
-        self.open = True
-        self.serial = 0
-
-    def close(self) -> None:
-        """Forget all calls, which know each other and this ledger, so that no memory waits for the collector."""
-        self.open = False
-        for call in self.calls:
-            call.before = call.after = None
-        self.calls = []
+    def __init__(self, serial: int, task: int, directions: int, *, second: bool) -> None:
+        self.serial, self.task, self.second = serial, task, second
+        self.totals: dict[Place, Gradients] = {}
+        self.last: dict[Place, Gradients] = {}
+        """Of the last answer alone: each direction's own last one."""
+        self.answers = [0] * directions
+        """By direction."""
+        self.asked: set[int] = set()
+        """The directions whose last answer was taken alone; of the others ``totals`` are it."""
+        self.answered = [False] * directions
+        """By direction: whether there was an answer here, or later on."""
+        self.input_grad: dict[int, Tensor] = {}
+        """[T,B,I], by direction."""
+        self.carried: dict[int, tuple[Tensor, ...]] = {}
+        """By direction, where an earlier call goes on into this one: the last answer's gradient at the states that this
+        one began with, (h,) or (h, c), [L·D,B,·] each."""
 
 
 class Call:
-    """One forward pass of the layer called ``name``, in ``ledger``."""
+    """One forward pass of ``owner``, whose recurrent weights have the names ``weights``, a layer after the other and
+    its directions in turn, in ``ledger``."""
 
-    def __init__(self, ledger: Ledger, owner: object, layers: int, directions: int, lengths: Tensor | None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        owner: object,
+        layers: int,
+        directions: int,
+        lengths: Tensor | None,
+        weights: Sequence[str],
+    ) -> None:
         self.ledger, self.owner = ledger, owner
         self.layers, self.directions, self.lengths = layers, directions, lengths
+        self._weights = weights
+        self.number = 0
+        """Its place among those of the ledger."""
         self.states: dict[Place, States] = {}
         self.ended: tuple[Tensor, ...] = ()
         """The final states, (h,) or (h, c), [L·D,B,·] each, detached."""
         self.steps = 0
         self.before: Call | None = None
-        self.after: Call | None = None
-        """The calls of the same layer whose final states this one begins with, and that begins with this one's."""
+        """The call of the same layer whose final states this one begins with."""
+        self._after: weakref.ref[Call] | None = None
         self.cut = False
         """Whether the states that it begins with are the end of something that no gradient goes back into."""
         self.backwards: list[Backward] = []
-        self._asked: int | None = None
+        self.differentiable = False
+        """Whether a gradient has gone back through it that can itself be differentiated."""
+        self._asking: tuple[Backward, int] | None = None
 
-    def begin(self) -> Backward:
-        """A backward pass arrives."""
-        self.ledger.serial += 1
-        # autograd's engine numbers its runs; torch.utils.checkpoint relies on the same function
-        self.backwards.append(Backward(self.ledger.serial, torch._C._current_graph_task_id()))
-        return self.backwards[-1]
+    def weight(self, place: Place) -> str:
+        """The dotted name of the recurrent weight, "" where there is none to name."""
+        return self._weights[place[0] * self.directions + place[1]]
+
+    @property
+    def after(self) -> Call | None:
+        """The call of the same layer that begins with this one's final states."""
+        return None if self._after is None else self._after()
+
+    def go_on_from(self, other: Call, *, cut: bool) -> None:
+        """This call begins with the final states of ``other``, which it keeps alive."""
+        self.before, self.cut, other._after = other, cut, weakref.ref(self)
+
+    def head(self) -> Call:
+        """The first of the calls that go on from each other."""
+        call = self
+        while call.before is not None:
+            call = call.before
+        return call
+
+    def chain(self) -> Iterator[Call]:
+        """This call and those that go on from it."""
+        call: Call | None = self
+        while call is not None:
+            yield call
+            call = call.after
+
+    def now(self) -> Backward | None:
+        """The backward pass that is under way; None where it is not to be recorded."""
+        if not self.ledger.open:
+            return None
+        if self._asking is not None:
+            return self._asking[0]
+        task = graphs.backward_pass()
+        return next((one for one in reversed(self.backwards) if one.task == task), None) or self.ledger.begun(self)
 
     def collect(self, place: Place, gradients: Gradients) -> None:
-        """A layer's backward is done: these are its gradients."""
-        if not self.ledger.open or not self.backwards:
+        """These have been found at a layer. Where a gradient is differentiated, what goes through its graph comes
+        apart from what goes through the layer."""
+        now = self.now()
+        if now is None:
             return
-        if self._asked is None:
-            self.backwards[-1].totals[place] = gradients
-        elif place[1] == self._asked:
-            self.backwards[-1].last[place] = gradients
+        if self._asking is None:
+            known = now.totals.get(place)
+            now.totals[place] = gradients if known is None else known.plus(gradients)
+        elif place[1] == self._asking[1]:
+            now.last[place] = gradients
 
     def room(self, place: Place) -> Gradients | None:
         """Zeros that the steps of a layer write their gradients into one by one; None where nobody asked for them."""
-        if not self.ledger.open or not self.backwards or self._asked not in (None, place[1]):
+        now = self.now()
+        if now is None or (self._asking is not None and place[1] != self._asking[1]):
             return None
-        now = self.backwards[-1]
-        kept = now.totals if self._asked is None else now.last
+        kept = now.totals if self._asking is None else now.last
         if place not in kept:
             states = self.states[place]
             c = None if states.c is None else torch.zeros_like(states.c)
@@ -140,22 +176,25 @@ class Call:
 
     def reached(self, direction: int, input_grad: Tensor) -> None:
         """The gradient with respect to the input has been found."""
-        if self.ledger.open and self.backwards and self._asked is None:
-            self.backwards[-1].input_grad[direction] = input_grad
+        now = self.now()
+        if now is not None and self._asking is None:
+            now.input_grad[direction] = input_grad
 
-    def ask(self, graph: Graph, arriving: Arriving) -> None:
+    def ask(self, now: Backward, graph: Graph, arriving: Arriving) -> None:
         """Count the answers, and take the last one's gradients alone where there are several.
 
         ``arriving`` are the gradients at ``graph.ends``.
         """
-        now, later = self.backwards[-1], self._later()
+        if now.second:
+            return
+        later = self._later(now)
         goes_back = self.before is not None and not self.cut
         for direction in range(self.directions):
             used = uses(arriving, direction, self.directions, self.lengths, finals=later is None)
-            now.answers.append(int(used.sum(0).max()) if used.size else 0)
+            now.answers[direction] = int(used.sum(0).max()) if used.size else 0
             answered_later = later is not None and later.answered[direction]
-            now.answered.append(now.answers[-1] > 0 or answered_later)
-            if now.answers[-1] <= 1 and later is None and not goes_back:
+            now.answered[direction] = now.answers[direction] > 0 or answered_later
+            if now.answers[direction] <= 1 and later is None and not goes_back:
                 continue
             now.asked.add(direction)
             if later is not None and answered_later:
@@ -163,7 +202,7 @@ class Call:
             else:
                 part = last_answer(arriving, used, self.lengths, direction, self.directions)
             wanted = [tensor for tensor in graph.initial if tensor.requires_grad]
-            with self._asking(direction), graph.of_states_alone():
+            with self._asks(now, direction), graph.of_states_alone():
                 found = _backward(graph.ends, part, wanted)
             if goes_back:
                 states = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
@@ -172,20 +211,20 @@ class Call:
                     torch.stack(states[k : k + places]) for k in range(0, len(states), places)
                 )
 
-    def _later(self) -> Backward | None:
+    def _later(self, now: Backward) -> Backward | None:
         """What the backward pass that is under way left at the call that goes on from this one."""
         if self.after is None or self.after.cut or not self.after.backwards:
             return None
         later = self.after.backwards[-1]
-        return later if later.task == self.backwards[-1].task else None
+        return later if later.task == now.task else None
 
     @contextmanager
-    def _asking(self, direction: int) -> Iterator[None]:
-        self._asked = direction
+    def _asks(self, now: Backward, direction: int) -> Iterator[None]:
+        self._asking = now, direction
         try:
             yield
         finally:
-            self._asked = None
+            self._asking = None
 
 
 def _backward(
@@ -230,50 +269,3 @@ class Graph:
         finally:
             for node, was in zip(self.recurrences, were, strict=True):
                 node.needs_input_grad = was
-
-
-class Entrance(Function):
-    """The input on its way into the bottom layer of one direction, [T,B,I].
-
-    The ``anchor`` requires a gradient and gets none: it is there so that the way back is walked down to the input also
-    where nobody else wants a gradient there.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, call: Call, direction: int, anchor: Tensor, x: Tensor) -> Tensor:
-        """``x`` [T,B,I], as it is."""
-        ctx.call, ctx.direction = call, direction
-        ctx.set_materialize_grads(False)
-        return x.detach()
-
-    @staticmethod
-    def backward(ctx: Any, *arriving: Any) -> Any:
-        """Tell the gradient at the input, and hand it on where it is wanted."""
-        (gradient,) = arriving
-        if gradient is not None:
-            ctx.call.reached(ctx.direction, gradient.detach())
-        return None, None, None, gradient if ctx.needs_input_grad[3] else None
-
-
-class Exit(Function):
-    """What the layers give, (output [T,B,D·P], h_n [L·D,B,P][, c_n [L·D,B,H]]), on its way out.
-
-    The person may write into what is returned: ``copied`` says that it is nobody else's already.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, call: Call, graph: Graph, copied: bool, *ends: Tensor) -> tuple[Tensor, ...]:
-        """``ends``, the output copied where it is the layer's own."""
-        ctx.call, ctx.graph = call, graph
-        ctx.set_materialize_grads(False)
-        output, *finals = ends
-        return output.detach() if copied else output.clone(), *(final.detach() for final in finals)
-
-    @staticmethod
-    def backward(ctx: Any, *arriving: Any) -> Any:
-        """Begin a backward pass through the call, and hand on what arrives."""
-        if ctx.call.ledger.open:
-            ctx.call.begin()
-            with torch.no_grad():
-                ctx.call.ask(ctx.graph, arriving)
-        return None, None, None, *arriving

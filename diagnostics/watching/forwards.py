@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from diagnostics.recurrence import Trace, gru, lstm, rnn
+from diagnostics.recurrence import gru, lstm, rnn
+from diagnostics.recurrence.trace import StateGradients
 from diagnostics.watching import stepwise
-from diagnostics.watching.calls import Call, Entrance, Exit, Gradients, Graph, States
+from diagnostics.watching.calls import Call, Gradients, Graph, Place, States
+from diagnostics.watching.doors import Entrance, Exit
 from diagnostics.watching.packing import Packing
 
 KINDS = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "GRU": "gru", "LSTM": "lstm"}
@@ -32,18 +34,14 @@ class Given:
 
     def __init__(self, module: nn.RNNBase, given: Tensor | PackedSequence, hx: Any) -> None:
         self.packing = Packing(given) if isinstance(given, PackedSequence) else None
-        states = () if hx is None else tuple(hx) if module.mode == "LSTM" else (hx,)
-        if any(not isinstance(state, Tensor) for state in states) or len(states) not in (
-            0,
-            2 - (module.mode != "LSTM"),
-        ):
-            raise ValueError("hx must be what the layer takes")
+        states = self._states(module, hx)
         self.batched, self.batch_first = True, False
         if self.packing is not None:
             self.x = self.packing.padded(self.packing.data)
             states = tuple(self.packing.sort(state) for state in states)
         else:
-            assert isinstance(given, Tensor)
+            if not isinstance(given, Tensor):
+                raise ValueError("the input must be a tensor or packed")
             self.batched, self.batch_first = given.dim() == 3, module.batch_first and given.dim() == 3
             if given.dim() not in (2, 3):
                 raise ValueError("the input must have 2 or 3 dimensions")
@@ -52,6 +50,16 @@ class Given:
                 states = tuple(state.unsqueeze(1) for state in states if state.dim() == 2)
         self.first: tuple[Tensor, ...] | None = states if hx is not None else None
         self._check(module)
+
+    @staticmethod
+    def _states(module: nn.RNNBase, hx: Any) -> tuple[Tensor, ...]:
+        wanted = 2 if module.mode == "LSTM" else 1
+        states = (hx,) if wanted == 1 else tuple(hx) if isinstance(hx, (tuple, list)) else ()
+        if hx is None:
+            return ()
+        if len(states) != wanted or not all(isinstance(state, Tensor) for state in states):
+            raise ValueError("hx must be what the layer takes")
+        return states
 
     def _check(self, module: nn.RNNBase) -> None:
         places, B = module.num_layers * (2 if module.bidirectional else 1), self.x.shape[1]
@@ -131,7 +139,7 @@ def _layers(module: nn.RNNBase, given: Given, call: Call) -> Graph:
 def _layer(
     module: nn.RNNBase,
     call: Call,
-    place: tuple[int, int],
+    place: Place,
     x: Tensor,
     first: tuple[Tensor, ...],
     weights: stepwise.Weights,
@@ -153,20 +161,19 @@ def _layer(
         output, h_n, trace = run_one(x, first[0], w_ih, w_hh, b_ih, b_hh, **how)
         finals = (h_n,)
     call.states[place] = States(trace.h, trace.c, trace.gates, first[0].detach())
-    assert output.grad_fn is not None  # its x, or the state that it begins with, has a graph
-    output.grad_fn.register_hook(partial(_collect, call, place, trace))
+    trace.listener = partial(_collect, call, place)
     return output, *finals
 
 
-def _collect(call: Call, place: tuple[int, int], trace: Trace, *_: object) -> None:
-    """The backward of a recurrence is through: what its trace now holds belongs to that backward pass alone."""
-    delta = None
+def _collect(call: Call, place: Place, found: StateGradients) -> None:
+    """What a backward pass through a recurrence has found, which belongs to that pass alone."""
+    delta, gates = None, call.states[place].gates
     if call.ledger.check:
-        delta = trace.grad_preactivation
-        if trace.kind == "gru":  # what the recurrent weights give for n, the reset gate multiplies
-            r_z, n = delta.tensor_split((2 * trace.h.shape[2],), 2)
-            delta = torch.cat((r_z, n * trace.gates["r"]), 2)
-    call.collect(place, Gradients(trace.grad_h, trace.grad_c, delta))
+        delta = found.preactivation
+        if "r" in gates:  # what the recurrent weights give for n, the reset gate multiplies
+            r_z, n = delta.tensor_split((2 * found.h.shape[2],), 2)
+            delta = torch.cat((r_z, n * gates["r"]), 2)
+    call.collect(place, Gradients(found.h, found.c, delta))
 
 
 def _first(module: nn.RNNBase, given: Given, place: int, *, bottom: bool) -> tuple[Tensor, ...]:

@@ -7,13 +7,14 @@ Letters: T timesteps, B batch, P size of the state that is handed on, G gates, L
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from diagnostics.watching.answers import walked
 from diagnostics.watching.calls import Backward, Call, Gradients, Place, States
+from diagnostics.watching.ledger import Ledger
 from diagnostics.watching.passing import LayerPass, Pass
 
 
@@ -25,32 +26,79 @@ class Watched:
     kind: str
     class_name: str
     weights: Sequence[str]
-    """The recurrent weights' dotted names, a layer after the other and its directions in turn."""
+    """The recurrent weights' dotted names, a layer after the other and its directions in turn; "" where one is made of
+    other parameters."""
 
-
-CHUNK_ROWS = 512
-"""Of what a weight's gradient is summed over, at a time: float32 rounds the sum of a few, and float64 adds these up."""
 
 Stretch = list[tuple[Call, Backward]]
 """Calls that go on from each other, and what one backward pass, or one for each, left at them."""
 
 
-def passes_of(calls: Sequence[Call], watched: Mapping[object, Watched]) -> list[Pass]:
+def follow(call: Call, first: Sequence[Tensor] | None, ledger: Ledger) -> None:
+    """Join the call, which begins with ``first``, to the latest one of the same layer whose final states these are."""
+    if first is None:
+        return
+    connected = [state.grad_fn is not None for state in first]
+    constant = not any(state.requires_grad for state in first)
+    if call.lengths is None and (all(connected) or not any(connected)):
+        for other in reversed(ledger.calls):
+            if (
+                other.owner is call.owner
+                and other.lengths is None
+                and other.after is None
+                and _same(other.ended, first)
+            ):
+                call.go_on_from(other, cut=not connected[0])
+                return
+    call.cut = constant and any(bool(state.any()) for state in first)
+
+
+def _same(ended: tuple[Tensor, ...], first: Sequence[Tensor]) -> bool:
+    """Whether states are those that another call ended with: the same memory, or the same numbers other than zeros."""
+    pairs = list(zip(ended, first, strict=True))
+    if any(end.shape != state.shape or end.dtype != state.dtype for end, state in pairs):
+        return False
+    if all(end.data_ptr() == state.data_ptr() for end, state in pairs):
+        return True
+    return bool(first[0].any()) and all(torch.equal(end, state) for end, state in pairs)
+
+
+def passes_of(ledger: Ledger, watched: Mapping[object, Watched]) -> list[Pass]:
     """One pass for each direction of each stretch, in the order of the backward passes."""
-    stretches = [stretch for call in calls if call.before is None for stretch in _stretches(_chain(call))]
-    stretches.sort(key=lambda stretch: min(backward.serial for _, backward in stretch))
+    calls = ledger.recorded()
+    heads = dict.fromkeys(call.head() for call in calls)
+    stretches = [stretch for head in heads for stretch in _stretches(list(head.chain()))]
+    numbers = _numbers(stretches)
+    order = sorted(range(len(stretches)), key=lambda k: min(backward.serial for _, backward in stretches[k]))
+    passes = [
+        replace(_pass(stretches[k], watched[stretches[k][0][0].owner], direction), call=numbers[k])
+        for k in order
+        for direction in range(stretches[k][0][0].directions)
+    ]
+    return _with_left(passes, dict(ledger.left))
+
+
+def _numbers(stretches: Sequence[Stretch]) -> list[int]:
+    """Of each stretch, how many others of the same layer that one run of autograd went through were called before it.
+    The run of a stretch with several is its last one."""
+    last = [max((backward for _, backward in stretch), key=lambda one: one.serial) for stretch in stretches]
+    keys = [(stretch[0][0].owner, backward.task) for stretch, backward in zip(stretches, last, strict=True)]
+    begins = [stretch[0][0].number for stretch in stretches]
     return [
-        _pass(stretch, watched[stretch[0][0].owner], direction)
-        for stretch in stretches
-        for direction in range(stretch[0][0].directions)
+        sum(other == key and begun < begin for other, begun in zip(keys, begins, strict=True))
+        for key, begin in zip(keys, begins, strict=True)
     ]
 
 
-def _chain(call: Call) -> list[Call]:
-    calls = [call]
-    while calls[-1].after is not None:
-        calls.append(calls[-1].after)
-    return calls
+def _with_left(passes: Sequence[Pass], left: dict[str, Tensor]) -> list[Pass]:
+    """With the shares of the backward passes that are not handed on in the first pass of each weight."""
+
+    def filled(layer: LayerPass) -> LayerPass:
+        if layer.weight_sum is None or layer.weight not in left:
+            return layer
+        return replace(layer, weight_sum=layer.weight_sum + left.pop(layer.weight))
+
+    return [replace(one, layers=[filled(layer) for layer in one.layers]) for one in passes]
 
 
 def _stretches(chain: Sequence[Call]) -> Iterator[Stretch]:
@@ -84,7 +132,7 @@ def _pass(stretch: Stretch, watched: Watched, direction: int) -> Pass:
     layers = []
     for layer in range(call.layers):
         weight = watched.weights[layer * call.directions + direction]
-        layers.append(_layer(stretch, (layer, direction), weight, several=answers > 1))
+        layers.append(_layer(stretch, (layer, direction), weight, several=answers > 1 and not _second(stretch)))
     turned = [
         None if grad is None else _turned(grad, one, direction) for (one, _), grad in zip(stretch, inputs, strict=True)
     ]
@@ -97,7 +145,7 @@ def _pass(stretch: Stretch, watched: Watched, direction: int) -> Pass:
         lengths=call.lengths,
         input_grad=_joined(turned),
         cuts=tuple(cuts),
-        answers=answers,
+        answers=0 if _second(stretch) else answers,
     )
 
 
@@ -122,10 +170,8 @@ def _layer(stretch: Stretch, place: Place, weight: str, *, several: bool) -> Lay
         last_h = whole([part.h for part in of_last])
         assert last_h is not None
         last = last_h, whole([part.c for part in of_last])
-    weight_sum = None
-    if calls[0].ledger.check:
-        shares = [_weight_sum(*three, place[1]) for three in zip(states, totals, calls, strict=True)]
-        weight_sum = torch.stack(shares).sum(0)
+    shares = [call.ledger.share(call, backward, place) for call, backward in stretch]
+    known = [share for share in shares if share is not None]
     return LayerPass(
         h=h,
         grad_h=grad_h,
@@ -134,8 +180,14 @@ def _layer(stretch: Stretch, place: Place, weight: str, *, several: bool) -> Lay
         gates={name: gate for name, gate in gates.items() if gate is not None},
         last_answer=last,
         weight=weight,
-        weight_sum=weight_sum,
+        weight_sum=torch.stack(known).sum(0) if known else None,
+        rounding=states[0].rounding,
     )
+
+
+def _second(stretch: Stretch) -> bool:
+    """Whether some of it may have gone through the graph of a gradient."""
+    return any(backward.second for _, backward in stretch)
 
 
 def _of_last(stretch: Stretch, place: Place) -> list[Gradients]:
@@ -150,29 +202,6 @@ def _of_last(stretch: Stretch, place: Place) -> list[Gradients]:
         answered |= backward.answers[place[1]] > 0
         over |= answered and call.cut
     return found[::-1]
-
-
-def _weight_sum(states: States, gradients: Gradients, call: Call, direction: int) -> Tensor:
-    """Σ_k δ_kᵀ h_{k−1} in float64, [G·H,P], for the recurrent weight of one layer in one direction."""
-    h, delta = states.h, gradients.recurrent
-    if delta is None:  # nothing went back through this layer
-        gates = states.gates or {"": h}
-        return h.new_zeros(sum(gate.shape[2] for gate in gates.values()), h.shape[2], dtype=torch.float64)
-    samples = torch.arange(h.shape[1], device=h.device)
-    start = torch.zeros_like(samples)
-    if direction == 1:
-        start += len(h) - 1 if call.lengths is None else call.lengths.to(h.device) - 1
-    wide = torch.float64 if h.dtype == torch.float64 else torch.float32
-    total = delta[start, samples].double().t() @ states.first.double()
-    if direction == 0:
-        before, after = h[:-1], delta[1:]
-    else:
-        before, after = h[1:], delta[:-1]
-    before, after = before.flatten(0, 1), after.flatten(0, 1)
-    for k in range(0, len(before), CHUNK_ROWS):
-        rows = slice(k, k + CHUNK_ROWS)
-        total += after[rows].to(wide).t() @ before[rows].to(wide)
-    return total
 
 
 def _zeros(states: States) -> Gradients:

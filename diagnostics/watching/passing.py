@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -36,7 +37,10 @@ class LayerPass:
     """The dotted name of the recurrent weight in the model, "" where there is none to name."""
     weight_sum: Tensor | None = None
     """Σ_k G_k = Σ_k δ_kᵀ h_{k−1} in the weight's shape, in float64, from what was recorded; None where not known. A
-    source computes it only for passes that it was asked to ``check``."""
+    source computes it only for passes that it was asked to ``check``. That of backward passes which are not handed on
+    is in that of the first pass with the weight, so that the sum over passes is what was added to its gradient."""
+    rounding: torch.dtype | None = None
+    """The coarsest dtype that the layer's products were computed in; None: that of ``h``."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Pass:
     """Timesteps (walk order) whose incoming state was detached: truncation boundaries."""
     answers: int = 0
     """At how many timesteps the loss uses the top layer's output directly; 0 where that is not known."""
+    call: int = 0
+    """Which of the group's separate calls within one backward pass, in forward order, from 0."""
 
 
 class Source(Protocol):
@@ -70,7 +76,8 @@ class Source(Protocol):
     def take(self) -> list[Pass]:
         """The passes that a backward pass has gone through since ``arm``, in that order; forgets and disarms.
 
-        Under accumulation there are several of a group. What never saw a backward pass is dropped.
+        Under accumulation there are several of a group, the newest ones at least. What never saw a backward pass is
+        dropped.
         """
         ...
 

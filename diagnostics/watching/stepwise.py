@@ -67,7 +67,9 @@ def walk(
     cells = columns.pop() if c is not None else None
     named = dict(zip({"gru": "rzn", "lstm": "ifgo"}.get(kind, ""), columns, strict=True))
     asked = drives if call.ledger.check else None
-    call.states[place] = States(output.detach(), cells, named, first[0].detach(), asked)
+    coarsest = max((from_x.dtype, drives.dtype, output.dtype), key=lambda dtype: torch.finfo(dtype).eps)
+    rounding = None if coarsest == output.dtype else coarsest  # under autocast
+    call.states[place] = States(output.detach(), cells, named, first[0].detach(), asked, rounding)
     return output, (h,) if c is None else (h, c)
 
 
@@ -86,7 +88,12 @@ def _write(call: Call, place: Place, t: int, name: str, gradient: Tensor | None)
 
 def _simple(phi: Callable[[Tensor], Tensor]) -> Step:
     """h = φ(from h + from x)."""
-    return lambda from_x, from_h, h, c: (phi(from_h + from_x), None, ())
+
+    def step(from_x: Tensor, from_h: Tensor, h: Tensor, c: Tensor | None) -> After:
+        h = phi(from_h + from_x)
+        return h.view_as(h), None, ()  # what is handed on, apart from what φ′ is made of in a backward
+
+    return step
 
 
 def _gru(from_x: Tensor, from_h: Tensor, h: Tensor, c: Tensor | None) -> After:

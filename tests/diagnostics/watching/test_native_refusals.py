@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
-from diagnostics.watching import native
+from diagnostics.watching import refusing
 from diagnostics.watching.native import attach, layers
 
 from .native_cases import CELLS, watching
@@ -116,8 +116,8 @@ def test_transforms_of_torch_func_are_refused() -> None:
 
 def test_dropout_that_cuda_draws_is_refused() -> None:
     module = nn.LSTM(I, H, 2, dropout=0.5)
-    given: Any = SimpleNamespace(x=SimpleNamespace(device=torch.device("cuda")))
-    assert native._unwatchable(module, given) == (
+    x: Any = SimpleNamespace(device=torch.device("cuda"))
+    assert refusing.of_call(module, x, ()) == (
         "its dropout between layers is drawn inside of cuda's own kernels, "
         "so that the same numbers cannot be drawn again; set its dropout to 0, or watch it on the CPU"
     )
