@@ -35,7 +35,7 @@ def check_whole(memory: Memory, state: Tensor, since: int) -> None:
         if graph.path(made, before.alone, before.since, avoid=[before.made]) is not None:
             raise UnclearError(
                 "is called with something that is computed from its state, while the state itself is used for the next "
-                "one as well: mark the state with w.state"
+                "one as well: mark the state with w.state(h)"
             )
         if memory.by_argument and not memory.beside:
             memory.beside = _another(made, before, since)

@@ -99,25 +99,34 @@ def _recurrent(module: nn.Module) -> str:
 def _why_not(module: nn.Module, calls: Calls | None) -> str:
     kind = _recurrent(module)
     if calls is not None and calls.recorded + calls.without_graph == 0:
-        return "was not called in the recorded training step, or only inside a graph of torch.compile."
+        return (
+            "was not called in the recorded training step, or only inside a graph of torch.compile: if it is meant to "
+            "be, train the very model that is watched, and watch it before torch.compile."
+        )
     if calls is not None and calls.recorded == 0:
         return (
-            "was called without a graph (under torch.no_grad, or inside a checkpoint with use_reentrant=True): there "
-            "is no gradient to record."
+            "was called without a graph (under torch.no_grad, or inside a checkpoint with use_reentrant=True), so "
+            "there is no gradient to record: call it with one (a checkpoint with use_reentrant=False)."
         )
     if type(module).forward is not getattr(nn, kind).forward:
         return (
             f"is a subclass of torch.nn.{kind} with a forward of its own, which cannot be seen through: call torch.nn."
-            f"{kind} inside it, or mark the states with w.state."
+            f"{kind} inside it, or mark the states with w.state(h)."
         )
     if calls is None:
-        return "was not called with a graph in the recorded training step, or no gradient came back to it."
+        return (
+            "was not called with a graph in the recorded training step, or no gradient came back to it: if it is meant "
+            "to be trained, see that the loss depends on it."
+        )
     if calls.recorded == 1:
-        return "was called once in the training step: one timestep hands its state to no other."
+        return (
+            "was called once in the training step, and one timestep hands its state to no other: call it once for each "
+            "timestep, with the state that the call before returned."
+        )
     if not calls.watched:
         return (
             f"was called {calls.recorded} times, but either no state went from one call to the next, or no gradient "
-            "came back to them: mark the states with w.state, or name them with cells= and state=."
+            "came back to them: mark the states with w.state(h), or name them with cells= and state=."
         )
     return ""
 
@@ -131,12 +140,15 @@ def _unrecognised(cells: Cells, groups: Collection[str], said: Sequence[str]) ->
         calls = cells.calls.get(name, Calls(0, 0, False))
         if calls.recorded < 2:
             times = _times(calls.recorded)
-            yield f"{title} is named in cells, but was called {times} with a graph in the training step."
+            yield (
+                f"{title} is named in cells, but was called {times} with a graph in the training step: name the module "
+                "that is called once for each timestep."
+            )
         else:
             yield (
                 f"{title} is named in cells and was called {calls.recorded} times, but nothing that it was given came "
-                "from an earlier call of it, or no gradient came back: say with state= what it hands on, or use "
-                "w.state."
+                "from an earlier call of it, or no gradient came back: say with state= what it hands on, or mark "
+                "it with w.state(h)."
             )
 
 
@@ -153,15 +165,21 @@ def _nothing(model: nn.Module, cells: Cells | None) -> str:
             "time, of which it is not seen what goes from one timestep to the next. Mark its state with w.state(h), or "
             "with w.state(h, c=c) where there are two, as an LSTM's."
         )
+    if cells is not None and cells.calls and not any(calls.recorded for calls in cells.calls.values()):
+        return (
+            f"{title} was not called with a graph in the recorded training step, nor was any part of it: train the "
+            "very model that is watched, and not a copy, a compiled form or nn.DataParallel's replicas of it."
+        )
     kinds = [type(module).__name__ for module in model.modules()]
-    what = "is a feed-forward model: it"
+    what = "is a feed-forward model"
     if any(part in kind for kind in kinds for part in ATTENTION):
-        what = "works by attention, not by recurrence: it"
+        what = "works by attention, not by recurrence"
     elif any(kind.startswith("Conv") for kind in kinds):
-        what = "works by convolution, not by recurrence: it"
+        what = "works by convolution, not by recurrence"
     return (
-        f"{title} {what} hands no state from timestep to timestep, as far as it can be seen: there is no state "
-        "gradient to record. If it has a loop over time of its own, mark the state there with w.state(h)."
+        f"{title} {what}, as far as can be seen: no state goes from timestep to timestep, so there is no state "
+        "gradient to record. If it has a loop over time of its own, mark the state there with w.state(h); a parallel "
+        "scan, with w.scan(h, decay)."
     )
 
 

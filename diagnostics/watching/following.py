@@ -193,7 +193,9 @@ class Following:
         try:
             return roles(states, frame.call.since, fed_back)
         except ValueError as reason:
-            raise UnclearError(f"{reason}: say it with cells= and state=") from None
+            raise UnclearError(
+                f"{reason}: say it with watch(…, cells=[…], state=…), or mark it with w.state(h)"
+            ) from None
 
     def _enter(self, memory: Memory, call: Call, handover: Handover, arguments: Collection[Path]) -> None:
         """Put ``call`` behind the one that handed it its state, and the states between the two in their places."""
@@ -262,7 +264,10 @@ def _kept_from_the_training(memory: Memory) -> Iterator[None]:
     except UnclearError as reason:
         memory.unclear = str(reason)
     except Exception as reason:
-        memory.unclear = f"could not be followed: {type(reason).__name__}: {reason}"
+        memory.unclear = (
+            f"could not be followed ({type(reason).__name__}: {reason}), which is a fault of ours; the training is not "
+            "touched by it: mark its state with w.state(h)"
+        )
 
 
 def _check_said(value: Any, memory: Memory) -> None:

@@ -16,6 +16,8 @@ from diagnostics.watching.runs import AGAIN
 from diagnostics.watching.selection import is_marked, returns_marked, said_by_others, select
 from diagnostics.watching.shares import weight_of
 
+MARK = "mark them with w.state(h), brought to one shape [B,H]"
+
 
 @dataclass
 class Chosen:
@@ -159,9 +161,9 @@ def _layers(line: Line) -> list[list[LayerPass]]:
     }
     for found in shapes.values():
         if len(found) > 1:
-            raise ValueError(f"hands on states of different shapes, {' and '.join(map(str, sorted(found)))}")
+            raise ValueError(f"hands on states of different shapes, {' and '.join(map(str, sorted(found)))}: {MARK}")
     if any(set(step) != set(line.steps[0]) for step in line.steps):
-        raise ValueError("does not hand on the same states at every timestep")
+        raise ValueError("hands on more states at some timesteps than at others: mark those of all with w.state(h)")
     return [[row for layer in one for row in _rows(layer, line.batch)] for one in line.passes()]
 
 
@@ -175,12 +177,12 @@ def _rows(layer: LayerPass, batch: int | None) -> list[LayerPass]:
     if shape[0] == 1 and len(shape) == 3:
         return [_each(layer, lambda part: part[:, 0])]
     if batch is None or batch not in shape[:2] or (shape[0] == shape[1] and len(shape) == 3):
-        raise ValueError(f"hands on states of shape {shape}, and which of its axes is the batch cannot be told")
+        raise ValueError(f"hands on states of shape {shape}, of which the batch's axis cannot be told: {MARK}")
     if shape[0] == batch:
         return [_each(layer, lambda part: part.flatten(2))]
     if len(shape) == 3:
         return [_each(layer, lambda part, i=i: part[:, i]) for i in range(shape[0])]
-    raise ValueError(f"hands on states of shape {shape}, and which of its axes is the batch cannot be told")
+    raise ValueError(f"hands on states of shape {shape}, of which the batch's axis cannot be told: {MARK}")
 
 
 def _each(layer: LayerPass, change: Callable[..., Tensor]) -> LayerPass:

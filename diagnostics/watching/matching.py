@@ -137,7 +137,8 @@ class Memory:
         calls = {id(output.call): output.call for output, _ in known}
         if len(calls) > 1:
             raise UnclearError(
-                "is given states that two different calls of it returned, so there is no one line of timesteps"
+                "is given states that two different calls of it returned, so there is no one line of timesteps: mark "
+                "the states along one of them with w.state(h)"
             )
         if not calls:
             if len(leaves) == 1 and not self.known:
@@ -146,7 +147,8 @@ class Memory:
         (call,) = calls.values()
         if call.continued:
             raise UnclearError(
-                "hands the same state to two calls (a tree, a search), so there is no one line of timesteps"
+                "hands the same state to two calls (a tree, a search), so there is no one line of timesteps: mark the "
+                "states along one of them with w.state(h)"
             )
         states = [self._in_place(output, leaf) for output, leaf in same.values()]
         if call is self.latest:
@@ -198,7 +200,8 @@ class Memory:
             states = _shortest(states)
         if self.latest.continued:
             raise UnclearError(
-                "hands the same state to two calls (a tree, a search), so there is no one line of timesteps"
+                "hands the same state to two calls (a tree, a search), so there is no one line of timesteps: mark the "
+                "states along one of them with w.state(h)"
             )
         return Handover(self.latest, states)
 
@@ -211,7 +214,7 @@ class Memory:
                 if fewer and self._way(leaf, edges, only_elementwise=True) is not None:
                     raise UnclearError(
                         f"is given the states of {len(leaf)} samples where it handed on those of {shape[0]}, so that "
-                        "its states are of no one shape: mark them with w.state, filled up to all samples"
+                        "its states are of no one shape: mark them with w.state(h), filled up to all samples"
                     )
 
     def _argument(self, leaf: Tensor) -> Handover | None:

@@ -188,7 +188,10 @@ def test_states_with_an_axis_of_layers_are_layers_and_others_are_refused() -> No
             torch.testing.assert_close(one.layers[layer].grad_h, expected[1][:, layer], rtol=1e-12, atol=1e-12)
     model = double(lambda: OneCell(Layers(), gru_step, first(B)))
     (sentence,) = refused(model)
-    assert "hands on states of shape (3, 3, 5), and which of its axes is the batch cannot be told." in sentence
+    assert (
+        "hands on states of shape (3, 3, 5), of which the batch's axis cannot be told: mark them with w.state(h), "
+        "brought to one shape [B,H]." in sentence
+    )
 
 
 def test_the_same_state_in_two_calls_is_refused() -> None:
@@ -207,7 +210,7 @@ def test_the_same_state_in_two_calls_is_refused() -> None:
 
     assert refused(double(Twice)) == [
         "cell (torch.nn.GRUCell) hands the same state to two calls (a tree, a search), so there is no one line of "
-        "timesteps."
+        "timesteps: mark the states along one of them with w.state(h)."
     ]
 
 
@@ -227,7 +230,7 @@ def test_a_tree_is_refused() -> None:
     (sentence,) = refused(double(Tree))
     assert sentence == (
         "merge (torch.nn.Bilinear) is given states that two different calls of it returned, so there is no one line of "
-        "timesteps."
+        "timesteps: mark the states along one of them with w.state(h)."
     )
 
 
@@ -275,7 +278,8 @@ def test_three_states_of_which_each_goes_into_all_are_not_guessed() -> None:
 
     (sentence,) = refused(double(Model))
     assert sentence.endswith(
-        "hands on 3 tensors, and which of them is the state cannot be told: say it with cells= and state=."
+        "hands on 3 tensors, and which of them is the state cannot be told: say it with watch(…, cells=[…], "
+        "state=…), or mark it with w.state(h)."
     )
 
 
@@ -364,7 +368,7 @@ def test_dropout_on_the_way_into_a_cell_is_refused_where_the_state_itself_goes_o
     (sentence,) = refused(double(lambda: OneCell(nn.GRUCell(D, H), step(True), zeros)))
     assert sentence == (
         "cell (torch.nn.GRUCell) is called with something that is computed from its state, while the state itself is "
-        "used for the next one as well: mark the state with w.state."
+        "used for the next one as well: mark the state with w.state(h)."
     )
     ((one,), _) = watched(double(lambda: OneCell(nn.GRUCell(D, H), step(False), zeros)))
     assert one.group == "cell"
@@ -385,7 +389,7 @@ def test_a_batch_that_shrinks_from_call_to_call_is_refused() -> None:
 
     assert refused(double(Shrinks)) == [
         "cell (torch.nn.GRUCell) is given the states of 2 samples where it handed on those of 3, so that its states "
-        "are of no one shape: mark them with w.state, filled up to all samples."
+        "are of no one shape: mark them with w.state(h), filled up to all samples."
     ]
 
 

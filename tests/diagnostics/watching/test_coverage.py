@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,30 +70,34 @@ def test_what_is_covered_says_nothing() -> None:
             OwnForward(D, H),
             lambda part, x: part(x)[0],
             "part (tests.diagnostics.watching.test_coverage.OwnForward) is a subclass of torch.nn.LSTM with a forward "
-            "of its own, which cannot be seen through: call torch.nn.LSTM inside it, or mark the states with w.state.",
+            "of its own, which cannot be seen through: call torch.nn.LSTM inside it, or mark the states "
+            "with w.state(h).",
         ),
         (
             nn.GRUCell(D, H),
             lambda part, x: x,
             "part (torch.nn.GRUCell) was not called in the recorded training step, or only inside a graph of "
+            "torch.compile: if it is meant to be, train the very model that is watched, and watch it before "
             "torch.compile.",
         ),
         (
             nn.GRUCell(D, H),
             no_graph,
             "part (torch.nn.GRUCell) was called without a graph (under torch.no_grad, or inside a checkpoint with "
-            "use_reentrant=True): there is no gradient to record.",
+            "use_reentrant=True), so there is no gradient to record: call it with one (a checkpoint with "
+            "use_reentrant=False).",
         ),
         (
             nn.GRUCell(D, H),
             lambda part, x: part(x[0]),
-            "part (torch.nn.GRUCell) was called once in the training step: one timestep hands its state to no other.",
+            "part (torch.nn.GRUCell) was called once in the training step, and one timestep hands its state to no "
+            "other: call it once for each timestep, with the state that the call before returned.",
         ),
         (
             nn.GRUCell(D, H),
             lambda part, x: sum((part(x_t) for x_t in x), torch.zeros(B, H)),
             "part (torch.nn.GRUCell) was called 6 times, but either no state went from one call to the next, or no "
-            "gradient came back to them: mark the states with w.state, or name them with cells= and state=.",
+            "gradient came back to them: mark the states with w.state(h), or name them with cells= and state=.",
         ),
     ],
 )
@@ -118,7 +123,7 @@ def test_a_layer_that_others_watch_and_that_was_not_called() -> None:
     model = Holds(nn.LSTM(D, H), lambda lstm, x: x)
     assert said(model, skip=[model.part]) == [
         "part (torch.nn.LSTM) was not called with a graph in the recorded training step, or no gradient came back to "
-        "it."
+        "it: if it is meant to be trained, see that the loss depends on it."
     ]
 
 
@@ -175,13 +180,13 @@ def test_hooks_do_nothing_where_a_watched_model_is_compiled_afterwards() -> None
     torch.compile(model, backend="eager", fullgraph=True)(X).sum().backward()
     assert source.take() == []
     (sentence,) = missing(model, set(), source)
-    assert sentence.endswith("was not called in the recorded training step, or only inside a graph of torch.compile.")
+    assert "was not called in the recorded training step, or only inside a graph of torch.compile" in sentence
 
 
 SELF = (
-    "hands no state from timestep to timestep, as far as it can be seen: there is no state gradient to record. If it "
+    "as far as can be seen: no state goes from timestep to timestep, so there is no state gradient to record. If it has "
+    "a loop over time of its own, mark the state there with w.state(h); a parallel scan, with w.scan(h, decay)."
 )
-SELF += "has a loop over time of its own, mark the state there with w.state(h)."
 
 
 @pytest.mark.parametrize(
@@ -190,22 +195,35 @@ SELF += "has a loop over time of its own, mark the state there with w.state(h)."
         (
             nn.TransformerEncoder(nn.TransformerEncoderLayer(D, 2, 8), 2, enable_nested_tensor=False),
             X,
-            "The model (torch.nn.TransformerEncoder) works by attention, not by recurrence: it",
+            "The model (torch.nn.TransformerEncoder) works by attention, not by recurrence,",
         ),
         (
             nn.Sequential(nn.Conv1d(B, 4, 3), nn.ReLU(), nn.Conv1d(4, 2, 2)),
             X,
-            "The model (torch.nn.Sequential) works by convolution, not by recurrence: it",
+            "The model (torch.nn.Sequential) works by convolution, not by recurrence,",
         ),
         (
             nn.Sequential(nn.Linear(D, H), nn.ReLU(), nn.Linear(H, 2)),
             X,
-            "The model (torch.nn.Sequential) is a feed-forward model: it",
+            "The model (torch.nn.Sequential) is a feed-forward model,",
         ),
     ],
 )
 def test_a_model_without_a_state(model: nn.Module, x: Tensor, what: str) -> None:
     assert said(model, x) == [f"{what} {SELF}"]
+
+
+def test_a_model_of_which_a_copy_is_trained() -> None:
+    model = Holds(nn.Linear(D, D), lambda part, x: part(x))
+    source = cells.attach(model)
+    source.arm()
+    copy.deepcopy(model)(X).sum().backward()
+    source.take()
+    assert missing(model, (), source) == [
+        "The model (tests.diagnostics.watching.test_coverage.Holds) was not called with a graph in the recorded "
+        "training step, nor was any part of it: train the very model that is watched, and not a copy, a compiled form or "
+        "nn.DataParallel's replicas of it."
+    ]
 
 
 @pytest.mark.parametrize("product", [lambda h, w: h @ w.T, torch.mul, lambda h, w: nn.functional.linear(h, w)])
@@ -244,10 +262,12 @@ def test_modules_that_were_named_and_hand_nothing_on() -> None:
     model = Holds(nn.Linear(D, D), lambda part, x: sum(part(x_t) for x_t in x))
     assert said(model, cells=["part"]) == [
         "part (torch.nn.Linear) is named in cells and was called 6 times, but nothing that it was given came from an "
-        "earlier call of it, or no gradient came back: say with state= what it hands on, or use w.state."
+        "earlier call of it, or no gradient came back: say with state= what it hands on, or mark it with "
+        "w.state(h)."
     ]
     assert said(Holds(nn.Linear(D, D), lambda part, x: part(x)), cells=["part"]) == [
-        "part (torch.nn.Linear) is named in cells, but was called once with a graph in the training step."
+        "part (torch.nn.Linear) is named in cells, but was called once with a graph in the training step: name "
+        "the module that is called once for each timestep."
     ]
 
 
@@ -258,7 +278,7 @@ def test_refusals_are_passed_on() -> None:
 
     assert said(Holds(nn.GRUCell(D, H), both)) == [
         "part (torch.nn.GRUCell) hands the same state to two calls (a tree, a search), so there is no one line of "
-        "timesteps. It is not recorded."
+        "timesteps: mark the states along one of them with w.state(h). It is not recorded."
     ]
 
 
