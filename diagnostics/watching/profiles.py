@@ -62,6 +62,7 @@ class Profiles:
         self._of_rows = {"mean": mean, "distance": distance, "timesteps": timesteps}
         self._parts: dict[str, Part] = {}
         self._groups: dict[str, None] = {}
+        self._taken: list[Pass] = []
         self._alike: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self._recorded = 0
@@ -92,7 +93,7 @@ class Profiles:
     def take(self) -> list[Pass]:
         """What the step that is over did; nothing where it was not recorded. Of a layer that was called more than once,
         without its state going from one call to the next, each call is a part of its own."""
-        passes = self._sources.take() if self.armed else []
+        self._taken = passes = self._sources.take() if self.armed else []
         self._groups |= {one.group: None for one in passes}
         for one in passes:
             if one.call >= CALLS:
@@ -111,7 +112,7 @@ class Profiles:
     def begin(self, passes: Sequence[Pass], said: Said) -> None:
         """Begin the runs of the parts that have not been seen before."""
         groups = list(dict.fromkeys(one.group for one in passes))
-        for one in passes:
+        for one in sorted(passes, key=lambda one: one.call):
             if one.group in self._parts:
                 continue
             try:
@@ -138,7 +139,8 @@ class Profiles:
         """
         if not self.armed:
             return
-        found = self._check.take(passes)
+        found = self._check.take(self._taken)  # of the calls that are not recorded, too
+        self._taken = []
         written = 0
         for one in {one.group: one for one in passes}.values() if usable else ():
             part = self._parts.get(one.group)

@@ -24,7 +24,7 @@ from diagnostics.watching.passing import Pass
 CHECKED = 10
 """Every so many recorded training steps the sums are checked, the first included."""
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
-"""Relative errors above these are an event, by the dtype that was computed in."""
+"""Relative errors above these are an event, by the coarsest dtype that was computed in."""
 TOLERANCE_HALF = 5e-2
 LARGEST = 2**26
 """Before it is known which weights are recurrent, every matrix up to so many entries is listened to."""
@@ -71,13 +71,14 @@ class SelfCheck:
             if layer.weight and layer.weight_sum is not None:
                 known = sums.get(layer.weight)
                 sums[layer.weight] = layer.weight_sum if known is None else known + layer.weight_sum
-                tolerance[layer.weight] = TOLERANCE.get(layer.h.dtype, TOLERANCE_HALF)
+                tolerance[layer.weight] = TOLERANCE.get(layer.rounding or layer.h.dtype, TOLERANCE_HALF)
         found = []
         for weight, total in sums.items():
             if (added := self._added.get(weight)) is not None:
                 error = _relative(total, added)
-                found.append((weight, error, tolerance[weight]))
-                self.errors[weight] = max(self.errors.get(weight, 0.0), error, key=_badness)
+                if not math.isnan(error):
+                    found.append((weight, error, tolerance[weight]))
+                    self.errors[weight] = max(self.errors.get(weight, 0.0), error)
         self._weights |= sums.keys()
         self.close()
         return found
@@ -89,13 +90,14 @@ class SelfCheck:
         self._handles, self._added = [], {}
 
 
-def _badness(error: float) -> float:
-    return math.inf if math.isnan(error) else error
-
-
 def _relative(total: Tensor, added: Tensor) -> float:
-    """‖total − added‖ / ‖added‖ in float64; nan where one of them is not finite, as an overflowing step leaves both."""
+    """‖total − added‖ / ‖added‖ in float64; nan where nothing can be said because ``added`` is not finite, as an
+    overflowing step leaves it, and infinite where ``total`` alone is not."""
     exact = added.detach().cpu().double()
+    if not bool(exact.isfinite().all()):
+        return math.nan
+    if not bool(total.isfinite().all()):
+        return math.inf
     scale = float(exact.abs().max()) if exact.numel() else 0.0
     difference = (total.cpu().double() - exact) / (scale or 1.0)
     size = float(torch.linalg.vector_norm(exact / (scale or 1.0)))

@@ -121,6 +121,34 @@ def _norm(network: nn.Module) -> float:
     return math.sqrt(sum(float(p.grad.square().sum()) for p in network.parameters() if p.grad is not None))
 
 
+@pytest.mark.parametrize("calls", [2, 6])
+def test_a_layer_that_is_called_anew_is_a_part_for_each_call(calls: int) -> None:
+    torch.manual_seed(0)
+    lstm, head = nn.LSTM(I, H).double(), nn.Linear(calls * H, 2).double()
+    network = nn.ModuleDict({"lstm": lstm, "head": head})
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    ((x, y),) = batches(1, steps=9)
+    with watch(network, every=1, store=False) as w:
+        for _ in range(3):
+            optimizer.zero_grad()
+            ends = [lstm(x[: 9 - call] * (1 + call))[0][-1] for call in range(calls)]
+            alone = [
+                torch.autograd.grad(mean_square(head(torch.cat(ends, 1)), y), end, retain_graph=True) for end in ends
+            ]
+            at_the_loss = [B * np.median(one.norm(dim=1).numpy()) for (one,) in alone]
+            mean_square(head(torch.cat(ends, 1)), y).backward()
+            w.step(optimizer)
+    names = ["lstm", *(f"lstm (call {call})" for call in range(2, min(calls, 4) + 1))]
+    assert list(w.verdicts) == names
+    assert [run.spec["watched"]["timesteps"] for run in w.runs] == [9 - call for call in range(len(names))]
+    assert [run.records.rows("profile") for run in w.runs] == [3] * len(names)
+    assert [run.records["grad_h"][-1, 0, -1] for run in w.runs] == pytest.approx(at_the_loss[: len(names)], rel=1e-12)
+    said = "lstm is called 6 times in a training step without its state going from one call to the next"
+    assert any(sentence.startswith(said) for sentence in w.covered) == (calls > 4)
+    assert not any("is not watched" in sentence or "was not called" in sentence for sentence in w.covered)
+    assert w.self_check["lstm.weight_hh_l0"] < 1e-12
+
+
 def test_a_truncated_sequence_is_one_profile_with_its_cuts() -> None:
     network = model()
     optimizer = torch.optim.SGD(network.parameters(), 0.1)

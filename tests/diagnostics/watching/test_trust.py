@@ -76,6 +76,37 @@ def test_an_error_is_relative_to_what_was_added_and_nothing_is_no_error() -> Non
     assert trust._relative(weight * 1.5, weight) == pytest.approx(0.5)
     assert trust._relative(0 * weight, 0 * weight) == 0.0
     assert math.isnan(trust._relative(weight, weight * math.nan))
+    assert trust._relative(weight * math.inf, weight) == math.inf
+
+
+def test_a_step_whose_gradient_is_broken_is_no_fault_of_the_record() -> None:
+    network = model(dtype=torch.float32)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    with watch(network, store=False) as w:
+        x, y = next(batches(1, torch.float32))
+        x[2, 0, 0] = math.nan
+        mean_square(network(x), y).backward()
+        w.step(optimizer)
+    assert [event.kind for event in w.events] == ["non_finite"]
+    assert w.self_check == {}
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_under_autocast_the_check_allows_for_its_rounding(kind: type[nn.RNNBase]) -> None:
+    torch.manual_seed(0)
+    lstm = kind(8, 32)
+    head = nn.Linear(32, 2)
+    network = nn.ModuleList([lstm, head])
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    with watch(network, every=1, store=False) as w:
+        for _ in range(3):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                output = head(lstm(torch.randn(30, 16, 8))[0][-1])
+            (100 * output.float().square().mean()).backward()
+            w.step(optimizer)
+    assert 1e-4 < w.self_check["0.weight_hh_l0"] < trust.TOLERANCE_HALF
+    assert not [event for event in w.events if event.kind == "self_check"]
 
 
 @pytest.fixture
