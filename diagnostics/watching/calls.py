@@ -12,16 +12,13 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from diagnostics.watching import graph as graphs
 from diagnostics.watching.answers import Arriving, last_answer, uses
-
-if TYPE_CHECKING:
-    from diagnostics.watching.ledger import Ledger
 
 Place = tuple[int, int]
 """Layer and direction; direction 1 is walked from the last timestep to the first."""
@@ -81,13 +78,26 @@ class Backward:
         one began with, (h,) or (h, c), [L·D,B,·] each."""
 
 
+class Book(Protocol):
+    """What a call has to know of the ledger that it is in."""
+
+    check: bool
+    """Whether shares of the weights' gradients are asked for."""
+    open: bool
+    """Whether anything more is recorded."""
+
+    def begun(self, call: Call) -> Backward:
+        """A run of autograd has come to ``call``."""
+        ...
+
+
 class Call:
     """One forward pass of ``owner``, whose recurrent weights have the names ``weights``, a layer after the other and
     its directions in turn, in ``ledger``."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Book,
         owner: object,
         layers: int,
         directions: int,

@@ -71,7 +71,7 @@ def passes_of(ledger: Ledger, watched: Mapping[object, Watched]) -> list[Pass]:
     numbers = _numbers(stretches)
     order = sorted(range(len(stretches)), key=lambda k: min(backward.serial for _, backward in stretches[k]))
     passes = [
-        replace(_pass(stretches[k], watched[stretches[k][0][0].owner], direction), call=numbers[k])
+        replace(_pass(ledger, stretches[k], watched[stretches[k][0][0].owner], direction), call=numbers[k])
         for k in order
         for direction in range(stretches[k][0][0].directions)
     ]
@@ -120,7 +120,7 @@ def _stretches(chain: Sequence[Call]) -> Iterator[Stretch]:
             yield stretch
 
 
-def _pass(stretch: Stretch, watched: Watched, direction: int) -> Pass:
+def _pass(ledger: Ledger, stretch: Stretch, watched: Watched, direction: int) -> Pass:
     call = stretch[0][0]
     answers = sum(backward.answers[direction] for _, backward in stretch)
     inputs = [backward.input_grad.get(direction) for _, backward in stretch]
@@ -132,7 +132,7 @@ def _pass(stretch: Stretch, watched: Watched, direction: int) -> Pass:
     layers = []
     for layer in range(call.layers):
         weight = watched.weights[layer * call.directions + direction]
-        layers.append(_layer(stretch, (layer, direction), weight, several=answers > 1 and not _second(stretch)))
+        layers.append(_layer(ledger, stretch, (layer, direction), weight, several=answers > 1 and not _second(stretch)))
     turned = [
         None if grad is None else _turned(grad, one, direction) for (one, _), grad in zip(stretch, inputs, strict=True)
     ]
@@ -149,7 +149,7 @@ def _pass(stretch: Stretch, watched: Watched, direction: int) -> Pass:
     )
 
 
-def _layer(stretch: Stretch, place: Place, weight: str, *, several: bool) -> LayerPass:
+def _layer(ledger: Ledger, stretch: Stretch, place: Place, weight: str, *, several: bool) -> LayerPass:
     """One layer in walk order."""
     calls = [call for call, _ in stretch]
     states = [call.states[place] for call in calls]
@@ -170,7 +170,7 @@ def _layer(stretch: Stretch, place: Place, weight: str, *, several: bool) -> Lay
         last_h = whole([part.h for part in of_last])
         assert last_h is not None
         last = last_h, whole([part.c for part in of_last])
-    shares = [call.ledger.share(call, backward, place) for call, backward in stretch]
+    shares = [ledger.share(call, backward, place) for call, backward in stretch]
     known = [share for share in shares if share is not None]
     return LayerPass(
         h=h,
