@@ -28,16 +28,20 @@ def figure_exports(
     chosen: Mapping[str, int | None],
     scope: str,
     seeds: Mapping[tuple[str, ...], str] | None = None,
+    watched: bool = False,
 ) -> None:
     """A figure as an image from the server or as a page that works offline.
 
     ``names`` maps the runs' ids to their names, ``seeds`` those of runs that differ only in their seed to the name that
-    they have together; ``chosen`` holds what the page shows, looked up on the click: the
-    training step of the slider under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one.
+    they have together; ``chosen`` holds what the page shows, looked up on the click: the training step of the slider
+    under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one. ``watched``: whether all runs are of
+    watched models.
     """
     from diagnostics.charts.gallery import FIGURES
 
-    info = st.selectbox("Figure", list(FIGURES.values()), format_func=lambda i: i.title, key=f"export-figure-{scope}")
+    info = st.selectbox(
+        "Figure", list(FIGURES.values()), format_func=lambda i: i.words(watched)[0], key=f"export-figure-{scope}"
+    )
     which: tuple[str, ...] = ()
     choices: dict[tuple[str, ...], str] = {}
     if info.per_run:
@@ -53,7 +57,7 @@ def figure_exports(
         return drawing(info, runs, chosen.get("at_step"), theme, size, bool(chosen.get("over_seeds")))[0]
 
     name = filename("-".join(["gradreach", info.key, *([choices[which]] if which else [])]))
-    figure_files(name, make, info.title, info.how_to_read, scope)
+    figure_files(name, make, *info.words(watched), scope)
 
 
 def figure_files(name: str, make: Callable[[], go.Figure], title: str, note: str, scope: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from diagnostics.charts.gallery import FIGURES, Figure
+from diagnostics.charts.series import all_watched
 from diagnostics.measures.seeds import groups
 from ui import look
 from ui.live_figure import encode, live_figure
@@ -66,7 +67,8 @@ def show(
         return drawing(info, runs, step, look.theme(), look.size(), over_seeds, more)
 
     version = (version, step, over_seeds, tuple((more or {}).items()))
-    present(f"figure-{key}-{scope}", version, info.title, info.how_to_read, named(info, runs), make)
+    title, how_to_read = info.words(all_watched(runs))
+    present(f"figure-{key}-{scope}", version, title, how_to_read, named(info, runs), make)
 
 
 def present(

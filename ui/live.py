@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from diagnostics.charts.gallery import FIGURES
+from diagnostics.charts.series import all_watched
 from diagnostics.measures.seeds import any_seeds, groups, singles
 from diagnostics.store import StoreError
 from experiments.watched import is_watched
@@ -30,6 +31,9 @@ _WATCHED = "watched"
 CHOSEN = "chosen"
 """What is shown now, for the exports: ``{"at_step": …, "over_seeds": …}``."""
 
+
+_STEP = "Training step shown in the sentence above and the profile below"
+_STEP_OF_WATCHED = "Training step shown in the timesteps above and the profile below"
 
 Draw = Callable[[Reading, dict[str, "Progress"], str], None]
 """Shows what is known of some runs, and how far those are that have not ended; ``scope`` tells them from any other."""
@@ -90,7 +94,7 @@ def view(reading: Reading, progress: dict[str, Progress], scope: str) -> None:
         with stops:
             stop_buttons([] if together else reading.runs, list(progress))
     with steps:
-        at_step = step_control(reading, scope)
+        at_step = step_control(reading, scope, _STEP_OF_WATCHED if all_watched(reading.runs) else _STEP)
     st.session_state.setdefault(CHOSEN, {}).update(at_step=at_step, over_seeds=together)
     version = reading.version
     with ribbon:
@@ -159,9 +163,7 @@ def _stop(run_ids: Sequence[str]) -> None:
         st.toast(f"{error}.")
 
 
-def step_control(
-    reading: Reading, scope: str, label: str = "Training step shown in the sentence above and the profile below"
-) -> int | None:
+def step_control(reading: Reading, scope: str, label: str = _STEP) -> int | None:
     """The training step that ribbon and profile show; None follows the newest."""
     key, following, reached = f"step-{scope}", f"live-{scope}", f"last-{scope}"
     live = reading.live and st.session_state.setdefault(following, True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from diagnostics.charts.palette import THEMES, styles
 from diagnostics.measures import first_non_finite, numbers
 from diagnostics.measures.events import events
+from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.verdict import Verdict, verdict
 from diagnostics.store import ENDED
 from experiments.watched import is_watched
@@ -79,7 +80,7 @@ def _row(run: Run, said: Verdict, progress: Progress | None, line: str, theme: T
     mark, light, dark = BADGES[said.kind]
     colour = light if theme == "light" else dark
     badge = f'<span class="verdict-badge" style="color:{colour}">{mark} {markup(said.headline)}</span>'
-    cells = (_reach(said), _informative(run, said), _decay(said), _half_life(said), _success(said))
+    cells = (_reach(said), _informative(run, said), _decay(said), _half_life(said), _learned(run, said))
     name = f'<span class="verdict-name" title="{markup(run.name)}">{markup(run.name)}</span>'
     return f'<li class="verdict-row" style="--line:{line}">{name}{badge}{"".join(cells)}{_state(run, progress)}</li>'
 
@@ -132,7 +133,11 @@ def _half_life(said: Verdict) -> str:
     return cell("half-life", numbers.steps(said.half_life_steps) if fades else "–", kind=RATE)
 
 
-def _success(said: Verdict) -> str:
+def _learned(run: Run, said: Verdict) -> str:
+    """Success against chance; of a watched run, of which nobody knows either, the newest loss that it was told."""
+    if is_watched(run.spec):
+        loss = run.records["loss"][-1] if run.records.rows("step") and loss_known(run) else math.nan
+        return cell("loss", number(float(loss), 3) if not math.isnan(loss) else "–")
     chance = f" <q>{long('chance ')}{percent(said.chance)}</q>" if math.isfinite(said.chance) else ""
     words = f"{percent(said.success)}{chance}" if math.isfinite(said.success) else "–"
     return cell(f"success{short(' · chance')}", words, bar(said.success, said.chance))

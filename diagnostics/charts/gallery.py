@@ -38,6 +38,13 @@ class Figure:
     """What the prepared figure shows, in words and numbers."""
     applies: Callable[[Sequence[Run]], bool] = lambda runs: True
     """Whether these runs have something to say in the figure; only then a report holds it and an export offers it."""
+    of_watched: tuple[str, str] | None = None
+    """Title and how to read it where every run is of a watched model, which has neither words nor a held-out set; None
+    where the figure's own do for those too."""
+
+    def words(self, watched: bool) -> tuple[str, str]:
+        """The title, and how to read it; ``watched``: of runs that are all of watched models."""
+        return self.of_watched if watched and self.of_watched else (self.title, self.how_to_read)
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -57,6 +64,13 @@ FIGURES: Mapping[str, Figure] = {
             prepare=ribbon.prepare,
             draw=ribbon.draw,
             accessible_name=ribbon.describe,
+            of_watched=(
+                ribbon.WITHOUT_WORDS,
+                "Each cell is a timestep; its colour says how much of the gradient at the loss arrives there: amber is "
+                "as much as at the loss, dark is almost nothing, pale yellow is ten times as much or more. What lies "
+                "in the dark the network cannot learn from; a ringed timestep is the one that distance=… names. "
+                "Hatched cells with ▽ receive exactly 0.",
+            ),
         ),
         Figure(
             key="profile",
@@ -72,6 +86,14 @@ FIGURES: Mapping[str, Figure] = {
             prepare=profile.prepare,
             draw=profile.draw,
             accessible_name=profile.describe,
+            of_watched=(
+                profile.TITLE,
+                "Follow a line from the loss at the right back in time to the left: on this logarithmic axis a "
+                "straight line down means that each step multiplies the gradient by the same factor below 1. Where it "
+                "crosses the dashed 1 % ends the reach; a dotted line marks the timestep that distance=… names, and ✂ "
+                "where the state was detached. Exact zeros stand as ▽ on the rail below, infinities and nan on rails "
+                "above.",
+            ),
         ),
         Figure(
             key="heatmap",
@@ -86,6 +108,12 @@ FIGURES: Mapping[str, Figure] = {
             prepare=heatmap.prepare,
             draw=heatmap.draw,
             accessible_name=heatmap.describe,
+            of_watched=(
+                heatmap.TITLE,
+                "Each row is a training step, later ones higher up, and each column a timestep; colours are those of "
+                "the timesteps above. A bright area that grows to the left is a network that learns to look further "
+                "back, and what stays dark it never hears of.",
+            ),
         ),
         Figure(
             key="learning",
@@ -101,6 +129,12 @@ FIGURES: Mapping[str, Figure] = {
             draw=learning.draw,
             accessible_name=learning.describe,
             applies=learning.applies,
+            of_watched=(
+                learning.WITHOUT_HELD_OUT,
+                "The loss of each training step's batch, as the training told it. Whether it falls says whether the "
+                "model learns, which no gradient says by itself. A ✕ or ▲ at the top marks a loss that stopped being "
+                "a finite number.",
+            ),
         ),
         Figure(
             key="clipping",

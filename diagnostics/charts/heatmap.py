@@ -37,7 +37,7 @@ from diagnostics.records import Array, Run
 MOST_ROWS, MOST_COLUMNS = 400, 600
 _PLOT_PX = 300
 _WHAT = "gradient profile"
-_TITLE = "Every timestep, through training"
+TITLE = "Every timestep, through training"
 
 
 class Prepared(NamedTuple):
@@ -73,7 +73,7 @@ def prepare(runs: Sequence[Run]) -> Prepared:
     if len(bundles) != 1:
         raise ValueError(f"runs must be one run, or differ only in their seed, for a heatmap, but got {len(runs)}")
     face = bundles[0].face
-    title = f"{_TITLE}: {run_labels([face])[0]}"
+    title = f"{TITLE}: {run_labels([face])[0]}"
     facts = face.facts
     told = [run for run in runs if run.facts and facts and run.facts.loss_step == facts.loss_step]
     told = [run for run in told if run.records.rows("profile")]

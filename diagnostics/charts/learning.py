@@ -23,6 +23,7 @@ from diagnostics.measures.seeds import Envelope, Group, envelope, groups, on_one
 from diagnostics.records import Array, Run
 
 TITLE = "Does it learn? Loss and success"
+WITHOUT_HELD_OUT = "Does it learn? The loss"
 MOST_POINTS = 600
 _PLOT_PX = 430
 _TITLE_CHARACTERS = 24.0
@@ -122,7 +123,7 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
         + (f" · {_OVER_SEEDS}{_uneven(bundles, curves)}" if over_seeds else ""),
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
-            "unit": f"{loss_name}; success as a share",
+            "unit": f"{loss_name}; success as a share" if measured else loss_name,
             "reduction": f"mean over the batch; mean of blocks of up to {block} steps"
             + (f"; {_OVER_SEEDS}" if over_seeds else ""),
             "clip": "not a gradient",
@@ -218,6 +219,10 @@ def _needs_log(curves: Sequence[Curve], chance: Sequence[float]) -> bool:
     return any(value > 0 and largest > _LOG_FROM * value for value in chance[-1:])
 
 
+def _title(prepared: Prepared) -> str:
+    return TITLE if prepared.measured else WITHOUT_HELD_OUT
+
+
 def describe(prepared: Prepared) -> str:
     """Say what the figure shows, for those who cannot see it."""
     said = []
@@ -230,7 +235,7 @@ def describe(prepared: Prepared) -> str:
         said.append(f"{curve.label}: {success}{broken}")
     if prepared.chance_success:
         said.append(f"Knowing nothing gives success {' or '.join(map(percent, prepared.chance_success))}")
-    return spoken([TITLE.replace("?", ":"), *said])
+    return spoken([_title(prepared).replace("?", ":"), *said])
 
 
 def _unmeasured(prepared: Prepared, curve: Curve) -> str:
@@ -249,9 +254,9 @@ def draw(prepared: Prepared, *, theme: ThemeName = "light", size: SizeName = "pa
     """Draw loss above and success below, sharing the axis of training steps."""
     look = frame(theme, size)
     if not prepared.curves:
-        return waiting(look, prepared.origin, TITLE, prepared.nothing)
+        return waiting(look, prepared.origin, _title(prepared), prepared.nothing)
     plot_px = _PLOT_PX if prepared.measured else _PLOT_PX // 2
-    figure = new_figure(look, prepared.origin, TITLE, plot_px, [curve.label for curve in prepared.curves])
+    figure = new_figure(look, prepared.origin, _title(prepared), plot_px, [curve.label for curve in prepared.curves])
     for curve in prepared.curves:
         if curve.runs > 1:
             colour = look.theme.lines[curve.style.colour]

@@ -39,7 +39,7 @@ from diagnostics.measures.sentence import name_word
 from diagnostics.records import Array, Run, TaskFacts
 
 TITLE = "Which words can the network still learn from?"
-_WITHOUT_WORDS = "Which timesteps can the network still learn from?"
+WITHOUT_WORDS = "Which timesteps can the network still learn from?"
 """Of watched runs alone: what their models read is not known."""
 COLUMNS = 88.0
 """Average characters per line: fits a figure of 700 pixels and more."""
@@ -113,7 +113,7 @@ def prepare(
     )
     nothing = absent(runs, "gradient profile", waiting="Waiting for the first run to say its sentence…")
     ribbons = tuple(_ribbon(group, label, one, after, columns) for label, group, one, after in found)
-    return Prepared(origin, ribbons, columns, nothing, _WITHOUT_WORDS if wordless else TITLE)
+    return Prepared(origin, ribbons, columns, nothing, WITHOUT_WORDS if wordless else TITLE)
 
 
 def _ribbon(group: Group, label: str, one: Sheaf | None, after: Sheaf | None, columns: float) -> Ribbon:

@@ -198,6 +198,11 @@ def watched(run: Run) -> bool:
     return bool(run.spec.get("watched"))
 
 
+def all_watched(runs: Sequence[Run]) -> bool:
+    """Whether every one of the runs is, so that there are neither words nor a held-out set to speak of."""
+    return bool(runs) and all(map(watched, runs))
+
+
 def cuts(run: Run) -> tuple[int, ...]:
     """The timesteps whose incoming state was cut off from the gradient, where a watched run tells of any."""
     about = run.spec.get("watched")

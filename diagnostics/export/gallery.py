@@ -11,6 +11,7 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from diagnostics.charts.gallery import FIGURES
+from diagnostics.charts.series import all_watched
 from diagnostics.export.figures import figure_json
 from diagnostics.measures.seeds import Group, any_seeds, groups, singles
 from diagnostics.records import Run
@@ -58,7 +59,7 @@ def drawings(
     for key, info in FIGURES.items():
         if not info.per_run:
             if info.applies(runs):
-                drawn.append(_drawing(key, key, info.title, runs, theme, {"over_seeds": together}))
+                drawn.append(_drawing(key, key, "", runs, theme, {"over_seeds": together}))
             continue
         shown = list(filter(profiled, runs))
         bundles = groups(shown) if together else singles(shown)
@@ -72,7 +73,7 @@ def chosen(keys: Sequence[str], runs: Sequence[Run], theme: Literal["light", "da
     for key in keys:
         info = FIGURES[key]
         if not info.per_run:
-            drawn.append(_drawing(key, key, info.title, runs, theme, {}))
+            drawn.append(_drawing(key, key, "", runs, theme, {}))
             continue
         drawn += [_drawing_of_group(key, group, theme) for group in singles(list(filter(profiled, runs)))]
     return drawn
@@ -81,7 +82,7 @@ def chosen(keys: Sequence[str], runs: Sequence[Run], theme: Literal["light", "da
 def _drawing_of_group(key: str, group: Group, theme: Literal["light", "dark"]) -> Drawing:
     first = group.runs[0]
     own = f"{key}-{re.sub('[^a-z0-9-]', '-', first.id.lower())}"
-    return _drawing(key, own, f"{FIGURES[key].title} — {group.name or first.id}", group.runs, theme, {})
+    return _drawing(key, own, group.name or first.id, group.runs, theme, {})
 
 
 def profiled(run: Run) -> bool:
@@ -92,12 +93,16 @@ def profiled(run: Run) -> bool:
 def _drawing(
     figure_key: str,
     key: str,
-    title: str,
+    of: str,
     runs: Sequence[Run],
     theme: Literal["light", "dark"],
     how: Mapping[str, bool],
 ) -> Drawing:
+    """``of``: which run or seeds the figure is of where it is of those alone, else ""."""
     info = FIGURES[figure_key]
+    title, how_to_read = info.words(all_watched(runs))
     prepared = info.prepare(runs, **how)
     figure = info.draw(prepared, theme=theme, size="page")
-    return Drawing(key, figure_key, title, info.accessible_name(prepared), info.how_to_read, figure)
+    return Drawing(
+        key, figure_key, f"{title} — {of}" if of else title, info.accessible_name(prepared), how_to_read, figure
+    )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from diagnostics.charts.series import watched
+from diagnostics.charts.series import all_watched, watched
 from diagnostics.export.gallery import Drawing, drawings, profiled
 from diagnostics.export.page import document, escape, plot
 from diagnostics.export.report_inside import Inside
@@ -138,12 +138,14 @@ def _verdict(run: Run, found: Verdict) -> str:
 
 
 def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
-    header = ["run", "state", "steps", "loss", "success", "chance", "reach", "decay", "half-life", "informative step"]
+    shares = [] if all_watched(runs) else ["success", "chance"]
+    header = ["run", "state", "steps", "loss", *shares, "reach", "decay", "half-life", "informative step"]
     rows = [
         [
             *(run.name or run.id, run.state, str(run.records.rows("step")), _loss(run)),
-            *(_share(j.success), _share(j.chance), "–" if j.reach is None else f"{j.reach} of {j.of}"),
-            *(_number(j.decay), _number(j.half_life_steps), _number(j.informative_grad)),
+            *([_share(j.success), _share(j.chance)] if shares else []),
+            *("–" if j.reach is None else f"{j.reach} of {j.of}", _number(j.decay)),
+            *(_number(j.half_life_steps), _number(j.informative_grad)),
         ]
         for run, j in zip(runs, judged, strict=True)
     ]
@@ -152,10 +154,12 @@ def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
     said = f"Loss: {escape(loss or 'as the task says')}, held out. "
     if any(map(watched, runs)):
         said = f"{said if measured else ''}Of watched models: the loss of the last training step, where it was told. "
+    unsaid = any(watched(run) and run.facts and not run.facts.informative_steps for run in runs)
+    first = "; where nobody said which it is, at the first timestep" if unsaid else ""
     return _table(header, rows) + (
         f'<p class="quiet">{said}Reach: steps back from the loss, of all there are, until '
         "the gradient is first below 1 % of its value at the loss. Decay: factor per step back. Half-life: in steps. "
-        "Informative step: the gradient there ÷ the gradient at the loss.</p>"
+        f"Informative step: the gradient there ÷ the gradient at the loss{first}.</p>"
     )
 
 

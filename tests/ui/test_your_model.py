@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from diagnostics.store import Store
 from tests.ui import watched
-from tests.ui.conftest import ROOT, Open, words
+from tests.ui.conftest import Open, words
 from ui.your_model import lines
 
 PAGE = "ui/pages/your_model.py"
@@ -88,7 +86,36 @@ def test_the_newest_training_is_shown_and_the_lab_s_figures_that_apply(your_mode
 
 def test_a_loss_that_was_told_is_drawn(your_model, store: Store) -> None:
     watched.watched_run(store, loss=True)
-    assert "figure-learning-" in figures(your_model())
+    app = your_model()
+    assert "figure-learning-" in figures(app)
+    assert "<small>loss</small>0.204<" in words(app)
+
+
+def test_of_watched_runs_alone_no_word_is_false(your_model, store: Store, told: Told) -> None:
+    run_id = watched.watched_run(store, loss=True)
+    watched.watched_run(store, "silent")
+
+    def said(app: AppTest) -> str:
+        drawn = " ".join(str(message) for _, message in app.session_state["drawn"].values())
+        labels = [str(getattr(block, "label", "")) for block in (*app.get("slider"), *app.get("selectbox"))]
+        options = [option for box in app.selectbox for option in box.options]
+        return re.sub(r"<style.*?</style>", "", " ".join([words(app), drawn, *labels, *options]), flags=re.S)
+
+    false = re.compile(
+        r"\b(success|chance|seeds?|epochs?|knowing nothing|the task|the word|the sentence|Which words)\b"
+    )
+    alone = said(your_model(watched=run_id))
+    assert not false.findall(alone), [alone[max(0, m.start() - 60) : m.end() + 30] for m in false.finditer(alone)]
+    assert "<small>loss</small>–<" in words(your_model())
+    assert "Which words can the network" in said(your_model(watched=run_id, **{"with": told[1][0]}))
+
+
+def test_the_table_says_no_number_of_steps_that_has_grown_since(your_model, store: Store) -> None:
+    watched.watched_run(store, "ended")
+    watched.watched_run(store, "going", state="running")
+    steps = your_model().dataframe[0].value.set_index("Name")["Steps"]
+    assert steps["ended"] == 40
+    assert steps.isna()["going"]
 
 
 def test_a_link_chooses_runs_and_the_lab_s_lie_beside_them(your_model, store: Store, told: Told) -> None:
@@ -239,6 +266,10 @@ def test_reports_and_bundles_hold_them(store: Store, everything: list[str], tmp_
     assert not no_numbers(text)
     assert "The task" not in text
     assert "Knowing nothing" not in text
+    shown = re.sub(r"<(script|style).*?</\1>", " ", text, flags=re.S)
+    assert not re.findall(r"(?i)success|by chance|\bseeds?\b|\bepochs?\b|Which words|the word\b", shown)
+    assert "Which timesteps can the network still learn from?" in shown
+    assert "where nobody said which it is, at the first timestep" in shown
     bundle = bundle_bytes(store, everything, images=())
     other = Store.open(tmp_path / "other")
     assert len(import_bundle(bundle, other).imported) == 5
@@ -276,42 +307,3 @@ def test_a_stranger_s_watched_spec_is_checked() -> None:
     ):
         with pytest.raises(Refusal, match=why):
             check({**good, **wrong})
-
-
-# The lines to copy
-
-BEFORE = """
-import torch
-torch.manual_seed(0)
-class Model(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.rnn, self.head = torch.nn.LSTM(2, 4, batch_first=True), torch.nn.Linear(4, 1)
-    def forward(self, x):
-        return self.head(self.rnn(x)[0][:, -1])
-model = Model()
-loader = [(torch.randn(3, 6, 2), torch.randn(3, 1)) for _ in range(4)]
-criterion = torch.nn.MSELoss()
-optimizer = torch.optim.SGD(model.parameters(), 0.1)
-"""
-
-
-@pytest.mark.parametrize("name", ["PLAIN", "BY_HAND"])
-def test_the_lines_on_the_page_run(name: str, store: Store) -> None:
-    code = f"{BEFORE}\n{getattr(lines, name)}\n"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    [row] = store.runs()
-    assert (row.name, row.state, row.steps_done) == ("my run", "finished", 4)
-    assert row.spec["clip"] == "norm:1.0"
-    if name == "PLAIN":
-        assert "gradient" in done.stdout
-
-
-def test_the_integrations_are_where_the_lines_say() -> None:
-    from importlib import import_module
-
-    for text in (lines.LIGHTNING, lines.TRANSFORMERS):
-        module = text.splitlines()[0].split()[1]
-        pytest.importorskip(module.rpartition(".")[2])
-        assert hasattr(import_module(module), "GradReach")

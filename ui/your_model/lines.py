@@ -29,30 +29,47 @@ with watch(model, every=10, name="my run", clip="norm:1.0") as w:
 LIGHTNING = """\
 from diagnostics.integrations.lightning import GradReach
 
-trainer = Trainer(callbacks=[GradReach(every=10, name="my run")])
-trainer.fit(model, loader)"""
+reach = GradReach(every=10, name="my run")
+trainer = Trainer(callbacks=[reach], gradient_clip_val=1.0)
+trainer.fit(model, loader)
+
+print(reach.watch.verdict.sentence)"""
 
 TRANSFORMERS = """\
 from diagnostics.integrations.transformers import GradReach
 
-trainer = Trainer(model=model, args=args, train_dataset=data, callbacks=[GradReach(every=10, name="my run")])
-trainer.train()"""
+with GradReach(every=10, name="my run") as reach:
+    trainer = Trainer(model=model, args=args, train_dataset=data, callbacks=[reach])
+    trainer.train()
+
+print(reach.watch.verdict.sentence)"""
 
 CELLS = """\
-# A cell of your own that is called once per timestep: recognised by itself, or named.
-with watch(model, cells=["encoder.cell"], name="my run") as w:
-    ...
+# A cell that is called once per timestep is recognised by itself, or named; its state is somewhere in what it returns.
+with watch(model, cells=["encoder.cell"], state=lambda args, kwargs, output: output[0], name="my run") as w:
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        w.step(optimizer)"""
 
-# Its state is somewhere in what it returns: say where.
-with watch(model, cells=["encoder.cell"], state=lambda args, kwargs, output: output[0]) as w:
-    ...
+MARKED = """\
+with watch(model, name="my run") as w:
+    model.watch = w  # in its __init__: self.watch = None
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        w.step(optimizer)"""
 
-# A loop that is written out: mark the state that is handed on, and use what comes back.
+LOOP = """\
 for x_t in x:
-    h = w.state(torch.tanh(x_t @ W + h @ U))
+    h = torch.tanh(x_t @ self.W + h @ self.U)
+    if self.watch is not None:
+        h = self.watch.state(h)"""
 
-# A linear recurrence as a parallel scan, h_t = a_t * h_(t-1) + b_t: hand over its result and its decay.
-h = w.scan(parallel_scan(a, b), a)"""
+SCAN = """\
+h = parallel_scan(a, b)
+if self.watch is not None:
+    h = self.watch.scan(h, a)"""
 
 
 def install(folder: str, extra: str = "") -> str:

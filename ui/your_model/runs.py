@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from diagnostics.store import RunRow, StoreError
+from diagnostics.store import ENDED, RunRow, StoreError
 from experiments.watched import about, covered, happened, is_watched
 from ui import places
 from ui.clipping import choice
@@ -106,7 +106,7 @@ def _cell(row: RunRow, column: str) -> Any:
         case "name":
             return shown(row.name)
         case "steps":
-            return row.steps_done
+            return row.steps_done if row.state in ENDED else None  # of those that grow the strip below says it
         case "state":
             return "watching" if row.state == "running" else row.state
         case "module" | "direction":

@@ -44,6 +44,21 @@ def test_without_a_held_out_set_there_is_one_plot_and_with_a_lab_run_there_are_t
     assert "my run · encoder" in [trace.name for trace in figure.data if trace.showlegend is not False]
 
 
+@pytest.mark.parametrize("key", ["ribbon", "profile", "heatmap", "learning"])
+def test_no_figure_of_watched_runs_alone_speaks_of_what_they_have_not(key: str) -> None:
+    runs = [run(loss=True), replace(run(loss=True, cell="mine"), id="r-2")]
+    info = FIGURES[key]
+    prepared = info.prepare(runs[:1] if info.per_run else runs)
+    figure = info.draw(prepared)
+    said = " ".join([info.accessible_name(prepared), figure.layout.title.text or "", *info.words(watched=True)]).lower()
+    for word in ("success", "chance", "held-out", "knowing nothing", "answer that", "word", "sentence"):
+        assert word not in said, (word, said)
+    assert info.words(watched=False) == (info.title, info.how_to_read)
+    assert info.words(watched=True)[0] in figure.layout.title.text
+    beside = info.prepare([story()[0]] if info.per_run else [*runs, story()[0]])
+    assert info.title in info.draw(beside).layout.title.text
+
+
 def test_a_loss_that_nobody_told_did_not_diverge() -> None:
     assert clipping.prepare([run()]).panels[0].diverged_steps == ()
     assert learning.prepare([replace(run(), state="diverged")]).curves[0].broken
