@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -147,6 +148,43 @@ def test_a_layer_that_is_called_anew_is_a_part_for_each_call(calls: int) -> None
     assert any(sentence.startswith(said) for sentence in w.covered) == (calls > 4)
     assert not any("is not watched" in sentence or "was not called" in sentence for sentence in w.covered)
     assert w.self_check["lstm.weight_hh_l0"] < 1e-12
+
+
+def test_what_is_not_covered_is_what_is_not_covered_by_now() -> None:
+    network = nn.ModuleDict({"one": nn.LSTM(I, H), "two": nn.GRU(I, H)}).double()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+
+    def step(*names: str) -> None:
+        optimizer.zero_grad()
+        x, _ = next(batches(1))
+        sum(network[name](x)[0][-1].square().sum() for name in names).backward()  # type: ignore[union-attr]
+        w.step(optimizer)
+
+    unseen = "two (torch.nn.GRU) was not called"
+    with watch(network, every=1, store=False) as w:
+        with pytest.warns(NotCovered, match=re.escape(unseen)):
+            step("one")
+        assert any(sentence.startswith(unseen) for sentence in w.covered)
+        step("one", "two")
+        assert not any(sentence.startswith(unseen) for sentence in w.covered)
+    assert list(w.verdicts) == ["one", "two"]
+
+
+def test_a_state_that_is_detached_between_training_steps_is_said() -> None:
+    network = model()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    state = None
+    with watch(network, every=1, store=False) as w:
+        for x, y in batches(3):
+            output, state = network.rnn(x, state)
+            optimizer.zero_grad()
+            mean_square(network.head(output[-1]), y).backward()
+            w.step(optimizer)
+            state = tuple(part.detach() for part in state)
+    (said,) = [sentence for sentence in w.covered if "detached" in sentence]
+    assert said.startswith(
+        "rnn begins with a state that was detached from what came before (truncated backpropagation)"
+    )
 
 
 def test_a_truncated_sequence_is_one_profile_with_its_cuts() -> None:
