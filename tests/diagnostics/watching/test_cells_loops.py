@@ -479,6 +479,6 @@ def test_whatever_goes_wrong_in_watching_does_not_end_the_training(monkeypatch: 
     loss_of(model(X)).backward()
     assert source.take() == []
     assert (
-        "cell (torch.nn.GRUCell) could not be followed (ZeroDivisionError: division by zero), which is a fault of ours; "
-        "the training is not touched by it: mark its state with w.state(h)."
+        "cell (torch.nn.GRUCell) could not be followed (ZeroDivisionError: division by zero), which is a fault of "
+        "ours; the training is not touched by it: mark its state with w.state(h)."
     ) in source.refusals

@@ -184,8 +184,8 @@ def test_hooks_do_nothing_where_a_watched_model_is_compiled_afterwards() -> None
 
 
 SELF = (
-    "as far as can be seen: no state goes from timestep to timestep, so there is no state gradient to record. If it has "
-    "a loop over time of its own, mark the state there with w.state(h); a parallel scan, with w.scan(h, decay)."
+    "as far as can be seen: no state goes from timestep to timestep, so there is no state gradient to record. If it "
+    "has a loop over time of its own, mark the state there with w.state(h); a parallel scan, with w.scan(h, decay)."
 )
 
 
@@ -221,8 +221,8 @@ def test_a_model_of_which_a_copy_is_trained() -> None:
     source.take()
     assert missing(model, (), source) == [
         "The model (tests.diagnostics.watching.test_coverage.Holds) was not called with a graph in the recorded "
-        "training step, nor was any part of it: train the very model that is watched, and not a copy, a compiled form or "
-        "nn.DataParallel's replicas of it."
+        "training step, nor was any part of it: train the very model that is watched, and not a copy, a compiled form "
+        "or nn.DataParallel's replicas of it."
     ]
 
 
