@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from diagnostics.watching import graph
 
 AGAIN = (
-    "autograd ran over it more than once, or with create_graph (say, for a gradient penalty): shown is the run that adds "
-    "to the parameters' .grad, and its shares of the weight's gradient are not checked"
+    "autograd ran over it more than once, or with create_graph (say, for a gradient penalty): shown is the run that "
+    "adds to the parameters' .grad, and its shares of the weight's gradient are not checked"
 )
 """What is said of a part where a run is left out, or went through another one's graph."""
 

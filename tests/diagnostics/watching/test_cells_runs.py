@@ -14,6 +14,7 @@ from diagnostics.watching import cells
 from diagnostics.watching.marks import Marks
 from diagnostics.watching.passing import LayerPass, Pass
 from diagnostics.watching.runs import AGAIN
+from diagnostics.watching.sources import Sources
 from diagnostics.watching.trust import SelfCheck
 
 T, B, D, H = 6, 3, 4, 5
@@ -245,6 +246,22 @@ def test_what_is_marked_is_not_recorded_a_second_time(both: bool, named: list[st
     assert [(one.group, len(one.layers[0].h)) for one in marks.take()] == [("state", T)]
     assert source.covered() == ["across (torch.nn.Linear): its states are those marked by w.state, and shown as these."]
     assert source.marked == {"across"}
+
+
+def test_all_sources_together_record_what_is_marked_once_and_say_each_refusal_once() -> None:
+    class Own(nn.LSTM):
+        def forward(self, x: Tensor, hx: Any = None) -> Any:
+            return super().forward(2 * x, hx)
+
+    model = loop(lambda: nn.ModuleDict({"loop": Linears(4), "own": Own(D, H)}))
+    sources = Sources(model, None, None)
+    sources.arm()
+    marked = model["loop"](X, lambda h, c: sources.marks.state(h, c=c))
+    (marked.sum() + model["own"](X)[0].sum()).backward()
+    groups = [one.group for one in sources.take()]
+    sources.close()
+    assert groups == ["state"]
+    assert [sentence.split()[0] for sentence in sources.missing(groups)] == ["own"]
 
 
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
