@@ -151,7 +151,7 @@ class Profiles:
                 written += 1
                 self._write(step, one.group, columns)
             if part.due:
-                self._settle(part, said)
+                written += self._settle(part, said)
             self._tell(part, said)
             self._warn(part.outgrown)
         if usable:
@@ -177,14 +177,16 @@ class Profiles:
         if part.vary():
             self._recording.tell(part.rows.group, *self._about(part, said)[1:])
 
-    def _settle(self, part: Part, said: Said) -> None:
+    def _settle(self, part: Part, said: Said) -> bool:
+        """Whether all rows have been written anew."""
         again = part.settle()
         if again is None:
-            return
+            return False
         group = part.rows.group
         self._recording.restart(group, *self._about(part, said), again)
         steps = {name: values for name, values in self.newest[group].records.items() if COLUMNS[name].stream == "step"}
         self.newest[group] = replace(self.newest[group], records=Records({**steps, **as_rows(again[-1])}))
+        return True
 
     def row(self, columns: Mapping[str, float]) -> None:
         """Note the newest row of the step stream."""

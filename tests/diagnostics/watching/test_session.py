@@ -667,6 +667,7 @@ def test_the_profile_has_the_timesteps_that_half_of_the_first_batches_have(
     for row, step in enumerate(recorded):
         assert run.records["state_grad"][row, 0, :, 1] == pytest.approx(wanted[step][-settled:], rel=1e-12)
     assert w.run_ids == (run.id,)
+    assert not w._profiles._misses
     assert w.newest["rnn"].records["state_grad"].shape[2] == settled
     facts = run.facts
     assert facts is not None
