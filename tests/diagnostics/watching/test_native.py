@@ -179,6 +179,7 @@ def test_bfloat16(cell: str, options: dict[str, Any], packed: str) -> None:
     for one in got[4]:
         for layer in one.layers:
             assert layer.grad_h.dtype == torch.bfloat16
+            assert layer.rounding is None
             assert layer.weight_sum is not None
             close(layer.weight_sum, got[2][layer.weight], torch.bfloat16)
 
@@ -203,4 +204,5 @@ def test_autocast(cell: str, state: bool, options: dict[str, Any]) -> None:
     for leaf in want[2]:
         close(found[leaf], want[2][leaf], torch.bfloat16)
     assert len(passes) == case.D
+    assert {layer.rounding or layer.h.dtype for one in passes for layer in one.layers} == {torch.bfloat16}
     assert "under autocast" in told[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -56,31 +58,63 @@ def test_an_exception_leaves_the_model_as_it_was() -> None:
     assert list(vars(case.module)) == names
 
 
-@pytest.mark.parametrize("how", ["input", "hidden", "dimensions", "dtype", "pair"])
+STATES = torch.zeros(1, 2, 5), torch.zeros(1, 2, 5)
+WRONG: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "input": ((torch.zeros(4, 2, 7),), {}),
+    "hidden": ((torch.zeros(4, 2, 3), (torch.zeros(1, 3, 5), torch.zeros(1, 3, 5))), {}),
+    "dimensions": ((torch.zeros(1, 4, 2, 3),), {}),
+    "dtype": ((torch.zeros(4, 2, 3).double(),), {}),
+    "one state": ((torch.zeros(4, 2, 3), STATES[0]), {}),
+    "states in one tensor": ((torch.zeros(4, 2, 3), torch.stack(STATES)), {}),
+    "a number as state": ((torch.zeros(4, 2, 3), 5), {}),
+    "a dict as state": ((torch.zeros(4, 2, 3), {"h": STATES[0]}), {}),
+    "nothing in the pair": ((torch.zeros(4, 2, 3), (STATES[0], None)), {}),
+    "a list": (([[[0.0] * 3] * 2] * 4,), {}),
+    "an array": ((np.zeros((4, 2, 3), np.float32),), {}),
+    "None": ((None,), {}),
+    "nothing": ((), {}),
+    "three": ((torch.zeros(4, 2, 3), STATES, STATES), {}),
+    "another name": ((torch.zeros(4, 2, 3),), {"state": STATES}),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
 def test_a_wrong_call_is_refused_in_torchs_own_words(how: str) -> None:
     module = nn.LSTM(3, 5)
-    given: tuple[Any, ...] = {
-        "input": (torch.zeros(4, 2, 7),),
-        "hidden": (torch.zeros(4, 2, 3), (torch.zeros(1, 3, 5), torch.zeros(1, 3, 5))),
-        "dimensions": (torch.zeros(1, 4, 2, 3),),
-        "dtype": (torch.zeros(4, 2, 3).double(),),
-        "pair": (torch.zeros(4, 2, 3), torch.zeros(1, 2, 5)),
-    }[how]
-    with pytest.raises((RuntimeError, ValueError, AttributeError, IndexError)) as want:
-        module(*given)
-    with watching(module), pytest.raises(type(want.value)) as got:
-        module(*given)
+    given, named = WRONG[how]
+    with pytest.raises((RuntimeError, ValueError, AttributeError, IndexError, TypeError, KeyError)) as want:
+        module(*given, **named)
+    with watching(module) as source, pytest.raises(type(want.value)) as got:
+        module(*given, **named)
     assert str(got.value) == str(want.value)
+    assert source.refused == {}  # it has not run at all
+
+
+def test_states_may_come_by_name_and_in_a_list() -> None:
+    module, x = nn.LSTM(3, 5), torch.randn(4, 2, 3)
+    with watching(module) as source:
+        module(input=x, hx=list(STATES))[0].sum().backward()
+        assert len(source.take()) == 1
+
+
+def saved(model: nn.Module) -> nn.Module:
+    """As it comes back from a file."""
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    found: nn.Module = torch.load(file, weights_only=False)
+    return found
 
 
 def test_copies_and_pickles_are_models_of_their_own() -> None:
     case = Case("lstm")
     model = nn.Sequential(case.module)
     want = case.call()[0]
-    with watching(model) as source:
-        copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    with watching(model, check=True) as source:
+        copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), saved(model)]
         case.call()[0].sum().backward()
         assert len(source.take()) == 1
+        assert not any(parameter._backward_hooks for one in copies for parameter in one.parameters())
     copies += [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
     for one in copies:
         assert "forward" not in vars(one[0])

@@ -146,3 +146,49 @@ def test_a_compiled_model_is_not_traced_through_ours() -> None:
     want = module(x)[0]
     with watching(module):
         same(compiled(x)[0], want)
+
+
+def test_one_sentence_tells_what_was_recorded_and_what_was_not() -> None:
+    model = nn.ModuleDict({"rnn": made("gru")})
+    with watching(model) as source:
+        for x in (torch.randn(T, B, I).double(), torch.zeros(T, 0, I).double(), torch.randn(T, B, I).double()):
+            model["rnn"](x)
+        why = "it was called with an empty input, or in a way that is not understood"
+        assert source.covered() == [
+            "rnn (torch.nn.GRU) is watched: exact, by recurrences whose backward tells every state's gradient; "
+            f"1 of its 3 calls in recorded training steps was not recorded, because {why}"
+        ]
+        assert source.refused == {"rnn": f"rnn: 1 of its 3 calls in recorded training steps was not recorded: {why}"}
+
+
+def test_what_cannot_be_checked_is_said() -> None:
+    model = nn.ModuleDict({"rnn": nn.LSTM(I, H, 3)})
+    parametrizations.weight_norm(model["rnn"], "weight_hh_l0")
+    parametrizations.spectral_norm(model["rnn"], "weight_hh_l1")
+    model["rnn"].weight_hh_l2.requires_grad_(False)
+    with watching(model, check=True) as source:
+        model["rnn"](torch.randn(T, B, I))[0].sum().backward()
+        (one,) = source.take()
+        (sentence,) = source.covered()
+    assert [layer.weight_sum for layer in one.layers] == [None] * 3
+    assert sentence.endswith(
+        "; its shares of the gradient cannot be checked, because weight_hh_l0, weight_hh_l1 are made of other "
+        "parameters and rnn.weight_hh_l2 is frozen"
+    )
+
+
+def test_a_torch_without_what_is_relied_on_trains_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusing, "NEEDED", ((torch._C, "_current_graph_task_id"), (torch._C, "no_such_name")))
+    module, x = made("gru"), torch.randn(T, B, I).double()
+    with watching(module) as source:
+        module(x)[0].sum().backward()
+        assert source.take() == []
+    assert source.covered() == [
+        f"GRU is not watched: this version of torch, {torch.__version__}, has no no_such_name, which watching relies on"
+    ]
+
+
+def test_a_torch_that_does_not_tell_of_transforms_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusing, "forward_ad", SimpleNamespace())
+    monkeypatch.setattr(refusing, "torch", SimpleNamespace(_C=SimpleNamespace(), compiler=torch.compiler))
+    assert refusing.of_moment(3, None) == ""
