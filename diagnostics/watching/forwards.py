@@ -160,7 +160,7 @@ def _layer(
         run_one = gru if kind == "gru" else partial(rnn, nonlinearity=kind)
         output, h_n, trace = run_one(x, first[0], w_ih, w_hh, b_ih, b_hh, **how)
         finals = (h_n,)
-    call.states[place] = States(trace.h, trace.c, trace.gates, first[0].detach())
+    call.states[place] = States(trace.h, trace.c, trace.gates, first[0].detach(), rounding=stepwise.rounding(trace.h))
     trace.listener = partial(_collect, call, place)
     return output, *finals
 

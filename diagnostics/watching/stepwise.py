@@ -67,10 +67,27 @@ def walk(
     cells = columns.pop() if c is not None else None
     named = dict(zip({"gru": "rzn", "lstm": "ifgo"}.get(kind, ""), columns, strict=True))
     asked = drives if call.ledger.check else None
-    coarsest = max((from_x.dtype, drives.dtype, output.dtype), key=lambda dtype: torch.finfo(dtype).eps)
-    rounding = None if coarsest == output.dtype else coarsest  # under autocast
-    call.states[place] = States(output.detach(), cells, named, first[0].detach(), asked, rounding)
+    coarsest = rounding(output, from_x.dtype, drives.dtype)
+    call.states[place] = States(output.detach(), cells, named, first[0].detach(), asked, coarsest)
     return output, (h,) if c is None else (h, c)
+
+
+def rounding(h: Tensor, *products: torch.dtype) -> torch.dtype | None:
+    """The coarsest dtype that the ``products`` of a layer, or those of float32, are rounded to; None: that of ``h``.
+
+    A person may have float32 multiplied more coarsely (``torch.set_float32_matmul_precision``): as bfloat16, or on CUDA
+    as TF32, whose mantissa has the ten bits of float16.
+    """
+    found = [h.dtype, *products]
+    if h.dtype == torch.float32:
+        try:
+            precision = torch.get_float32_matmul_precision()
+        except RuntimeError:  # it was set for some backends alone: then this does not tell
+            precision = "highest"
+        found += [torch.bfloat16] * (precision == "medium")
+        found += [torch.float16] * (precision == "high" and h.device.type == "cuda")
+    coarsest = max(found, key=lambda dtype: torch.finfo(dtype).eps)
+    return None if coarsest == h.dtype else coarsest
 
 
 def _watch(call: Call, place: Place, t: int, name: str, tensor: Tensor) -> None:

@@ -206,3 +206,34 @@ def test_autocast(cell: str, state: bool, options: dict[str, Any]) -> None:
     assert len(passes) == case.D
     assert {layer.rounding or layer.h.dtype for one in passes for layer in one.layers} == {torch.bfloat16}
     assert "under autocast" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "rounding"),
+    [
+        ("highest", torch.float32, None),
+        ("high", torch.float32, None),  # TF32 is CUDA's
+        ("medium", torch.float32, torch.bfloat16),
+        ("medium", torch.float64, None),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"proj_size": 2}], ids=["", "projected"])
+def test_products_of_float32_that_are_rounded_more_coarsely(
+    precision: str, dtype: torch.dtype, rounding: torch.dtype | None, options: dict[str, Any]
+) -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        (one,) = gone_through(Case("lstm", options=options, dtype=dtype), check=True)[4]
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert one.layers[0].rounding == rounding
+
+
+def test_where_torch_does_not_tell_how_it_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise RuntimeError("mix of the legacy and new APIs")
+
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", refuse)
+    (one,) = gone_through(Case("gru", dtype=torch.float32), check=True)[4]
+    assert one.layers[0].rounding is None
