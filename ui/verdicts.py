@@ -136,8 +136,8 @@ def _half_life(said: Verdict) -> str:
 def _learned(run: Run, said: Verdict) -> str:
     """Success against chance; of a watched run, of which nobody knows either, the newest loss that it was told."""
     if is_watched(run.spec):
-        loss = run.records["loss"][-1] if run.records.rows("step") and loss_known(run) else math.nan
-        return cell("loss", number(float(loss), 3) if not math.isnan(loss) else "–")
+        known = run.records.rows("step") and loss_known(run)
+        return cell("loss", numbers.number(float(run.records["loss"][-1]), 3) if known else "–")
     chance = f" <q>{long('chance ')}{percent(said.chance)}</q>" if math.isfinite(said.chance) else ""
     words = f"{percent(said.success)}{chance}" if math.isfinite(said.success) else "–"
     return cell(f"success{short(' · chance')}", words, bar(said.success, said.chance))

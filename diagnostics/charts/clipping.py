@@ -16,7 +16,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, spoken
 from diagnostics.charts.palette import ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds, watched
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds, training_of
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.evidence import loss_known
@@ -73,11 +73,11 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     """
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
-    parts = Counter(_model(group) for group in bundles)
+    parts = Counter(training_of(group.runs[0]) for group in bundles)
     told: set[str] = set()
     found = []
     for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True):
-        model = _model(group)
+        model = training_of(group.runs[0])
         if model not in told and any(run.records.rows("step") for run in group.runs):
             found.append(_panel(group, label, style.colour, parts[model] if model else 1))
             told |= {model} - {""}
@@ -107,12 +107,6 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     apart = shared[1] - shared[0] > _MOST_SHARED
     decades = tuple(_decades([panel]) if apart else shared for panel in panels)
     return Prepared(origin, panels, decades, absent(runs, "training step"))
-
-
-def _model(group: Group) -> str:
-    """The training that a watched run is one recurrent part of: the gradient of all parameters is that of all parts,
-    and is drawn once. "" for a run of its own."""
-    return group.runs[0].comparison if watched(group.runs[0]) else ""
 
 
 def _json_share(run: Run) -> float | None:

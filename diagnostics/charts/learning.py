@@ -15,7 +15,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, watched
+from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, training_of, watched
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent
@@ -100,12 +100,12 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     """
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
-    curves = tuple(
-        _curve(group, label, style)
-        for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True)
-        if _begun([group]) and applies(group.runs)
-    )
-    bundles = tuple(group for group in bundles if applies(group.runs))
+    looks = zip(bundles, run_labels(faces), styles(faces), strict=True)
+    first = _first_parts(bundles)
+    named = [(group, label, style) for group, label, style in looks if group in first and applies(group.runs)]
+    curves = tuple(_curve(*one) for one in named if _begun(one[:1]))
+    parts = " · one line for all parts of a model" if len(first) < len(bundles) else ""
+    bundles = tuple(group for group, *_ in named)
     runs = [run for run in runs if applies([run])]
     facts = [run.facts for run in runs if run.facts is not None]
     loss_name = _common([fact.loss_name for fact in facts], "loss")
@@ -118,7 +118,7 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     origin = Origin(
         "learning",
         ids(runs),
-        f"{'Thin: training' if measured else 'Training'} loss of each step's batch{reduced}{held_out}"
+        f"{'Thin: training' if measured else 'Training'} loss of each step's batch{reduced}{held_out}{parts}"
         + (f" · loss: {safe(loss_name)}" if loss_name != "loss" else "")
         + (f" · {_OVER_SEEDS}{_uneven(bundles, curves)}" if over_seeds else ""),
         {
@@ -144,6 +144,12 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
         measured,
         absent(runs, "training step"),
     )
+
+
+def _first_parts(bundles: Sequence[Group]) -> list[Group]:
+    """All but the further parts of one watched model, whose loss is that of the first."""
+    told: dict[str, Group] = {}
+    return [group for group in bundles if told.setdefault(training_of(group.face) or group.face.id, group) is group]
 
 
 def _common(names: Sequence[str], otherwise: str) -> str:
@@ -313,7 +319,7 @@ def _loss(figure: go.Figure, look: Frame, curve: Curve, prepared: Prepared) -> N
         x=wire(curve.step),
         y=wire(curve.loss),
         mode="lines",
-        line={"color": faded(colour, 0.38), "width": look.size.thin},
+        line={"color": colour if alone else faded(colour, 0.38), "width": look.size.thin},
         name=curve.label,
         legendgroup=curve.label,
         showlegend=alone,

@@ -294,8 +294,9 @@ def _cuts(figure: go.Figure, look: Frame, prepared: Prepared) -> None:
             text="✂ state detached",
             x=lags[0] - 0.5,
             y=0,
-            yref="paper",
+            yref="y domain",  # above the rail of exact zeros, which is full where a state was detached
             yanchor="bottom",
             xanchor="right",
+            bgcolor=look.theme.plot,
             font={"color": look.theme.muted},
         )

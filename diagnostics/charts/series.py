@@ -203,6 +203,12 @@ def all_watched(runs: Sequence[Run]) -> bool:
     return bool(runs) and all(map(watched, runs))
 
 
+def training_of(run: Run) -> str:
+    """The training that a watched run is one recurrent part of, "" for a run of its own: what belongs to the whole
+    model, its loss and the gradient of all its parameters, is the same for all parts, and is drawn once."""
+    return run.comparison if watched(run) else ""
+
+
 def cuts(run: Run) -> tuple[int, ...]:
     """The timesteps whose incoming state was cut off from the gradient, where a watched run tells of any."""
     about = run.spec.get("watched")

@@ -10,6 +10,7 @@ import pytest
 
 from diagnostics.charts import clipping, heatmap, learning, profile, ribbon
 from diagnostics.charts.gallery import FIGURES
+from diagnostics.charts.palette import THEMES
 from diagnostics.records import Records, Run
 from tests.diagnostics.charts.samples import story
 from tests.ui import watched
@@ -71,6 +72,36 @@ def test_the_norm_of_a_whole_model_is_drawn_once_for_all_its_parts() -> None:
     assert (first.label, second.label) == ("encoder", "other")
     assert first.remark.endswith("; the same for all 2 parts of the model")
     assert "parts" not in second.remark
+
+
+def test_the_loss_of_a_whole_model_is_drawn_once_for_all_its_parts() -> None:
+    told = run(loss=True)
+    parts = [replace(told, id=f"r-{i}", name=name, comparison="c-1") for i, name in enumerate(("encoder", "decoder"))]
+    other = replace(told, id="r-9", name="other", comparison="c-2")
+    prepared = learning.prepare([*parts, other])
+    assert [curve.label for curve in prepared.curves] == ["encoder", "other"]
+    assert "one line for all parts of a model" in prepared.origin.caption
+    assert prepared.curves[1].style == profile.prepare([*parts, other]).lines[2].style
+    assert "all parts" not in learning.prepare([parts[0], other]).origin.caption
+    lab = [replace(one, id=f"l-{i}", comparison="c-3") for i, one in enumerate(story())]
+    assert len(learning.prepare(lab).curves) == len(lab)
+
+
+def test_the_only_line_of_a_run_is_not_faded_beside_the_lab_s() -> None:
+    figure = learning.draw(learning.prepare([run(loss=True), story()[0]]))
+    alone = next(trace for trace in figure.data if trace.name == "my run · encoder")
+    assert alone.line.color in THEMES["light"].lines
+
+
+def test_where_the_state_was_detached_is_said_above_the_rail_of_zeros() -> None:
+    cut = run(watched={"cuts": [10, 20]})
+    columns = dict(cut.records)
+    columns["state_grad"] = columns["state_grad"].copy()
+    columns["state_grad"][:, :, :20] = 0
+    figure = profile.draw(profile.prepare([replace(cut, records=Records(columns))]))
+    assert figure.layout.yaxis.domain[0] > 0  # there is a rail
+    (note,) = [note for note in figure.layout.annotations if "detached" in note.text]
+    assert (note.yref, note.y, note.yanchor) == ("y domain", 0, "bottom")
 
 
 @pytest.mark.parametrize(
