@@ -41,7 +41,7 @@ def follow(call: Call, first: Sequence[Tensor] | None, ledger: Ledger) -> None:
     connected = [state.grad_fn is not None for state in first]
     constant = not any(state.requires_grad for state in first)
     if call.lengths is None and (all(connected) or not any(connected)):
-        for other in reversed(ledger.calls):
+        for other in ledger.newest_first():
             if (
                 other.owner is call.owner
                 and other.lengths is None

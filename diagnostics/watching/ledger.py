@@ -20,6 +20,9 @@ from diagnostics.watching.runs import Runs
 KEPT = 2
 """Of the runs of autograd through a layer so many of the newest are kept whole: a call may take part in the one that is
 under way and still have to be reached by it, while the one before it is what it goes on from."""
+LONGEST = 64
+"""Of a sequence that is read in chunks, with a backward pass after each, so many chunks are kept beside the newest:
+no gradient goes from one into another."""
 CHUNK_ROWS = 512
 """Of what a weight's gradient is summed over, at a time: float32 rounds the sum of a few, and float64 adds these up."""
 
@@ -54,10 +57,12 @@ class Ledger:
         self._alive[call.number] = call
         self._count += 1
 
-    @property
-    def calls(self) -> list[Call]:
-        """Those that are alive, in the order in which they were called."""
-        return sorted(self._alive.values(), key=lambda call: call.number)
+    def newest_first(self) -> Iterator[Call]:
+        """The calls that are alive, the latest one first."""
+        for reference in reversed(self._alive.valuerefs()):
+            call = reference()
+            if call is not None:
+                yield call
 
     def begun(self, call: Call) -> Backward:
         """A run of autograd has come to ``call``."""
@@ -119,13 +124,12 @@ class Ledger:
         heads = dict.fromkeys(call.head() for call in self._through.values() if call.owner is owner)
         for head in heads:
             chain = list(head.chain())
-            if any(backward.task in kept for call in chain for backward in call.backwards):
-                for call in chain:
-                    if len(call.backwards) > 1:
-                        self._leave(call, kept | {call.backwards[-1].task})
-            else:
-                for call in chain:
-                    self._leave(call, set())
+            runs = sorted({backward.task for call in chain for backward in call.backwards})
+            alive = kept.union(runs[-LONGEST:]) if kept.intersection(runs) else set()
+            for call in chain:
+                self._leave(call, alive if len(call.backwards) == 1 else kept)
+            if alive and len(runs) > LONGEST:
+                next(call for call in chain if call.backwards).before = None
         self._through = {number: call for number, call in self._through.items() if call.backwards}
         return [task for task in tasks if task in kept]
 

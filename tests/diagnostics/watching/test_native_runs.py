@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from diagnostics import watch
 from diagnostics.watching.calls import Call
+from diagnostics.watching.ledger import LONGEST
 from diagnostics.watching.passing import Pass
 
 from .native_cases import CELLS, Case, by_group, close, total, unrolled, watching
@@ -235,6 +236,20 @@ def test_other_runs_of_autograd_do_not_push_out_the_one_that_counts() -> None:
         passes = source.take()
     close(passes[-1].layers[0].h, module(x)[0].detach())
     checked(module, passes)
+
+
+def test_of_a_sequence_in_very_many_chunks_the_newest_are_kept() -> None:
+    module, x = made("gru"), torch.randn(3, B, I).double()
+    with watching(module, check=True) as source:
+        state: Tensor | None = None
+        for _ in range(LONGEST + 20):
+            output, state = module(x, state)
+            state = state.detach()
+            output.sum().backward()
+        (one,) = source.take()
+    assert one.cuts == tuple(range(0, 3 * (LONGEST + 1), 3))
+    close(one.layers[0].h[-3:], output.detach())
+    checked(module, [one])
 
 
 @pytest.mark.parametrize("backward", [True, False], ids=["backward", "forward alone"])
