@@ -47,6 +47,8 @@ class Evidence:
     peak: float
     """The largest φ within the distance ÷ φ at the loss."""
     peak_lag: int
+    beyond: float
+    """The largest φ from the reach on ÷ φ at the loss, for what fell below 1 % may rise again; nan without a reach."""
     zeros: int
     """Steps back at which the typical profile is exactly 0."""
     non_finite: int
@@ -138,6 +140,7 @@ def gather(run: Run) -> Evidence | None:
         informative_grad=ratio,
         peak=peak,
         peak_lag=peak_lag,
+        beyond=_largest(phi[found:] / phi[0]) if found is not None else math.nan,
         zeros=fit.zeros,
         non_finite=fit.non_finite,
         profiles=records.rows("profile"),
@@ -191,6 +194,11 @@ def _ratios(phi: Array, distance: int) -> tuple[float, float, int]:
     comparable = np.where(np.isnan(way), -np.inf, way)
     peak_lag = int(np.argmax(comparable))
     return float(way[-1]), float(comparable[peak_lag]), peak_lag
+
+
+def _largest(values: Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if known.size else math.nan
 
 
 def loss_known(run: Run) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from diagnostics.measures.evidence import Evidence, Kind
 from diagnostics.measures.numbers import number, percent, rate, steps
+from diagnostics.measures.reach import REACH_THRESHOLD
 
 _HEADLINES: Mapping[Kind, str] = {
     "vanishing": "Vanishing",
@@ -123,9 +124,14 @@ def _fades(e: Evidence) -> str:
             f"Cut off: backpropagation is truncated at {steps(e.truncate)}, so that further back the gradient is "
             f"exactly 0, whatever the network would have sent. {enough}"
         )
+    further = (
+        f"further back it comes up to {number(e.beyond)} of it again"
+        if e.beyond >= REACH_THRESHOLD
+        else "of what lies further back the loss teaches next to nothing"
+    )
     return (
-        f"Fades: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}; of "
-        f"what lies further back the loss teaches next to nothing. {enough}"
+        f"Fades: the gradient falls below 1 % of its value at the loss after {e.reach} of {steps(e.of)}{_rate(e)}; "
+        f"{further}. {enough}"
     )
 
 

@@ -108,6 +108,19 @@ def test_without_a_distance_what_comes_all_the_way_reaches(falls_at: int | None,
     assert ("if answers" in words(found)) == (falls_at == 38)
 
 
+def test_a_gradient_that_comes_again_further_back_is_not_said_to_teach_nothing_there() -> None:
+    profile = np.ones(T)
+    profile[10:20] = 0.005
+    profile[20:] = 0.013
+    found = verdict(watched(profile))
+    assert (found.kind, found.reach) == ("fades", 10)
+    assert "after 10 of 39 steps" in found.sentence
+    assert "further back it comes up to 0.013 of it again" in found.sentence
+    assert "next to nothing" not in found.sentence
+    profile[20:] = np.nan
+    assert "next to nothing" in verdict(watched(profile)).sentence
+
+
 def test_what_grows_a_hundredfold_explodes_whoever_asks() -> None:
     assert verdict(watched(1.5)).kind == verdict(watched(1.5, distance=35)).kind == "exploding"
 
