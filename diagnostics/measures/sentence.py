@@ -64,7 +64,10 @@ def _named(e: Evidence) -> str:
     """The informative step, as a sentence names it: the word that stands there, or which timestep it is."""
     if not e.watched:
         return name_word(e.word)
-    return "the first timestep" if e.unasked else f"the timestep {e.word}"
+    if not e.unasked:
+        return f"the timestep {e.word}"
+    # Longer batches are cut to the profile, and a walk in reverse begins at the end: then the farthest is not the first.
+    return "the first timestep" if e.word == "t=0" else f"the farthest timestep of the profile, {e.word}"
 
 
 def _nothing(evidence: Evidence | None) -> str:
@@ -141,7 +144,7 @@ def _reaches(e: Evidence) -> str:
     if e.distance == 0:
         return f"Reaches: {_named(e)} is read at the step of the loss itself, with no way to travel{_success(e)}."
     if e.edge:
-        where = "the first timestep" if e.unasked else "the step that matters"
+        where = _named(e) if e.unasked else "the step that matters"
         solved = " The task is solved all the same." if e.solved else ""
         return (
             f"Reaches by the letter only: the gradient falls below 1 % of its value at the loss just at {where}"
@@ -228,6 +231,8 @@ def _left_out(e: Evidence) -> str:
     said, timesteps = [], f"of the {e.of + 1} timesteps"
     if e.layers > 1:
         said.append(f" Read from the top layer of {e.layers}.")
+    if e.watched and e.profiles == 1 and e.steps_done > 1 and e.used_steps is not None:
+        said.append(f" Read from the only profile of {e.steps_done} training steps, that of step {e.used_steps[1]}.")
     if e.last_answer:
         said.append(f" Read from the {'' if e.ahead else 'last '}answer's loss alone.")
     cut = e.of + 1 - e.truncate if e.truncate else 0

@@ -12,7 +12,7 @@ import pytest
 from diagnostics.measures.seed_verdict import ORDER, verdict_over_seeds
 from diagnostics.measures.seeds import groups
 from diagnostics.measures.verdict import Verdict, verdict
-from diagnostics.records import Run, TaskFacts
+from diagnostics.records import COLUMNS, Records, Run, TaskFacts
 from diagnostics.watching.results import worst
 from tests.diagnostics.charts.samples import run_of
 from ui.verdicts import BADGES
@@ -77,7 +77,8 @@ def test_without_a_distance_a_gradient_that_fades_is_not_blamed() -> None:
     assert found.sentence == (
         "Fades: the gradient falls below 1 % of its value at the loss after 7 of 39 steps (× 0.5 per step, half-life 1 "
         "step, fitted over all 39 steps); of what lies further back the loss teaches next to nothing. Where answers "
-        "depend on nothing further back, that is enough: say with distance=… how far back they do."
+        "depend on nothing further back, that is enough: say with distance=… how far back they do. Read from the only "
+        "profile of 20 training steps, that of step 0."
     )
     assert "if answers depend on more than 7 steps back" in found.advice[0]
     assert "first timestep" not in words(found)
@@ -202,3 +203,34 @@ def test_whoever_reads_the_kind_knows_them_all() -> None:
         assert found[1].kind == verdict(runs[order[place]]).kind
     (group,) = groups(runs[:1])
     assert verdict_over_seeds(group).headline == "Fades in 1 of 1"
+
+
+@pytest.mark.parametrize("first", ["end−39", "t=39", "t=0"])
+def test_the_farthest_timestep_is_the_first_only_where_it_is(first: str) -> None:
+    """Longer batches are cut to the last timesteps, and a walk in reverse begins at the end of the sequence."""
+    run = watched(1.0)
+    assert run.facts is not None
+    said = verdict(replace(run, facts=replace(run.facts, tokens=(first, *run.facts.tokens[1:])))).sentence
+    wanted = (
+        "the first timestep, 39 steps back" if first == "t=0" else f"the farthest timestep of the profile, {first}, 39"
+    )
+    assert wanted in said
+
+
+def test_a_verdict_from_the_only_profile_says_so() -> None:
+    one = watched(1.0)
+    assert verdict(one).sentence.endswith("Read from the only profile of 20 training steps, that of step 0.")
+    many = replace(
+        one,
+        records=Records(
+            {
+                **one.records,
+                **{
+                    name: np.repeat(one.records[name], 2, 0)
+                    for name in one.records
+                    if COLUMNS[name].stream == "profile"
+                },
+            }
+        ),
+    )
+    assert "only profile" not in verdict(many).sentence
