@@ -55,7 +55,8 @@ def report_html(
     body = [
         f"<header>\n<h1>{escape(title)}</h1>",
         f'<p class="quiet">{_count(len(runs))} · report written {when} by gradreach {VERSION}</p>',
-        "<p>The question: does the gradient of the loss reach the step that matters?</p>\n</header>\n<main>",
+        f"<p>The question: {'how far back does' if all_watched(runs) else 'does'} the gradient of the loss "
+        f"{'come' if all_watched(runs) else 'reach the step that matters'}?</p>\n</header>\n<main>",
         *judged_in_words(runs),
         "<h2>Figures</h2>",
         *(figure_card(drawing) for drawing in drawn),
