@@ -117,7 +117,7 @@ def short(text: str) -> str:
 def _informative(run: Run, said: Verdict) -> str:
     """What arrives at the step that matters, as a share of what there is at the loss."""
     facts = run.facts
-    word = "at the first step" if is_watched(run.spec) else "at the word"
+    word = "at the farthest step" if is_watched(run.spec) else "at the word"
     if facts and facts.informative_steps:
         word = f"at “{facts.tokens[facts.informative_steps[0]]}”"
     known = not math.isnan(said.informative_grad)

@@ -156,7 +156,7 @@ def _numbers(runs: Sequence[Run], judged: Sequence[Verdict]) -> str:
     if any(map(watched, runs)):
         said = f"{said if measured else ''}Of watched models: the loss of the last training step, where it was told. "
     unsaid = any(watched(run) and run.facts and not run.facts.informative_steps for run in runs)
-    first = "; where nobody said which it is, at the first timestep" if unsaid else ""
+    first = "; where nobody said which it is, at the farthest timestep" if unsaid else ""
     return _table(header, rows) + (
         f'<p class="quiet">{said}Reach: steps back from the loss, of all there are, until '
         "the gradient is first below 1 % of its value at the loss. Decay: factor per step back. Half-life: in steps. "

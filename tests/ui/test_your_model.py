@@ -269,7 +269,7 @@ def test_reports_and_bundles_hold_them(store: Store, everything: list[str], tmp_
     shown = re.sub(r"<(script|style).*?</\1>", " ", text, flags=re.S)
     assert not re.findall(r"(?i)success|by chance|\bseeds?\b|\bepochs?\b|Which words|the word\b", shown)
     assert "Which timesteps can the network still learn from?" in shown
-    assert "where nobody said which it is, at the first timestep" in shown
+    assert "where nobody said which it is, at the farthest timestep" in shown
     assert "how far back does the gradient of the loss come?" in shown
     bundle = bundle_bytes(store, everything, images=())
     other = Store.open(tmp_path / "other")
