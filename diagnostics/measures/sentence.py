@@ -66,7 +66,7 @@ def _named(e: Evidence) -> str:
         return name_word(e.word)
     if not e.unasked:
         return f"the timestep {e.word}"
-    # Longer batches are cut to the profile, and a walk in reverse begins at the end: then the farthest is not the first.
+    # Longer batches are cut to the profile and a walk in reverse begins at the end: then the farthest is not the first.
     return "the first timestep" if e.word == "t=0" else f"the farthest timestep of the profile, {e.word}"
 
 
