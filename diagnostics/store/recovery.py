@@ -14,7 +14,7 @@ from diagnostics.store.layout import UNFINISHED, Layout
 from diagnostics.store.rows import RunRow
 from diagnostics.store.tail import RunReader, summary
 
-GONE = "its worker is gone: the process was killed or the machine stopped"
+GONE = "the process that wrote it is gone: it was killed, or the machine stopped"
 SILENT_S = 60.0
 """Where the lock itself cannot be asked (a store of another user), a worker is taken for gone after this silence."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -175,9 +176,12 @@ class Findings:
     def _repr_html_(self) -> str:
         return results.notebook(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """Verdict and figure for a notebook, and the same words for a terminal."""
-        return {"text/html": results.notebook(self), "text/plain": repr(self)}
+    def _ipython_display_(self) -> None:
+        """In a notebook: the words, then the figure, which Jupyter and VS Code draw with the plotly.js that they have;
+        what exports a notebook has the picture. Whoever has no IPython reads ``_repr_html_``, which stands alone."""
+        show = import_module("IPython.display").display  # only a notebook calls this
+        for bundle in results.bundles(self):
+            show(bundle, raw=True)
 
 
 def _ordinal(number: int) -> str:

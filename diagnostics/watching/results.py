@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import html
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -164,9 +165,14 @@ def verdicts(runs: Sequence[Run]) -> dict[str, Verdict]:
 
 
 def worst(runs: Sequence[Run]) -> tuple[Run, Verdict] | None:
-    """The run with the worst verdict, the first of several; None where there is no run."""
-    judged = [(run, verdict(run)) for run in runs]
-    return min(judged, key=lambda one: _WORST.index(one[1].kind), default=None)
+    """The run with the worst verdict, of several the one whose gradient comes the least far; None where there is no
+    run."""
+
+    def badness(one: tuple[Run, Verdict]) -> tuple[int, float]:
+        said = one[1]
+        return _WORST.index(said.kind), math.inf if said.reach is None or said.never_below else said.reach
+
+    return min(((run, verdict(run)) for run in runs), key=badness, default=None)
 
 
 def table(runs: Sequence[Run], meaning: str) -> Table:
@@ -238,15 +244,38 @@ def scalars(watch: Watched) -> dict[str, float]:
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
+def in_words(watch: Watched) -> str:
+    """The verdicts and what watching cost, as HTML."""
+    said = [
+        f"<p><b>{html.escape(part)}</b>: {html.escape(one.sentence)}</p>" for part, one in verdicts(watch.runs).items()
+    ]
+    about = html.escape(watch.overhead.sentence)
+    return f"<div>{''.join(said) or html.escape(repr(watch))}<p>{about}</p></div>"
+
+
+def bundles(watch: Watched) -> list[dict[str, Any]]:
+    """What a notebook shows one below the other: the words, and the figure as plotly's MIME type with a picture."""
+    words: dict[str, Any] = {"text/html": in_words(watch), "text/plain": repr(watch)}
+    if not any(run.records.rows("profile") for run in watch.runs):
+        return [words]
+    from diagnostics.charts import profile, still  # plotly only where a figure is asked for
+
+    prepared = profile.prepare(watch.runs)
+    drawn = {
+        "application/vnd.plotly.v1+json": json.loads(profile.draw(prepared).to_json()),
+        "image/svg+xml": still.svg(prepared),
+        "text/plain": profile.describe(prepared),
+    }
+    return [words, drawn]
+
+
 def notebook(watch: Watched) -> str:
-    """Verdict, figure and what was watched, as HTML that stands alone."""
+    """Verdicts and figure as HTML that stands alone, plotly.js included (some 5 MB)."""
     runs = watch.runs
-    said = [f"<p><b>{html.escape(part)}</b>: {html.escape(one.sentence)}</p>" for part, one in verdicts(runs).items()]
     drawn = ""
     if any(run.records.rows("profile") for run in runs):
         drawn = figure(runs, "profile").to_html(full_html=False, include_plotlyjs=True)
-    about = html.escape(watch.overhead.sentence)
-    return f"<div>{''.join(said) or html.escape(repr(watch))}{drawn}<p>{about}</p></div>"
+    return in_words(watch) + drawn
 
 
 def as_rows(columns: Mapping[str, Any]) -> dict[str, Array]:

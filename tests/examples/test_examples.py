@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from diagnostics import Watch
 from diagnostics.measures.verdict import verdict
 from diagnostics.store import Store
+from diagnostics.watching.results import bundles
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -100,9 +102,9 @@ def test_the_notebooks_cells_run_and_show_a_figure(
         if last is not None:
             shown.append(eval(compile(ast.Expression(last.value), "a cell", "eval"), names))
     assert names["STEPS"] == 11
-    bundles = [one._repr_mimebundle_() for one in shown if hasattr(one, "_repr_mimebundle_")]
-    assert len(bundles) == 2
-    for bundle in bundles:
-        assert "Plotly.newPlot" in bundle["text/html"]
-        assert "of its value at the loss" in bundle["text/plain"]
+    watched = [one for one in shown if isinstance(one, Watch)]
+    assert len(watched) == 2
+    for words, drawn in map(bundles, watched):
+        assert "of its value at the loss" in words["text/html"]
+        assert "application/vnd.plotly.v1+json" in drawn
     assert "is watched" in capsys.readouterr().out

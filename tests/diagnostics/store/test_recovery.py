@@ -21,7 +21,7 @@ def test_a_run_whose_lock_is_free_is_interrupted_for_everybody_who_looks(store):
     writer._lock.release()  # as a killed process does
     for row in (store.row(run_id), store.runs()[0], Store.open(store.path).row(run_id)):
         assert (row.state, row.steps_done) == ("interrupted", 4)
-        assert "its worker is gone" in row.detail
+        assert "the process that wrote it is gone" in row.detail
     assert store.tail(run_id).poll().state == "interrupted"
     assert store.check() == []
     with pytest.raises(StoreError, match=f"run {run_id} was not running any more"):

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import csv
+import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -12,6 +17,7 @@ from diagnostics.charts.gallery import FIGURES
 from diagnostics.measures.verdict import verdict
 from diagnostics.store import Store
 from diagnostics.watching import results
+from tests.diagnostics.measures.test_watched_verdict import watched
 from tests.diagnostics.watching.loops import batches, mean_square, model
 
 
@@ -70,6 +76,15 @@ def test_the_verdict_is_that_of_the_part_that_is_worst_off(w: Watch) -> None:
     assert "of what lies further back the loss teaches next to nothing" in w.verdict.sentence
 
 
+def test_of_equal_verdicts_the_worst_is_the_one_whose_gradient_comes_the_least_far() -> None:
+    falls = {0.5: "fades", 0.3: "fades", 0.99: "reaches", 1.0: "reaches"}
+    runs = [watched(by_step) for by_step in falls]
+    assert [verdict(run).kind for run in runs] == list(falls.values())
+    assert results.worst(runs)[0] is runs[1]  # type: ignore[index]
+    assert results.worst(runs[:1] + runs[2:])[0] is runs[0]  # type: ignore[index]
+    assert results.worst([]) is None
+
+
 def test_no_sentence_speaks_of_what_a_watched_run_has_not(w: Watch) -> None:
     sentences = [line for one in w.verdicts.values() for line in (one.sentence, *one.advice)]
     said = " ".join([repr(w), str(w.table()), *sentences, *(event.sentence for event in w.events)])
@@ -113,14 +128,28 @@ def test_the_table_has_a_row_for_each_layer(w: Watch, tmp_path: Path) -> None:
     assert float(rows[1]["decay_per_step"]) == table[1].decay_per_step
 
 
-def test_a_notebook_shows_verdict_and_figure(w: Watch) -> None:
-    bundle = w._repr_mimebundle_()
-    assert set(bundle) == {"text/html", "text/plain"}
-    assert bundle["text/plain"] == repr(w)
-    assert "Fades: the gradient falls below" in bundle["text/html"]
-    assert "Plotly.newPlot" in bundle["text/html"]
-    assert "https://cdn" not in bundle["text/html"].split("Plotly.newPlot")[0][-2000:]
-    assert "Fades: the gradient falls below" in w._repr_html_()
+def test_a_notebook_shows_words_and_then_a_figure_that_is_small(w: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, Any]] = []
+    display = SimpleNamespace(display=lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    w._ipython_display_()
+    words, drawn = shown
+    assert set(words) == {"text/html", "text/plain"}
+    assert words["text/plain"] == repr(w)
+    assert "Fades: the gradient falls below" in words["text/html"]
+    assert set(drawn) == {"application/vnd.plotly.v1+json", "image/svg+xml", "text/plain"}
+    assert len(json.dumps(shown)) < 100_000
+    assert {"data", "layout"} <= set(drawn["application/vnd.plotly.v1+json"])
+    picture = ElementTree.fromstring(drawn["image/svg+xml"])
+    assert "rnn →" in "".join(picture.itertext())
+
+
+def test_without_ipython_the_html_stands_alone(w: Watch) -> None:
+    page = w._repr_html_()
+    assert "Fades: the gradient falls below" in page
+    assert "Plotly.newPlot" in page
+    assert "https://cdn" not in page.split("Plotly.newPlot")[0][-2000:]
 
 
 def test_before_the_first_step_a_notebook_shows_that_nothing_is_known() -> None:
