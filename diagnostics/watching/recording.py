@@ -1,7 +1,7 @@
 """Watched runs on their way into a store: one run per recurrent part, together a comparison.
 
 Whatever goes wrong with the store, training goes on: one warning, and nothing more is recorded. What waits to be
-written is a quarter of a second of rows, however long training goes on.
+written is half a second of rows, however long training goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from diagnostics.store import RunWriter, Store, StoreError
 from diagnostics.store.rows import NAME_LENGTH
 from diagnostics.version import VERSION
 
-FLUSH_S = 0.25
+FLUSH_S = 0.5
 """Rows are written this often: a page that looks once a second is never a second behind."""
 BEAT_S = 2.0
 """How often the catalog is told how far the runs are, and asked whether somebody wants them to stop."""
