@@ -43,8 +43,9 @@ def show() -> None:
         "- **How far back do your answers depend?** Say it with `distance=40`, and the verdict is judged by that. "
         "Unsaid, it tells how far the gradient comes, and not whether that is far enough.\n"
         "- **Batches of varying length?** All profiles of a run have as many timesteps, counted back from the end of "
-        "each sample. `timesteps=60` takes the last 60; a batch in which no sample has as many is left out, and "
-        "`w.covered` says how often."
+        "each sample: the most that half of the first ten recorded batches have, so that a run may begin anew while "
+        "they come in. `timesteps=60` takes the last 60 instead, and waits for a batch that has them. Shorter batches "
+        "are left out, of longer ones the end is shown; `w.covered` says how often."
     )
     st.caption(
         "`distance=`, `timesteps=` and the rest are arguments of `watch` and of both callbacks. On the steps in "
