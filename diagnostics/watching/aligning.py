@@ -1,5 +1,7 @@
-"""A pass with its samples aligned at the end: at the last step that was walked or, where nothing is known of lengths
-but samples end at different steps (padding whose output nobody reads), at the last step with a gradient.
+"""A pass with its samples aligned where the loss is. That is the end: the last step that was walked or, where nothing
+is known of lengths but samples end at different steps (padding whose output nobody reads), the last step with a
+gradient. Where the loss uses the first step that was walked and no other (a reverse direction, read at the last
+timestep), it is the beginning.
 
 Letters: T timesteps, B batch.
 """
@@ -35,9 +37,22 @@ class Aligned:
         return int(self.layers[0].h.shape[0])
 
 
-def aligned(one: Pass, timesteps: int | None) -> Aligned:
-    """A pass with its samples right-aligned, and of its timesteps the last ``timesteps`` (None: all there are)."""
+def read_at_start(one: Pass) -> bool:
+    """Whether the loss uses the top layer after the first step that was walked, and after no other."""
+    top = one.layers[-1]
+    if len(top.h) < 2 or top.last_answer is not None or bool(_heard(top, slice(1, None)).any()):
+        return False
+    return bool(_heard(top, slice(1)).any())
+
+
+def aligned(one: Pass, timesteps: int | None, *, at_start: bool = False) -> Aligned:
+    """A pass with its samples right-aligned, and of its timesteps the last ``timesteps`` (None: all there are).
+
+    ``at_start``: left-aligned, and of its timesteps the first.
+    """
     whole = int(one.layers[0].h.shape[0])
+    if at_start:
+        return _aligned_at_start(one, whole, timesteps)
     lengths, how = one.lengths, "lengths"
     if lengths is None:
         lengths, how = _ends(one), "gradients"
@@ -59,6 +74,24 @@ def aligned(one: Pass, timesteps: int | None) -> Aligned:
     present: Array = (source >= 0).sum(dim=1).numpy()
     layers = tuple(_each(layer, right) for layer in one.layers)
     return Aligned(layers, None if one.input_grad is None else right(one.input_grad), present, how, longest)
+
+
+def _aligned_at_start(one: Pass, whole: int, timesteps: int | None) -> Aligned:
+    """As the samples lie, the longest first."""
+    longest = whole if one.lengths is None else int(one.lengths.max())
+    T = longest if timesteps is None else min(timesteps, longest)
+    if one.lengths is None or bool((one.lengths >= T).all()):
+        layers = tuple(_each(layer, lambda values: values[:T]) for layer in one.layers)
+        how = "all" if one.lengths is None else "lengths"
+        return Aligned(layers, None if one.input_grad is None else one.input_grad[:T], None, how, longest)
+    order = torch.argsort(one.lengths, descending=True, stable=True)
+    present: Array = (torch.arange(T)[:, None] < one.lengths).sum(dim=1).numpy()
+
+    def left(values: Tensor) -> Tensor:
+        return values[:T, order.to(values.device)]
+
+    layers = tuple(_each(layer, left) for layer in one.layers)
+    return Aligned(layers, None if one.input_grad is None else left(one.input_grad), present, "lengths", longest)
 
 
 def _ends(one: Pass) -> Tensor | None:

@@ -114,7 +114,7 @@ class Part:
             passes = "pass" if self.longer == 1 else "passes"
             said.append(
                 f"{group}: {self.longer} {passes} had more timesteps than the profile, up to {self._longest}; of them "
-                f"the last {T} were recorded."
+                f"the {'first' if self.rows.at_start else 'last'} {T} that are walked were recorded."
             )
         if self._other:
             said.append(f"{group}: {self._other} passes with another number of layers gave no profile.")

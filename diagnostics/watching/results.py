@@ -112,34 +112,38 @@ def part_of(run: Run) -> str:
 def by_layer(run: Run) -> list[Run]:
     """The run as if it had but one layer, for each, bottom first; nothing before the first profile.
 
-    A layer's loss step is the last timestep that a gradient comes to it: below a layer that is walked the other way, or
-    read at another timestep, that is not the top layer's.
+    Below the top layer a gradient comes at every timestep, from both directions of the layer above. Where the walk goes
+    on beyond the loss for longer than it has come, as in reverse with an answer at the last timestep, lags are counted
+    that way: away from the loss in time, as everywhere.
     """
     column = profile_column(run.records)
     if run.facts is None or column is None:
         return []
     kept = {name: values for name, values in run.records.items() if "L" not in COLUMNS[name].axes}
-    return [
-        replace(
-            run,
-            records=Records({**kept, column: run.records[column][:, layer : layer + 1]}),
-            facts=_facts_of(run.facts, run.records[column][:, layer, :, _MEDIAN]),
-        )
-        for layer in range(run.records[column].shape[1])
-    ]
+    found = []
+    for layer in range(run.records[column].shape[1]):
+        facts = _facts_of(run.facts, run.records[column][:, layer, :, _MEDIAN])
+        records = Records({**kept, column: run.records[column][:, layer : layer + 1]})
+        found.append(replace(run, records=records, facts=facts, spec={**run.spec, "bidirectional": facts.ahead}))
+    return found
 
 
 def _facts_of(facts: TaskFacts, medians: Array) -> TaskFacts:
     """The facts of a layer with profiles ``medians`` [P,T]."""
     heard = np.flatnonzero((medians > 0).any(axis=0))
-    last = int(heard[-1]) if heard.size else facts.loss_step
-    whole = not facts.informative_steps
-    return replace(facts, loss_step=last, distance=last if whole else min(facts.distance, last))
+    beyond = int(heard[-1]) - facts.loss_step if heard.size else 0
+    if beyond <= facts.loss_step:
+        return facts
+    return replace(facts, distance=-(min(facts.distance, beyond) if facts.informative_steps else beyond))
 
 
 def layer_profiles(run: Run) -> list[Array]:
     """The typical profile of each layer by lag, bottom first; empty arrays where there is none to compare with."""
-    return [typical_profile(one.records, one.facts.loss_step).values for one in by_layer(run) if one.facts is not None]
+    return [
+        typical_profile(one.records, one.facts.loss_step, ahead=one.facts.ahead).values
+        for one in by_layer(run)
+        if one.facts is not None
+    ]
 
 
 def reach_of(profile: Array) -> Reach | None:
@@ -182,7 +186,7 @@ def table(runs: Sequence[Run], meaning: str) -> Table:
         for layer, (one, profile) in enumerate(zip(by_layer(run), layer_profiles(run), strict=True), 1):
             said, facts = verdict(one), one.facts
             factor = decay(profile).factor if profile.size else math.nan
-            far = min(facts.distance, len(profile) - 1) if facts is not None else -1
+            far = min(abs(facts.distance), len(profile) - 1) if facts is not None else -1
             rows.append(
                 Row(
                     part=part_of(run),

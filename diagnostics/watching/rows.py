@@ -17,7 +17,7 @@ import numpy as np
 from diagnostics.measures.saturation import share_saturated
 from diagnostics.measures.state_profile import profile_columns, state_bands
 from diagnostics.records import COLUMNS, Array, TaskFacts
-from diagnostics.watching.aligning import Aligned, aligned, loss_step
+from diagnostics.watching.aligning import Aligned, aligned, loss_step, read_at_start
 from diagnostics.watching.passing import LayerPass, Pass
 
 OPTIONAL = ("answer_grad", "grad_c", "input_grad")
@@ -50,7 +50,9 @@ class Rows:
         self.mean = mean
         self.about_first = About.of(first)
         self.group = first.group
-        found = aligned(first, timesteps)
+        self.at_start = read_at_start(first)
+        """Whether rows begin at the loss, and not end there."""
+        found = aligned(first, timesteps, at_start=self.at_start)
         if timesteps is not None and found.timesteps < timesteps:
             raise ValueError(
                 f"timesteps must be at most those of {first.group}, {found.timesteps}, but got {timesteps}"
@@ -69,7 +71,7 @@ class Rows:
     @property
     def loss_step(self) -> int:
         """The timestep of a row at which the loss is."""
-        return max(0, self.timesteps - 1 - self._after_loss)
+        return 0 if self.at_start else max(0, self.timesteps - 1 - self._after_loss)
 
     @property
     def distance(self) -> int:
@@ -82,7 +84,7 @@ class Rows:
         ``scale`` is what the loss was multiplied by; ``whole``: with all the timesteps that the pass has, fewer than T
         or more.
         """
-        found = aligned(one, None if whole else self.timesteps)
+        found = aligned(one, None if whole else self.timesteps, at_start=self.at_start)
         if found.timesteps < self.timesteps and not whole:
             return None, found.longest
         columns = self._columns(one, found, scale)
@@ -93,13 +95,14 @@ class Rows:
         return kept | missing, found.longest
 
     def last(self, whole: Mapping[str, Array]) -> dict[str, Array] | None:
-        """Of a row with all timesteps the last T; None where there are fewer. Medians are taken at each timestep, so
-        that the row of the last T timesteps is this."""
+        """Of a row with all timesteps the T at the loss; None where there are fewer. Medians are taken at each
+        timestep, so that the row of these timesteps is this."""
         T = self.timesteps
         if len(whole["grad_h"][0]) < T:
             return None
+        kept = slice(T) if self.at_start else slice(-T, None)
         axes = {name: COLUMNS[name].axes.index("T") for name in whole}
-        return {name: values[-T:] if axes[name] == 0 else values[:, -T:] for name, values in whole.items()}
+        return {name: values[kept] if axes[name] == 0 else values[:, kept] for name, values in whole.items()}
 
     def _columns(self, one: Pass, found: Aligned, scale: float) -> dict[str, Array]:
         layers = found.layers
@@ -136,8 +139,12 @@ class Rows:
         )
 
     def _label(self, step: int) -> str:
-        back = self.timesteps - 1 - step
-        if self.about_first.direction == "reverse" and self.how != "gradients":
+        back, reverse = self.timesteps - 1 - step, self.about_first.direction == "reverse"
+        if self.at_start and reverse and (self.varied or self.how != "all"):
+            return f"end−{step}" if step else "end"  # the walk begins at each sample's last timestep
+        if self.at_start and not reverse:
+            return f"t={step}"
+        if reverse and self.how != "gradients":
             return f"t={back}"  # the walk ends at each sample's first timestep
         if self.how == "all" and not self.varied:
             return f"t={step}"
@@ -146,7 +153,7 @@ class Rows:
     def spec(self, *, every: int, reduction: str, clip: str, loss: bool) -> dict[str, Any]:
         """The run's spec."""
         first = self.about_first
-        shift = first.timesteps - self.timesteps
+        shift = 0 if self.at_start else first.timesteps - self.timesteps
         cuts = [cut - shift for cut in first.cuts if cut > max(0, shift)] if self.how == "all" else []
         return {
             "watched": {
@@ -170,9 +177,10 @@ class Rows:
 
     def about(self) -> dict[str, str]:
         """What the rows are, in words."""
+        where = "first" if self.at_start else "last"
         said = {
             "all": "all samples have all timesteps",
-            "lengths": "samples of different lengths, aligned at the last step that is walked",
+            "lengths": f"samples of different lengths, aligned at the {where} step that is walked",
             "gradients": "samples that end at different steps, aligned at the last step with a gradient",
         }
         first = self.about_first

@@ -287,10 +287,10 @@ def watch(
     are called once per timestep, or name → module; None: they are recognised. ``state``: from the arguments, the
     keyword arguments and the output of a call of one of those to the tensor, or (h, c), that it hands on.
     ``reduction``: how the loss joins the samples, "mean" or "sum". ``distance``: how many steps back from the loss
-    what the answer depends on lies; None: the first timestep. ``timesteps``: how many of the last timesteps a profile
-    has; None: the most that half of the first batches have. ``clip``: how the person clips by hand. ``store``: the folder of runs;
-    None: ``$GRADREACH_STORE`` or ./runs; False: a temporary one that goes with the object. ``on_event``: a function
-    that is called with each ``Event``, or a dict of them by kind.
+    what the answer depends on lies; None: nobody says. ``timesteps``: how many of the last timesteps a profile has;
+    None: the most that half of the first batches have. ``clip``: how the person clips by hand. ``store``: the folder of
+    runs; None: ``$GRADREACH_STORE`` or ./runs; False: a temporary one that goes with the object. ``on_event``: a
+    function that is called with each ``Event``, or a dict of them by kind.
 
     Raises ``TypeError`` where ``model`` is no module, ``ValueError`` where a setting is wrong.
     """

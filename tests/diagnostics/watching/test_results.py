@@ -56,14 +56,14 @@ def test_reach_by_layer_and_direction(w: Watch) -> None:
     assert w.reach["rnn → layer 2"] == verdict(run).reach
 
 
-def test_a_layer_is_judged_from_where_its_own_gradient_begins(w: Watch) -> None:
+def test_a_layer_is_judged_by_itself_and_away_from_the_loss(w: Watch) -> None:
     """The loss reads the reverse direction's top layer after its first step; the layer below hears of it at all."""
     below, top = (row for row in w.table() if row.part == "rnn ←")
     assert (top.of, top.reach) == (0, "all")
     assert below.of == 6
     (run,) = (run for run in w.runs if results.part_of(run) == "rnn ←")
     (late,) = run.records["state_grad"][-1:, 0, :, 1]
-    assert below.at_first == pytest.approx(late[0] / late[-1])
+    assert below.at_first == pytest.approx(late[-1] / late[0])
     assert [row.verdict for row in w.table() if row.part == "rnn →"] == ["Reaches", "Fades"]
 
 

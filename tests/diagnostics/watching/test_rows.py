@@ -71,6 +71,41 @@ def test_samples_of_different_lengths_end_together() -> None:
     assert rows_of(one).facts().tokens[-2:] == ("end−1", "end")
 
 
+@pytest.mark.parametrize("lengths", [None, torch.tensor([5, 3, 9, 7])])
+def test_a_reverse_direction_that_is_read_at_the_last_timestep_begins_there(lengths: torch.Tensor | None) -> None:
+    def a_batch(steps: int) -> Pass:
+        below, top = a_pass(steps=steps, seed=1).layers[0], a_pass(steps=steps, seed=2).layers[0]
+        top.grad_h[1:] = 0.0
+        if lengths is not None:
+            for values in (below.h, below.grad_h, top.h):
+                values *= (torch.arange(steps)[:, None] < lengths)[..., None]
+        return Pass("part", "gru", [below, top], "mine.gru", "reverse", lengths)
+
+    rows, longer = rows_of(a_batch(9), timesteps=6), a_batch(9)
+    assert (rows.loss_step, rows.distance) == (0, 0)
+    assert rows.facts().tokens == ("end", *(f"end−{back}" for back in range(1, 6)))
+    found, _ = rows.row(longer, 1.0)
+    assert found is not None
+    norms = longer.layers[0].grad_h.norm(dim=2).numpy()
+    for step in range(6):
+        there = [norms[step, b] for b in range(B) if lengths is None or lengths[b] > step]
+        assert found["state_grad"][0, step, 1] / B == pytest.approx(np.median(there), rel=1e-12)
+    assert (found["state_grad"][1, 1:, 1] == 0).all()
+    assert found["state_grad"][1, 0, 1] > 0
+    whole = rows.row(longer, 1.0, whole=True)[0]
+    assert whole is not None
+    last = rows.last(whole)
+    assert last is not None
+    np.testing.assert_array_equal(last["state_grad"], found["state_grad"])
+
+
+def test_a_walk_that_is_read_at_its_start_is_called_by_its_timesteps_where_all_have_them() -> None:
+    one = a_pass(direction="reverse")
+    one.layers[0].grad_h[1:] = 0.0
+    assert rows_of(one).facts().tokens == tuple(f"t={T - 1 - step}" for step in range(T))
+    assert rows_of(replace(one, direction="forward")).facts().tokens == tuple(f"t={step}" for step in range(T))
+
+
 def test_padding_that_no_length_tells_of_is_found_by_its_gradient() -> None:
     ends = [2, 6, 4, 6]
     one = a_pass()
