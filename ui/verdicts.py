@@ -100,8 +100,10 @@ def bar(share: float, tick: float = math.nan) -> str:
 def _reach(said: Verdict) -> str:
     if said.reach is None:
         return cell("reach", "–", bar(math.nan))
+    if said.of == 0:
+        return cell("reach", f"{long('to ')}its own step", bar(1.0))
     words = f"all {said.of}" if said.never_below else f"{said.reach} of {said.of}"
-    return cell("reach", f"{words}{long(' steps')}", bar(said.reach / said.of if said.of else 1.0))
+    return cell("reach", f"{words}{long(' steps')}", bar(said.reach / said.of))
 
 
 def long(text: str) -> str:
@@ -117,11 +119,11 @@ def short(text: str) -> str:
 def _informative(run: Run, said: Verdict) -> str:
     """What arrives at the step that matters, as a share of what there is at the loss."""
     facts = run.facts
-    word = "at the farthest step" if is_watched(run.spec) else "at the word"
+    where = f"{long('at the ')}farthest step" if is_watched(run.spec) else f"{long('gradient ')}at the word"
     if facts and facts.informative_steps:
-        word = f"at “{facts.tokens[facts.informative_steps[0]]}”"
+        where = long("gradient ") + markup(f"at “{facts.tokens[facts.informative_steps[0]]}”")
     known = not math.isnan(said.informative_grad)
-    return cell(f"{long('gradient ')}{markup(word)}", f"× {number(said.informative_grad)}" if known else "–")
+    return cell(where, f"× {number(said.informative_grad)}" if known else "–")
 
 
 def _decay(said: Verdict) -> str:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 
 from diagnostics.records import COLUMNS, Records, Run
+from tests.diagnostics.measures.test_watched_verdict import watched
 from ui.verdicts import in_words, verdicts
 
 STEP = [name for name, column in COLUMNS.items() if column.stream == "step" and name != "step"]
@@ -32,3 +34,12 @@ def test_where_the_first_value_was_not_finite_is_said_beside_the_verdict():
     said = in_words([broken], "light")
     assert f"{where[:1].upper()}{where[1:]}." in said
     assert "first value" not in in_words([replace(broken, detail="diverged at step 1: the loss is nan")], "light")
+
+
+def test_a_direction_that_is_read_where_its_walk_begins_has_no_way_to_tell_of():
+    run = watched(1.0, direction="reverse")
+    facts = replace(run.facts, loss_step=0, distance=0)
+    row = re.sub("<[^>]*>", "", verdicts([replace(run, facts=facts)], {}, "light"))
+    assert "reachto its own step" in row
+    assert "all 0" not in row
+    assert "at the farthest step× 1" in row
