@@ -35,7 +35,10 @@ class _Accumulated:
 
     parameter: Tensor
     name: str
+    since: int = 0
+    """How many backward passes added to its gradient since the last training step."""
     passes: int = 0
+    """How many of them are in the gradient: who zeroes it in between begins anew."""
     version: tuple[int, int] = (0, 0)
     """Which tensor ``.grad`` was, and how often it had been changed, when the last backward pass had added to it."""
     measured: Measured | None = None
@@ -71,18 +74,25 @@ class Gradients:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.adopt(model.named_parameters())
 
-    def adopt(self, parameters: Iterable[tuple[str, Tensor]]) -> None:
-        """Follow these parameters too, where they are trained and not followed already."""
+    def adopt(self, parameters: Iterable[tuple[str, Tensor]]) -> bool:
+        """Follow these parameters too, where they are trained and not followed already; whether one of them has a
+        gradient, of a backward pass that nobody counted."""
+        fed = False
         for name, parameter in parameters:
             if parameter.requires_grad and id(parameter) not in self._known:
                 self._known[id(parameter)] = held = _Accumulated(parameter, name)
                 self._handles.append(parameter.register_post_accumulate_grad_hook(self._hook(held)))
+                fed = fed or parameter.grad is not None
+        return fed
 
-    def adopt_from(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        """Follow the parameters of optimisers, also those that are not the model's."""
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                self.adopt((f"parameter {index} of the optimizer", p) for index, p in enumerate(group["params"]))
+    def adopt_from(self, optimizers: Sequence[torch.optim.Optimizer]) -> bool:
+        """Follow the parameters of optimisers, also those that are not the model's; see ``adopt``."""
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        fed = False
+        for group in groups:
+            named = ((f"parameter {index} of the optimizer", p) for index, p in enumerate(group["params"]))
+            fed = self.adopt(named) or fed
+        return fed
 
     def _hook(self, held: _Accumulated) -> Callable[[Tensor], None]:
         def accumulated(parameter: Tensor) -> None:
@@ -90,15 +100,18 @@ class Gradients:
             if gradient is None:
                 return
             now = id(gradient), gradient._version
-            if held.passes:
-                self._look_for_update(held.passes, changed=parameter._version != held.of_update)
-            else:
-                held.kept = held.left is not None and now == (held.left[0], held.left[1] + 1)
-            held.passes += 1
+            if held.since:
+                self._look_for_update(held.since, changed=parameter._version != held.of_update)
+            before = held.version if held.since else held.left
+            added = before is not None and now == (before[0], before[1] + 1)
+            held.kept = added and (held.kept or not held.since)
+            held.passes = held.passes + 1 if added else 1
+            held.since += 1
             self.fed = True
             held.of_update = parameter._version
             held.version = now
-            held.measured = whole_gradient.measured([_dense(gradient)]) if self._at_once else None
+            at_once = self._at_once or self.sized
+            held.measured = whole_gradient.measured([_dense(gradient)]) if at_once else None
             held.sizes = _sizes([_dense(gradient)]) if self._at_once and self.sized else None
 
         return accumulated
@@ -109,7 +122,7 @@ class Gradients:
         if passes != self._round:
             self._round, self._moved = passes, 0
         self._moved += changed
-        if changed and self._moved >= sum(1 for held in self._known.values() if held.passes):
+        if changed and self._moved >= sum(1 for held in self._known.values() if held.since):
             self._moved, self._updates = 0, self._updates + 1
             if self._updates == UNSEEN_UPDATES:
                 self.unseen()
@@ -117,17 +130,21 @@ class Gradients:
             self._updates = UNSEEN_UPDATES
             self.unseen()
 
-    @property
-    def not_zeroed(self) -> bool:
-        """Whether the gradients of the training step before were still there, and all were added to."""
-        fed = [held for held in self._known.values() if held.passes]
+    def not_zeroed(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether these parameters' gradients of the training step before were still there, and all were added to."""
+        fed = [held for p in parameters if (held := self._known.get(id(p))) is not None and held.since]
         return bool(fed) and all(held.kept for held in fed)
 
     @property
     def taken_away(self) -> bool:
-        """Whether backward passes left gradients, and none of them is there any more."""
-        fed = [held for held in self._known.values() if held.passes]
-        return bool(fed) and all(held.parameter.grad is None for held in fed)
+        """Whether backward passes left gradients, and none of them is there any more: zeroed, as after an update."""
+        fed = [held for held in self._known.values() if held.since]
+        left = [grad for held in fed if (grad := held.parameter.grad) is not None]
+        if any(bool(_dense(grad).any()) for grad in left):  # one look, in most cases
+            return False
+        if any(bool(_dense(grad).signbit().any()) for grad in left):  # what clipping has erased holds −0 too
+            return False
+        return bool(fed) and (not left or any(held.measured is not None and held.measured.norm > 0 for held in fed))
 
     def names(self) -> Mapping[int, str]:
         """The parameters' names by ``id``."""
@@ -139,16 +156,19 @@ class Gradients:
 
     @property
     def passes(self) -> int:
-        """How many backward passes added to some parameter since the last training step."""
+        """How many backward passes are in the gradient of some parameter."""
         return max((held.passes for held in self._known.values()), default=0)
 
     def changed(self, parameters: Sequence[Tensor]) -> bool:
         """Whether a gradient is not as the last backward pass left it."""
         for parameter in parameters:
             held, gradient = self._known.get(id(parameter)), parameter.grad
-            if held is None or not held.passes:
+            if held is None or not held.since:
                 continue
             if gradient is None or held.version != (id(gradient), gradient._version):
+                return True
+            # Who writes into .grad.data leaves no trace but the numbers.
+            if held.measured is not None and _differ(held.measured.norm, whole_gradient.norm_of([_dense(gradient)])):
                 return True
         return False
 
@@ -167,7 +187,7 @@ class Gradients:
         ``scale``: what the loss had been multiplied by when the gradients were accumulated. ``changed``: whether they
         are no more as they were then. ``by_hand``: whether the person will go on clipping by themselves.
         ``keep_broken``: a gradient that is not finite is left as it is, for a scaler to find. The norm before is nan
-        where it was changed before it was measured, and the norm after where the gradient is gone.
+        where it was changed before it was measured, and both are where the gradient is gone.
         """
         values = [_in_place(parameter) for parameter in parameters if parameter.grad is not None]
         now = whole_gradient.measured(values)
@@ -178,8 +198,9 @@ class Gradients:
             pre = now
             if changed:
                 pre = self._before(parameters, scale) or replace(now, norm=math.nan)
-            after = math.nan if self.taken_away else now.norm
-            found = Clipped(pre.norm, after, pre.nan_count, pre.inf_count, pre.zero_count)
+            if self.taken_away:
+                pre = now = replace(now, norm=math.nan)
+            found = Clipped(pre.norm, now.norm, pre.nan_count, pre.inf_count, pre.zero_count)
         # Who has clipped once may do so again, also where it is not at every step.
         self.by_hand = self._at_once = self.by_hand or by_hand or (changed and rule is None)
         unstored = sum(p.grad.numel() for p in parameters if p.grad is not None) - sum(v.numel() for v in values)
@@ -213,11 +234,12 @@ class Gradients:
 
     def forget(self) -> None:
         """A training step is over."""
+        zeroed = self.taken_away
         self._round = self._moved = self._updates = 0
         for held in self._known.values():
             gradient = held.parameter.grad
-            held.left = None if gradient is None else (id(gradient), gradient._version)
-            held.passes, held.measured, held.sizes, held.kept = 0, None, None, False
+            held.left = None if gradient is None or zeroed else (id(gradient), gradient._version)
+            held.since, held.passes, held.measured, held.sizes, held.kept = 0, 0, None, None, False
 
     def broken_gradient(self, parameters: Sequence[Tensor]) -> tuple[str, Tensor] | None:
         """The first of the parameters whose gradient holds a nan or an infinity, and that gradient."""
@@ -253,6 +275,10 @@ def _sizes(gradients: Sequence[Tensor]) -> Array:
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and then nothing is measured
         parts = [entry_sizes(part.float().cpu().numpy()) for part in gradients]
     return np.sum(parts, axis=0) if parts else NOT_MEASURED
+
+
+def _differ(one: float, other: float) -> bool:
+    return one != other and not (math.isnan(one) and math.isnan(other))
 
 
 def _dense(gradient: Tensor) -> Tensor:

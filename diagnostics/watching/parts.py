@@ -18,7 +18,9 @@ from diagnostics.watching.rows import Rows
 SETTLED = 10
 """After so many passes the number of timesteps stands."""
 LONGER = 10
-"""So many passes that are longer than all of those were worth a warning."""
+"""So many passes that are far longer than all of those are worth a warning."""
+GONE = 10
+"""So many recorded training steps without a pass are worth one, too."""
 
 
 class Part:
@@ -27,6 +29,9 @@ class Part:
     def __init__(self, first: Pass, *, mean: bool, distance: int | None, timesteps: int | None) -> None:
         self.rows = Rows(first, mean=mean, distance=distance, timesteps=timesteps)
         self._open = self._warns = timesteps is None
+        self._known = self._beyond = 0
+        """How many timesteps the longest pass had when T was settled, and how many passes have had far more since."""
+        self._silent = 0
         self._lengths: list[int] = []
         self._kept: list[dict[str, Any]] = []
         self.shorter = self.longer = self._other = 0
@@ -52,9 +57,25 @@ class Part:
         return None if row is None else {**row, **more}
 
     def _count_longer(self, length: int) -> None:
-        if length > self.rows.timesteps:
-            self.longer += 1
-            self._longest = max(self._longest, length)
+        self._longest = max(self._longest, length)
+        self.longer += length > self.rows.timesteps
+        if not self._open and self._warns:
+            self._beyond += length > (self._known if self._known == self.rows.timesteps else 1.5 * self._known)
+
+    def count_silent(self, *, seen: bool) -> None:
+        """A training step was recorded, with a pass of this part or without."""
+        self._silent = 0 if seen else self._silent + 1
+
+    @property
+    def gone(self) -> str:
+        """A sentence where nothing has been seen of it for ``GONE`` recorded training steps, else ""."""
+        if self._silent < GONE:
+            return ""
+        return (
+            f"{self.rows.group}: no gradient has come back to it for {GONE} recorded training steps or more, so its "
+            "profiles end there. What is put into the model within the with block is not watched: leave it, and watch "
+            "anew."
+        )
 
     @property
     def due(self) -> bool:
@@ -65,9 +86,9 @@ class Part:
         """Let the number of timesteps stand. All rows so far, where they have to be written anew because it is another
         one; None where it stays."""
         kept, lengths, self._kept, self._lengths, self._open = self._kept, sorted(self._lengths), [], [], False
+        self._known = max(lengths, default=0)
         if not lengths or lengths[0] == lengths[-1] == self.rows.timesteps:
             return None
-        self._warns = False
         before, now = self.rows.timesteps, lengths[-math.ceil(len(lengths) / 2)]
         self.rows.timesteps, self.rows.varied = now, lengths[-1] > now
         self.shorter, self.longer = sum(one < now for one in lengths), sum(one > now for one in lengths)
@@ -89,12 +110,13 @@ class Part:
     @property
     def outgrown(self) -> str:
         """A sentence where batches have become longer than any that the number of timesteps was taken from, else ""."""
-        if self._open or not self._warns or self.longer < LONGER:
+        if self._beyond < LONGER:
             return ""
+        T = self.rows.timesteps
         return (
-            f"{self.rows.group}: the first batches had {self.rows.timesteps} timesteps, which is what the profile has, "
-            f"and now there are up to {self._longest}, of which only the last {self.rows.timesteps} are recorded: give "
-            "watch(timesteps=…) the number that is to be seen, which then waits for batches that are long enough."
+            f"{self.rows.group}: the first batches had up to {self._known} timesteps, and the profile has {T} of them; "
+            f"by now there are far longer ones, of which only {T} timesteps are recorded: give watch(timesteps=…) the "
+            "number that is to be seen, which then waits for batches that are long enough."
         )
 
     @property
@@ -118,4 +140,4 @@ class Part:
             )
         if self._other:
             said.append(f"{group}: {self._other} passes with another number of layers gave no profile.")
-        return [one for one in (*said, self.rows.too_far(), coverage.cuts(group, *self._cuts)) if one]
+        return [one for one in (*said, self.gone, self.rows.too_far(), coverage.cuts(group, *self._cuts)) if one]

@@ -32,6 +32,7 @@ class Watched(Protocol):
 
     def arm(self, *, check: bool = False) -> None: ...  # noqa: D102
     def take(self) -> list[Pass]: ...  # noqa: D102
+    def refused(self) -> list[str]: ...  # noqa: D102
     def missing(self, groups: Collection[str]) -> list[str]: ...  # noqa: D102
 
 
@@ -164,8 +165,11 @@ class Profiles:
         if usable and self._looked != len(self._groups):
             self._looked = len(self._groups)
             self._look_for_missing()
-        for part in self._parts.values():
+        seen = {one.group for one in passes}
+        for group, part in self._parts.items():
+            part.count_silent(seen=group in seen)
             self._warn(part.cut_within)
+            self._warn(part.gone)
 
     def finish(self, said: Said) -> None:
         """No more will come: what has been seen has to do."""
@@ -223,7 +227,7 @@ class Profiles:
     def _look_for_missing(self) -> None:
         """Where a part was seen for the first time (or nothing was), what is not covered may be another thing."""
         self.missing = self._sources.missing(self._groups)
-        for sentence in self.missing:
+        for sentence in [*self._sources.refused(), *self.missing]:
             self._warn(sentence)
 
     def _warn(self, sentence: str) -> None:

@@ -145,6 +145,8 @@ class Recording:
                 new.add(row)
             new.flush()
             old.ended = True
+            if old.writer.stop_requested():
+                self._store.request_stop(writer.run_id)
             old.writer.finish("stopped", "begun anew with another number of timesteps")
             self._store.delete([old_id])
             self._store.purge([old_id])

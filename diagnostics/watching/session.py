@@ -128,26 +128,25 @@ class Watch(Findings):
         ``clip``: "none", "norm:THRESHOLD" or "value:THRESHOLD"; None: as it is, clipped by hand or not. By norm it is
         torch's ``clip_grad_norm_``, with the norm in float64. ``scaler``: a ``torch.amp.GradScaler``; the gradients are
         unscaled before they are measured, and ``scaler.step`` and ``scaler.update`` are called. ``loss``: the step's
-        loss, at every step or at none. Several optimisers that share one backward pass are given as a list; each call
-        is a training step.
+        loss, at every step or at none. Several optimisers that share one backward pass are given as a list: a call with
+        another one, without a backward pass between, updates and is no training step of its own.
 
-        Raises ``ValueError`` for a rule that is none, a loss that is not one number, an optimiser that needs a closure
-        or a second call without a backward pass between, and ``RuntimeError`` outside of the ``with`` block.
+        Raises ``ValueError`` for a rule that is none, a loss that is not one number or an optimiser that needs a
+        closure, and ``RuntimeError`` outside of the ``with`` block.
         """
         with self._stopwatch.own():
             self._begun("step")
             chosen = steps.optimizers(optimizer)
             rule = None if clip is None else parse_rule(clip)
             value = self._losses.value(loss)
-            self._gradients.adopt_from(chosen)
-            backward = bool(self._gradients.passes) or not self._gradients.fed
-            steps.not_again(chosen, self._stepped, backward=backward)
-            self._stepped = chosen
-            self._habits.step(backward=backward, gradients=self._gradients)
+            backward = self._gradients.adopt_from(chosen) or bool(self._gradients.passes) or not self._gradients.fed
+            joins = steps.another(chosen, self._stepped, backward=backward)
+            self._stepped = [*self._stepped, *chosen] if joins else chosen
+            parameters = trained_by(chosen)
+            self._habits.step(self._gradients, parameters, backward=backward, joins=joins)
             self._look_at_parameters()
             scale = float(scaler.get_scale()) if scaler is not None else 1.0
-            passes = self._profiles.take()
-            parameters = trained_by(chosen)
+            passes = [] if joins else self._profiles.take()
             changed = self._gradients.changed(parameters)
             if scaler is not None:
                 steps.unscale(scaler, chosen)
@@ -158,11 +157,13 @@ class Watch(Findings):
             one.step() if scaler is None else scaler.step(one)
         if scaler is not None:
             scaler.update()
+        if joins:
+            return  # of the training step that is over
         with self._stopwatch.own():
             skipped = scaler is not None and float(scaler.get_scale()) < scale
-            said = clip if clip is not None else self._settings.clip
-            self._clip = clip if clip is not None else self._habits.rule(said, changed=changed)
-            self._over(passes, clipped, value, scale, said, broken, skipped=skipped)
+            told = self._settings.clip
+            self._clip = clip if clip is not None else self._habits.rule(told, parameters, changed=changed)
+            self._over(passes, clipped, value, scale, self._clip, broken, skipped=skipped)
             self._look_at_parameters()
         self._stopwatch.step(bool(passes))
 
@@ -183,9 +184,9 @@ class Watch(Findings):
             value = self._losses.value(loss)
             self._look_at_parameters()
             backward = bool(self._gradients.passes) or not self._gradients.fed
-            self._habits.step(backward=backward, gradients=self._gradients)
-            passes = self._profiles.take()
             parameters = self._gradients.followed()
+            self._habits.step(self._gradients, parameters, backward=backward)
+            passes = self._profiles.take()
             changed = self._gradients.changed(parameters)
             self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed)
             clipped = self._gradients.step(parameters, None, scale, changed, by_hand=True)

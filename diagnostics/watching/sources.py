@@ -48,10 +48,13 @@ class Sources:
         slower = [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in paths.said()]
         return [*(sentence for source in self._sources for sentence in source.covered()), *slower]
 
+    def refused(self) -> list[str]:
+        """What is known not to be, by now; ``covered`` has it, too."""
+        return list(self._layers.refused.values())
+
     def missing(self, groups: Collection[str]) -> list[str]:
-        """What is not covered, and why, where ``groups`` are what has been recorded so far."""
-        refused = list(self._layers.refused.values())
-        return [*refused, *coverage.missing(self._model, set(groups), self._cells, self._layers.refused)]
+        """What else is not covered, and why, where ``groups`` are what has been recorded so far."""
+        return [*coverage.missing(self._model, set(groups), self._cells, self._layers.refused)]
 
     def close(self) -> None:
         """As ``Source.close``; every source is closed, whatever one of them says."""

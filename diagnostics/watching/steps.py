@@ -57,16 +57,12 @@ def optimizers(given: Any) -> list[torch.optim.Optimizer]:
     return chosen
 
 
-def not_again(
+def another(
     chosen: Sequence[torch.optim.Optimizer], before: Sequence[torch.optim.Optimizer], *, backward: bool
-) -> None:
-    """Raise ``ValueError`` where another optimiser than ``before`` is to make a training step of its own out of one
-    backward pass; ``backward``: whether there has been another, as far as it is known."""
-    if before and not backward and any(all(one is not known for known in before) for one in chosen):
-        raise ValueError(
-            "w.step was called twice without a backward pass between: give all optimizers at once, "
-            "w.step([one, other], …), because each call is a training step"
-        )
+) -> bool:
+    """Whether another optimiser than ``before`` updates out of a backward pass that has made a training step already;
+    ``backward``: whether there has been another pass, as far as it is known."""
+    return bool(before) and not backward and all(all(one is not known for known in before) for one in chosen)
 
 
 def unscale(scaler: Any, chosen: Sequence[torch.optim.Optimizer]) -> None:

@@ -165,7 +165,8 @@ class Stopwatch:
             said = "What watching costs is known after the second training step."
         elif math.isnan(ratio):
             said = (
-                f"Bookkeeping took {percent(share)} of the time; of the recording itself there is nothing to compare."
+                f"Watching took more than {percent(share)} of the time, which is its bookkeeping: what recording added "
+                "to forward and backward passes cannot be told, for want of steps of both kinds."
             )
         else:
             longer = f"takes {number(ratio, 3)} times as long" if ratio > 1.0 else "takes no longer than another"

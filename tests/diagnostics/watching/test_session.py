@@ -259,7 +259,7 @@ def test_a_scaled_loss_leaves_the_same_numbers_and_a_skipped_step_no_profile() -
                 if scaler is not None and step == 2:
                     network.head.bias.grad[0] = math.inf  # type: ignore[index]
                 if scaler is None and step == 2:
-                    optimizer.zero_grad(set_to_none=False)
+                    torch._foreach_mul_([p.grad for p in network.parameters()], 0.0)  # type: ignore[arg-type]
                 w.step(optimizer, scaler=scaler, clip="norm:0.5", loss=loss)
         return w
 
@@ -418,8 +418,44 @@ def test_several_optimizers_of_one_backward_pass_are_given_together() -> None:
         network.zero_grad()
         mean_square(network(x), y).backward()
         w.step(one)
-        with pytest.raises(ValueError, match=r"w\.step was called twice without a backward pass between: give all"):
+        before = network.head.weight.detach().clone()
+        with pytest.warns(RuntimeWarning, match=r"w\.step was called with another optimizer and no backward pass"):
             w.step(other)
+        assert not torch.equal(network.head.weight, before)
+    assert only(w).records["step"].tolist() == [0, 1, 2]
+
+
+def test_an_optimizer_whose_parameters_are_new_is_no_second_call() -> None:
+    network = model()
+    with watch(network, every=1, store=False) as w:
+        for round in range(3):  # a head of its own for each task, its optimiser made anew
+            head = nn.Linear(H, 2).double()
+            optimizer = torch.optim.SGD([*(network.rnn.parameters() if round == 0 else ()), *head.parameters()], 0.1)
+            for x, y in batches(2):
+                network.zero_grad()
+                optimizer.zero_grad()
+                mean_square(head(network.rnn(x)[0][-1]), y).backward()
+                w.step(optimizer)
+    assert only(w).records["profile_step"].tolist() == [*range(6)]
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_two_networks_against_each_other_are_trained_without_a_word(freeze: bool) -> None:
+    """A generator's backward pass goes through the watched critic, whose gradients are zeroed before it is used."""
+    critic, generator = model(), nn.Linear(I, I).double()
+    of_critic, of_generator = (torch.optim.SGD(one.parameters(), 0.01) for one in (critic, generator))
+    with watch(critic, every=1, store=False) as w:
+        for x, y in batches(4):
+            of_critic.zero_grad()
+            mean_square(critic(generator(x).detach()), y).backward()
+            w.step(of_critic)
+            critic.requires_grad_(not freeze)
+            of_generator.zero_grad()
+            (-mean_square(critic(generator(x)), y)).backward()
+            of_generator.step() if freeze else w.step(of_generator)
+            critic.requires_grad_(True)
+    assert only(w).records.rows("step") == (4 if freeze else 8)
+    assert "backward passes" not in w.meaning
 
 
 def test_parameters_outside_of_the_model_are_clipped_with_it() -> None:
@@ -693,9 +729,7 @@ def test_a_profile_with_other_timesteps_takes_the_place_of_the_first_in_the_stor
 
 
 def test_batches_that_grow_later_on_are_told_of() -> None:
-    said = (
-        r"rnn: the first batches had 5 timesteps, .* and now there are up to 9, of which only the last 5 are recorded"
-    )
+    said = r"rnn: the first batches had up to 5 timesteps, .* far longer ones, of which only 5 timesteps are recorded"
     with watch(network := model(), every=1, store=False) as w:
         lengths(w, network, [5] * 10)
         assert only(w).facts.tokens[0] == "t=0"  # type: ignore[union-attr]
@@ -704,6 +738,33 @@ def test_batches_that_grow_later_on_are_told_of() -> None:
     assert only(w).records["profile_step"].tolist() == [*range(20)]
     assert only(w).facts.tokens[0] == "end−4"  # type: ignore[union-attr]
     assert any("10 passes had more timesteps than the profile, up to 9" in one for one in w.covered)
+
+
+def test_batches_that_grow_step_by_step_are_told_of_and_those_that_vary_are_not() -> None:
+    with watch(network := model(), every=1, store=False) as w:
+        lengths(w, network, [4, 9, 5, 8, 6, 7, 9, 4, 5, 8] * 3)
+    with watch(network := model(), every=1, store=False) as w, pytest.warns(NotCovered, match="by now there are far"):
+        lengths(w, network, range(3, 33))
+
+
+def test_a_part_that_is_gone_is_told_of() -> None:
+    network = model()
+    with watch(network, every=1, store=False) as w:
+        lengths(w, network, [5] * 3)
+        network.rnn = nn.LSTM(I, H).double()
+        with pytest.warns(NotCovered, match=r"rnn: no gradient has come back to it for 10 recorded training steps"):
+            lengths(w, network, [5] * 12)
+    assert only(w).records["profile_step"].tolist() == [0, 1, 2]
+    assert any("leave it, and watch anew" in sentence for sentence in w.covered)
+
+
+def test_who_asked_a_run_to_stop_has_it_stopped_where_it_is_begun_anew(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    with watch(network := model(), every=1, store=store) as w:
+        lengths(w, network, (5,))
+        store.request_stop(*w.run_ids)
+        lengths(w, network, [9] * 9)
+        assert store.row(*w.run_ids).stop_requested
 
 
 def test_batches_that_are_never_long_enough_are_told_of_and_not_watched_at_every_step() -> None:
