@@ -81,6 +81,8 @@ class Evidence:
 
     watched: bool
     """Whether somebody else trained, and we watched: there is no task, no word and no success to speak of then."""
+    answers: int
+    """At how many timesteps the loss of a watched run uses the state; 0 where nobody knows."""
     unasked: bool
     """Whether we watched, and nobody said which step matters: ``distance`` is then all there is, to the first step
     that was walked, and a gradient that does not come so far may well come far enough."""
@@ -126,7 +128,8 @@ def gather(run: Run) -> Evidence | None:
     ratio, peak, peak_lag = _ratios(phi, distance)
     found = reach(phi) if phi.size else None
     success = records["eval_success"] if "eval_success" in records else np.empty(0)
-    watched = isinstance(run.spec.get("watched"), Mapping)
+    about = run.spec.get("watched")
+    watched = isinstance(about, Mapping)
     unasked = watched and not facts.informative_steps
     return Evidence(
         kind=_kind(run.state == "diverged" or diverged is not None, found, distance, peak, unasked),
@@ -160,6 +163,7 @@ def gather(run: Run) -> Evidence | None:
         model=run.without_recurrence,
         truncate=_cut(run, facts.loss_step),
         watched=watched,
+        answers=about.get("answers", 1) if isinstance(about, Mapping) else 1,
         unasked=unasked,
     )
 

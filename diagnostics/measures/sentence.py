@@ -235,6 +235,12 @@ def _left_out(e: Evidence) -> str:
         said.append(f" Read from the only profile of {e.steps_done} training steps, that of step {e.used_steps[1]}.")
     if e.last_answer:
         said.append(f" Read from the {'' if e.ahead else 'last '}answer's loss alone.")
+    elif e.answers > 1:
+        said.append(f" The loss uses the state at {e.answers} timesteps: this is the gradient of all of them together.")
+    elif not e.answers:
+        said.append(
+            " Where the loss uses the state at several timesteps, this is the gradient of all of them together."
+        )
     cut = e.of + 1 - e.truncate if e.truncate else 0
     if cut and not e.cut_off:
         said.append(f" Backpropagation is truncated at {steps(e.truncate)}: further back the gradient is exactly 0.")

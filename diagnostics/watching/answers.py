@@ -54,6 +54,20 @@ def uses(
     return used
 
 
+def without(arriving: Arriving, handed: Arriving) -> list[Tensor | None]:
+    """Of ``arriving`` what has not come by way of a later call, ``handed``: exactly 0 where nothing is left of a
+    sample but what a sum in another order leaves."""
+    rest: list[Tensor | None] = []
+    for whole, part in zip(arriving, handed, strict=True):
+        if whole is None or part is None:
+            rest.append(whole)
+            continue
+        left = whole - part
+        few = 64 * torch.finfo(part.dtype).eps * part.abs().amax(-1, keepdim=True)
+        rest.append(torch.where(left.abs().amax(-1, keepdim=True) <= few, torch.zeros_like(left), left))
+    return rest
+
+
 def last_answer(
     arriving: Arriving, used: NDArray[np.bool_], lengths: Tensor | None, direction: int, directions: int
 ) -> list[Tensor | None]:

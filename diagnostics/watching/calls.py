@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from diagnostics.watching import graph as graphs
-from diagnostics.watching.answers import Arriving, last_answer, uses
+from diagnostics.watching.answers import Arriving, last_answer, uses, without
 
 Place = tuple[int, int]
 """Layer and direction; direction 1 is walked from the last timestep to the first."""
@@ -76,6 +76,21 @@ class Backward:
         self.carried: dict[int, tuple[Tensor, ...]] = {}
         """By direction, where an earlier call goes on into this one: the last answer's gradient at the states that this
         one began with, (h,) or (h, c), [L·D,B,·] each."""
+        self.handed: Sequence[Tensor | None] | None = None
+        """Where an earlier call goes on into this one by way of a change: what arrives at its ends by that way."""
+        self.carried_back: dict[int, Sequence[Tensor | None]] = {}
+        """By direction: the last answer's part of ``handed``."""
+        self.lost = False
+        """Whether what arrives by way of a change is not known, here or later on: then answers are not, either."""
+
+
+class Way(Protocol):
+    """A change of the states on their way from one call to the next."""
+
+    def back(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None] | None:
+        """What arrives at the ends of the earlier call where these arrive at the states that the later one is given;
+        None where it cannot be known."""
+        ...
 
 
 class Book(Protocol):
@@ -116,6 +131,8 @@ class Call:
         self.before: Call | None = None
         """The call of the same layer whose final states this one begins with."""
         self._after: weakref.ref[Call] | None = None
+        self.changed = False
+        """Whether the states that it begins with are computed from the final states of the call before."""
         self.cut = False
         """Whether the states that it begins with are the end of something that no gradient goes back into."""
         self.backwards: list[Backward] = []
@@ -199,18 +216,24 @@ class Call:
             return
         later = self._later(now)
         goes_back = self.before is not None and not self.cut
+        changed = later is not None and self.after is not None and self.after.changed
+        if later is not None and (later.lost or (changed and later.handed is None)):
+            now.lost = True
+            return
+        direct = without(arriving, later.handed) if later is not None and later.handed is not None else arriving
         for direction in range(self.directions):
-            used = uses(arriving, direction, self.directions, self.lengths, finals=later is None)
+            used = uses(direct, direction, self.directions, self.lengths, finals=later is None or changed)
             now.answers[direction] = int(used.sum(0).max()) if used.size else 0
+            part: Sequence[Tensor | None]
             answered_later = later is not None and later.answered[direction]
             now.answered[direction] = now.answers[direction] > 0 or answered_later
             if now.answers[direction] <= 1 and later is None and not goes_back:
                 continue
             now.asked.add(direction)
             if later is not None and answered_later:
-                part: Sequence[Tensor | None] = (None, *later.carried[direction])
+                part = later.carried_back[direction] if changed else (None, *later.carried[direction])
             else:
-                part = last_answer(arriving, used, self.lengths, direction, self.directions)
+                part = last_answer(direct, used, self.lengths, direction, self.directions)
             wanted = [tensor for tensor in graph.initial if tensor.requires_grad]
             with self._asks(now, direction), graph.of_states_alone():
                 found = _backward(graph.ends, part, wanted)
@@ -220,6 +243,17 @@ class Call:
                 now.carried[direction] = tuple(
                     torch.stack(states[k : k + places]) for k in range(0, len(states), places)
                 )
+
+    def landed(self, way: Way, arriving: Sequence[Tensor | None]) -> None:
+        """These have arrived at the states that it was given: find what that makes at the call before."""
+        now = self.now()
+        if now is None or now.second or now.lost:
+            return
+        now.handed = way.back(arriving)
+        for direction, part in now.carried.items():
+            back = way.back(part) if direction in now.asked else None
+            if back is not None:
+                now.carried_back[direction] = back
 
     def _later(self, now: Backward) -> Backward | None:
         """What the backward pass that is under way left at the call that goes on from this one."""

@@ -1,6 +1,7 @@
 """The way into and out of a recorded forward pass of a watched layer: an ``Entrance`` per direction, one ``Exit``.
 
-The latter's backward runs before that of any layer; the former's tells what arrives at the input.
+The ``Exit``'s backward runs before that of any layer; an ``Entrance``'s tells what arrives at the input, and a
+``Landing``'s what arrives at states that come from an earlier call by way of a change.
 
 Letters: T timesteps, B batch, I input size, H hidden size, P size of the state that is handed on, L layers, D
 directions.
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.watching.calls import Call, Graph
+from diagnostics.watching.calls import Call, Graph, Way
 
 
 class Entrance(Function):
@@ -38,6 +39,25 @@ class Entrance(Function):
         if gradient is not None:
             ctx.call.reached(ctx.direction, gradient.detach())
         return None, None, None, gradient if ctx.needs_input_grad[3] else None
+
+
+class Landing(Function):
+    """The states that a call is given, (h0,) or (h0, c0), [L·D,B,·] each, where they come by ``way`` of a change from
+    the final states of the call before."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, way: Way, *first: Tensor) -> tuple[Tensor, ...]:
+        """``first``, as they are."""
+        ctx.call, ctx.way = call, way
+        ctx.set_materialize_grads(False)
+        return tuple(state.detach() for state in first)
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Any) -> Any:
+        """Tell what arrives, and hand it on."""
+        with torch.no_grad():
+            ctx.call.landed(ctx.way, arriving)
+        return None, None, *arriving
 
 
 class Exit(Function):

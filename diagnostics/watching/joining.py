@@ -14,6 +14,8 @@ from torch import Tensor
 
 from diagnostics.watching.answers import walked
 from diagnostics.watching.calls import Backward, Call, Gradients, Place, States
+from diagnostics.watching.changing import Change
+from diagnostics.watching.doors import Landing
 from diagnostics.watching.ledger import Ledger
 from diagnostics.watching.passing import LayerPass, Pass
 
@@ -34,32 +36,55 @@ Stretch = list[tuple[Call, Backward]]
 """Calls that go on from each other, and what one backward pass, or one for each, left at them."""
 
 
-def follow(call: Call, first: Sequence[Tensor] | None, ledger: Ledger) -> None:
-    """Join the call, which begins with ``first``, to the latest one of the same layer whose final states these are."""
+def follow(call: Call, first: tuple[Tensor, ...] | None, ledger: Ledger) -> tuple[Tensor, ...] | None:
+    """Join the call, which is given ``first``, to the latest one of the same layer whose final states these are, or
+    from whose final states they are computed; the states that it is to begin with."""
     if first is None:
-        return
+        return None
     connected = [state.grad_fn is not None for state in first]
     constant = not any(state.requires_grad for state in first)
     if call.lengths is None and (all(connected) or not any(connected)):
-        for other in ledger.newest_first():
-            if (
-                other.owner is call.owner
-                and other.lengths is None
-                and other.after is None
-                and _same(other.ended, first)
-            ):
+        others = [other for other in ledger.newest_first() if _may_go_on(other, call)]
+        for other in others:
+            if _aliased(other.ended, first):
                 call.go_on_from(other, cut=not connected[0])
-                return
+                return first
+        if all(connected):
+            change = Change(call.owner, first)
+            origin = change.origin
+            if origin is not None and origin.ledger is ledger and _may_go_on(origin, call) and _fits(origin, first):
+                call.go_on_from(origin, cut=False)
+                call.changed = True
+                return tuple(Landing.apply(call, change, *first))
+        for other in others:
+            if _equal(other.ended, first):
+                call.go_on_from(other, cut=not connected[0])
+                return first
     call.cut = constant and any(bool(state.any()) for state in first)
+    return first
 
 
-def _same(ended: tuple[Tensor, ...], first: Sequence[Tensor]) -> bool:
-    """Whether states are those that another call ended with: the same memory, or the same numbers other than zeros."""
+def _may_go_on(other: Call, call: Call) -> bool:
+    return other.owner is call.owner and other.lengths is None and other.after is None
+
+
+def _fits(origin: Call, first: Sequence[Tensor]) -> bool:
+    return all(end.shape == state.shape for end, state in zip(origin.ended, first, strict=True))
+
+
+def _aliased(ended: tuple[Tensor, ...], first: Sequence[Tensor]) -> bool:
+    """Whether states are in the memory of those that another call ended with, and nobody wrote into that."""
+    return all(
+        end.data_ptr() == state.data_ptr() and end.shape == state.shape and end.dtype == state.dtype
+        for end, state in zip(ended, first, strict=True)
+    )
+
+
+def _equal(ended: tuple[Tensor, ...], first: Sequence[Tensor]) -> bool:
+    """Whether states have the same numbers as those that another call ended with, other than zeros."""
     pairs = list(zip(ended, first, strict=True))
     if any(end.shape != state.shape or end.dtype != state.dtype for end, state in pairs):
         return False
-    if all(end.data_ptr() == state.data_ptr() for end, state in pairs):
-        return True
     return bool(first[0].any()) and all(torch.equal(end, state) for end, state in pairs)
 
 
@@ -132,7 +157,7 @@ def _pass(ledger: Ledger, stretch: Stretch, watched: Watched, direction: int) ->
     layers = []
     for layer in range(call.layers):
         weight = watched.weights[layer * call.directions + direction]
-        layers.append(_layer(ledger, stretch, (layer, direction), weight, several=answers > 1 and not _second(stretch)))
+        layers.append(_layer(ledger, stretch, (layer, direction), weight, several=answers > 1 and not _unknown(stretch)))
     turned = [
         None if grad is None else _turned(grad, one, direction) for (one, _), grad in zip(stretch, inputs, strict=True)
     ]
@@ -145,7 +170,7 @@ def _pass(ledger: Ledger, stretch: Stretch, watched: Watched, direction: int) ->
         lengths=call.lengths,
         input_grad=_joined(turned),
         cuts=tuple(cuts),
-        answers=0 if _second(stretch) else answers,
+        answers=0 if _unknown(stretch) else answers,
     )
 
 
@@ -185,9 +210,10 @@ def _layer(ledger: Ledger, stretch: Stretch, place: Place, weight: str, *, sever
     )
 
 
-def _second(stretch: Stretch) -> bool:
-    """Whether some of it may have gone through the graph of a gradient."""
-    return any(backward.second for _, backward in stretch)
+def _unknown(stretch: Stretch) -> bool:
+    """Whether its answers are not known: some of it may have gone through the graph of a gradient, or what arrives by
+    way of a change of the state is not known."""
+    return any(backward.second or backward.lost for _, backward in stretch)
 
 
 def _of_last(stretch: Stretch, place: Place) -> list[Gradients]:

@@ -112,6 +112,8 @@ class Forward:
         """How the gradients of recorded calls were taken → how often."""
         self.missed: Counter[str] = Counter()
         """Why calls of recorded steps were not recorded → how often."""
+        self.changed = False
+        """Whether a call began with states that were computed from those that an earlier one ended with."""
         self.again = False
         """Whether a gradient that went through it may itself have been differentiated."""
 
@@ -149,7 +151,8 @@ class Forward:
         lengths = None if given.packing is None else given.packing.lengths
         directions = 2 if module.bidirectional else 1
         call = Call(ledger, self, module.num_layers, directions, lengths, self.watched.weights)
-        follow(call, given.first, ledger)
+        given.first = follow(call, given.first, ledger)
+        self.changed |= call.changed
         result = forwards.run(module, given, call)
         ledger.add(call)
         self.ways[_way(module, given)] += 1
@@ -166,6 +169,8 @@ class Forward:
         """One sentence of what is watched and how, and of what is not."""
         way = ", ".join(self.ways or ("by the equations of its class, once it has been recorded",))
         parts = [f"{self.watched.name} ({self.watched.class_name}) is watched: exact, {way}"]
+        if self.changed:
+            parts.append("its state is changed between calls")
         if self.again:
             parts.append(AGAIN)
         if unchecked := self._unchecked():

@@ -234,3 +234,13 @@ def test_a_verdict_from_the_only_profile_says_so() -> None:
         ),
     )
     assert "only profile" not in verdict(many).sentence
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"), [(0, "Where the loss uses the state at several"), (1, ""), (7, "at 7 timesteps")]
+)
+def test_a_gradient_of_several_answers_is_called_that(answers: int, said: str) -> None:
+    run = watched(1.0)
+    found = verdict(replace(run, spec={**run.spec, "watched": {**run.spec["watched"], "answers": answers}})).sentence
+    assert ("this is the gradient of all of them together" in found) == (answers != 1)
+    assert said in found
