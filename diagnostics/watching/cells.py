@@ -8,7 +8,6 @@ c can be told from the same c inside the cell, from which h was computed, and it
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from diagnostics.watching import graph, grouping
+from diagnostics.watching import graph, grouping, hooks
 from diagnostics.watching.following import Following, StateOf
 from diagnostics.watching.leaves import tensors
 from diagnostics.watching.matching import Memory
@@ -67,7 +66,7 @@ class Cells:
         marks: Callable[[], Collection[tuple[int, int]]],
     ) -> None:
         self._memories, self._state, self._parameters, self._marks = memories, state, parameters, marks
-        self._handles: list[Any] = []
+        self._remove: list[Callable[[], None]] = []
         self._sentences: list[str] = []
         self._following = Following(state)
         self.refusals: list[str] = []
@@ -92,12 +91,7 @@ class Cells:
         self._armed = True
         self._following = Following(self._state, check, Runs(self._parameters))
         for memory in self._memories:
-            before, after = _Hook(self._before(memory)), _Hook(self._after(memory))
-            # By the class: a scripted module forbids these methods, but keeps and calls the hooks.
-            self._handles += [
-                nn.Module.register_forward_pre_hook(memory.module, before, with_kwargs=True),
-                nn.Module.register_forward_hook(memory.module, after, with_kwargs=True),
-            ]
+            self._remove.append(hooks.install(memory.module, self._before(memory), self._after(memory)))
 
     def take(self) -> list[Pass]:
         """As ``Source.take``."""
@@ -108,7 +102,9 @@ class Cells:
         self._idle = self._idle + 1 if idle else 0
         lines = list(self._following.finished.values())
         self.calls = {
-            memory.name: Calls(memory.calls, memory.ungraded, any(line.name == memory.name for line in lines))
+            memory.name: Calls(
+                memory.calls, memory.ungraded, any(line.name == memory.name and bool(line.recorded) for line in lines)
+            )
             for memory in self._memories
         }
         chosen = grouping.choose(lines, {memory.name: memory for memory in self._memories}, self._marks())
@@ -125,9 +121,9 @@ class Cells:
         if not self._armed:
             return
         self._armed = False
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        for remove in self._remove:
+            remove()
+        self._remove = []
         self._following.runs.close()
         self._following = Following(self._state)
         for memory in self._memories:
@@ -178,19 +174,6 @@ def _sees(memory: Memory, module: nn.Module) -> bool:
     if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:  # inside torch.func
         return False
     return module is memory.module and torch.is_grad_enabled() and not graph.in_backward()
-
-
-class _Hook:
-    """A hook that does not travel: in a copy or a pickle of an armed model there is one that does nothing instead."""
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __call__(self, *args: Any) -> Any:
-        return self._call(*args)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (contextlib.nullcontext(), "__exit__")  # takes anything, returns None, and needs no gradreach
 
 
 def compiled(module: nn.Module) -> bool:

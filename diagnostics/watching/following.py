@@ -18,7 +18,7 @@ from diagnostics.watching.matching import Call, Handed, Handover, Memory, Output
 from diagnostics.watching.members import members
 from diagnostics.watching.roles import HandedOn, Role, from_names, roles
 from diagnostics.watching.runs import Runs
-from diagnostics.watching.shares import share
+from diagnostics.watching.shares import product, share
 
 StateOf = Callable[[tuple[Any, ...], dict[str, Any], Any], Tensor | tuple[Tensor, Tensor]]
 
@@ -157,6 +157,7 @@ class Following:
         if self._check and (memory.known or memory.by_argument):
             made = [self._as_made(leaf) if not at else leaf for at, leaf in enumerate(returned.values())]
             call.share = share(memory.module, frame.leaves, made)
+        call.product = product(returned.values())
         if handover is not None and not memory.unclear:
             if memory.roles is None:
                 memory.roles = self._roles(frame, handover, returned)
@@ -202,12 +203,12 @@ class Following:
         earlier, line = handover.call, handover.call.line
         if line is None:
             line = earlier.line = Line(memory.name, self.finished, self.runs, by_argument=handover.by_argument)
-            line.append(earlier.span, earlier.origin, earlier.batch, earlier.share)
+            line.append(earlier.span, earlier.origin, earlier.batch, earlier.share, earlier.product)
             memory.by_argument = handover.by_argument
             if earlier is memory.latest:
                 self._put(memory, earlier, memory.kept)
                 line.cuts += [0] * begins_detached(memory, arguments)
-        line.append(call.span, call.origin, call.batch, call.share)
+        line.append(call.span, call.origin, call.batch, call.share, call.product)
         earlier.continued = memory.lined = True
         call.line, call.index = line, earlier.index + 1
         if handover.cut:

@@ -10,12 +10,16 @@ from torch import Tensor
 
 from diagnostics.watching.lines import Line
 from diagnostics.watching.matching import Memory
-from diagnostics.watching.naming import class_name, kind_of, spoken
+from diagnostics.watching.naming import class_name, detached, kind_of, numbers, spoken
 from diagnostics.watching.passing import LayerPass, Pass
-from diagnostics.watching.runs import AGAIN
+from diagnostics.watching.runs import AGAIN, in_order
 from diagnostics.watching.selection import is_marked, returns_marked, said_by_others, select
 from diagnostics.watching.shares import weight_of
 
+UNSEEN_DIRECTION = (
+    "whether the calls go forwards or backwards through the sequence cannot be seen: steps are counted in the order of "
+    "the calls"
+)
 MARK = "mark them with w.state(h), brought to one shape [B,H]"
 
 
@@ -51,7 +55,9 @@ def choose(
             f"{spoken(memories[name])}: its states are those marked by w.state, and shown as these."
         )
     weighed = not any(line.again for line in lines)
-    selected = [line for line in selected if line not in theirs]
+    selected = [line for line in selected if line not in theirs and line.recorded]
+    found: list[tuple[int, int, Pass]] = []
+    told: dict[tuple[str, str], list[Line]] = {}
     for name, direction, group in _groups(selected, memories):
         try:
             layers = [_layers(line) for line in group]
@@ -64,19 +70,23 @@ def choose(
             chosen.refusals.append(f"{spoken(memories[group[0].name])} {reason}.")
             continue
         memory = memories[group[0].name]
-        for together in zip(*layers, strict=False):
-            chosen.passes.append(
-                Pass(
-                    group=name,
-                    kind=kind_of(memory),
-                    layers=tuple(layer for one in together for layer in one),
-                    class_name=class_name(memory.module),
-                    direction=direction or "forward",
-                    cuts=tuple(group[0].cuts),
-                )
+        runs = map(max, zip(*(line.recorded for line in group), strict=False))
+        for run, *together in zip(runs, *layers, strict=False):
+            one = Pass(
+                group=name,
+                kind=kind_of(memory),
+                layers=tuple(layer for some in together for layer in some),
+                class_name=class_name(memory.module),
+                direction=direction or "forward",
+                cuts=tuple(group[0].cuts),
             )
-        chosen.sentences.append(_sentence(name, direction, group, memory))
-    chosen.sentences = list(dict.fromkeys(chosen.sentences))
+            found.append((run, group[0].spans[0][0], one))
+        told.setdefault((name, direction), []).append(group[0])
+    chosen.passes = in_order(found)
+    for (name, direction), those in told.items():
+        again = any(line.again for line in lines if line.name == those[0].name)
+        chosen.sentences.append(_sentence(name, direction, those, memories[those[0].name], again=again))
+    chosen.refusals = list(dict.fromkeys(chosen.refusals))
     return chosen
 
 
@@ -196,23 +206,24 @@ def _each(layer: LayerPass, change: Callable[..., Tensor]) -> LayerPass:
     )
 
 
-def _sentence(name: str, direction: str, group: Sequence[Line], memory: Memory) -> str:
-    line = group[0]
-    words = [f"{name} ({class_name(memory.module)}): called once per timestep, {len(line.spans)} times"]
+def _sentence(name: str, direction: str, lines: Sequence[Line], memory: Memory, *, again: bool) -> str:
+    """About the ``lines`` of a group's bottom layer, one for each sequence that it read."""
+    of = f" of each of {len(lines)} sequences" if len(lines) > 1 else ""
+    times = numbers([len(line.spans) for line in lines])
+    words = [f"{name} ({class_name(memory.module)}): called once per timestep{of}, {times} times"]
+    line = lines[0]
     states = "h and, by its direct path, c" if (0, "c") in line.steps[0] else "its state"
     if line.by_argument:
         states = "the tensor that it is called with"
     words.append(f"the total gradient of {states} by hooks on the tensors that are handed on")
     if line.templates:
         words.append("as they are after what changes them between two calls")
-    if len(line.steps) < len(line.spans):
+    if any(len(line.steps) < len(line.spans) for line in lines):
         words.append("the state after the last call is not seen (use w.state for it)")
     if not direction:
-        words.append("in the order of the calls; the direction is not seen")
+        words.append(UNSEEN_DIRECTION)
     if memory.beside:
         words.append("a second tensor goes around it (as an LSTM's c does) and is not seen: w.state(h, c=c) shows both")
-    if line.again:
+    if again:
         words.append(AGAIN)
-    if line.cuts:
-        words.append(f"detached before timestep {', '.join(map(str, line.cuts))}")
-    return "; ".join(words) + "."
+    return "; ".join([*words, *detached(lines)]) + "."

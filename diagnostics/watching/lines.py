@@ -19,6 +19,7 @@ from diagnostics.watching.leaves import Path
 from diagnostics.watching.passing import LayerPass
 from diagnostics.watching.runs import Runs
 from diagnostics.watching.shares import Share, weight_sum
+from diagnostics.watching.stepwise import rounding
 
 Place = tuple[int, str]
 """Which state of a step: its layer and "h" or "c"."""
@@ -53,6 +54,8 @@ class Line:
     """For every call: what its inputs are slices of → where in it they lie."""
     shares: list[Share | None] = field(default_factory=list)
     """For every call, where the recurrent weight's gradient is checked."""
+    products: set[torch.dtype] = field(default_factory=set)
+    """What autocast had calls multiply in."""
     batch: int | None = None
     by_argument: bool = False
     """Whether the state is the one tensor that the module is called with, and no call returns it."""
@@ -67,10 +70,13 @@ class Line:
         span: tuple[int, int, int],
         origin: dict[tuple[Hashable, ...], int],
         batch: int | None,
-        share: Share | None,
+        share: Share | None = None,
+        product: torch.dtype | None = None,
     ) -> None:
-        """One more call."""
+        """One more call; ``product``: what autocast has it multiply in, None without."""
         self.end_seen = False
+        if product is not None:
+            self.products.add(product)
         self.shares.append(share)
         self.spans.append(span)
         self.origins.append(origin)
@@ -135,6 +141,14 @@ class Line:
         arrived, recorded = ({n for numbers in found for n in numbers} for found in (self._arrived(), self._recorded()))
         return self.runs.differentiable or arrived != recorded
 
+    @property
+    def recorded(self) -> list[int]:
+        """Of each of ``passes`` the run of autograd; of parts between cuts with a run each, the last."""
+        of_call = self._recorded()
+        return [
+            max(of[which] for of in of_call if which < len(of)) for which in range(max(map(len, of_call), default=0))
+        ]
+
     def _recorded(self) -> list[list[int]]:
         """For every call the numbers of the recorded runs that reached the part between two cuts that it is in. Such
         parts are not reached by one another's backward pass; the n-th of each belong together."""
@@ -159,7 +173,7 @@ class Line:
 
         h, grad_h = stacked("h")
         c, grad_c = stacked("c") if (layer, "c") in self.steps[0] else (None, None)
-        return LayerPass(h, grad_h, c, grad_c)
+        return LayerPass(h, grad_h, c, grad_c, rounding=rounding(h, *self.products))
 
 
 def _arrival(line: Line, state: State) -> Any:

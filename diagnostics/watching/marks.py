@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from diagnostics.watching import graph
 from diagnostics.watching.lines import Line
+from diagnostics.watching.naming import detached, numbers
 from diagnostics.watching.passing import LayerPass, Pass
-from diagnostics.watching.runs import AGAIN, Runs
+from diagnostics.watching.runs import AGAIN, Runs, in_order
 
 
 @dataclass(eq=False)
@@ -25,12 +26,26 @@ class _Latest:
 
 @dataclass(eq=False)
 class _Scan:
-    """One marked scan: [T,B,H] each, and per backward pass what arrived at h."""
+    """One marked scan: [T,B,H] each, and per run of autograd what arrived at h."""
 
     layer: str
+    number: int
+    """Its place among all that was marked in the training step."""
     h: Tensor
     decay: Tensor
     gradients: dict[int, Tensor] = field(default_factory=dict)
+    second: set[int] = field(default_factory=set)
+    """The runs that may have gone through the graph of a gradient that came through the scan before."""
+    differentiable: bool = False
+    """Whether such a gradient has a graph."""
+
+
+TWICE = (
+    "marked by w.scan, but not recorded in this training step: a gradient that came through it was differentiated "
+    "(create_graph, say for a gradient penalty), and that depends on its states in ways that no graph of a parallel "
+    "scan shows. A loop over the timesteps, marked with w.state(h), shows them."
+)
+"""What is said of a scan where the loss has a gradient in it: there ∂L/∂a_t = g_t ⊙ h_{t−1} is made from h as well."""
 
 
 class Marks:
@@ -41,6 +56,8 @@ class Marks:
         self._parameters = parameters
         self._armed = False
         self._sentences: list[str] = []
+        self.refused: dict[str, str] = {}
+        """Layer → why its scan was not recorded in the latest recorded step."""
         self._newest: dict[str, list[Tensor]] = {}
         self._runs = Runs(parameters)
         self._begin()
@@ -52,6 +69,7 @@ class Marks:
         self._latest: dict[str, _Latest] = {}
         self._scans: list[_Scan] = []
         self._places: set[tuple[int, int]] = set()
+        self._count = 0
 
     def places(self) -> set[tuple[int, int]]:
         """Where in the graph the states of this training step are that were marked, in ``graph.numbers``."""
@@ -104,6 +122,8 @@ class Marks:
                 line = latest.line
                 line.cuts.append(len(line.steps))
         t = len(line.steps)
+        self._count += 1
+        line.append((self._count, self._count, graph.now()), {}, None)
         for letter, state in zip("hc", states, strict=False):
             line.put(t, (0, letter), state, object())
         self._places |= set(_same(made[0]))
@@ -135,14 +155,19 @@ class Marks:
         if not self._sees(h):
             return h
         first = [part.transpose(0, 1) if batch_first else part for part in (h.detach(), wide)]
-        scan = _Scan(layer, first[0].clone(), first[1].clone())
+        self._count += 1
+        scan = _Scan(layer, self._count, first[0].clone(), first[1].clone())
         scans, runs = self._scans, self._runs
         runs.listen()
 
         def arrive(gradient: Tensor | None) -> None:
             if gradient is not None:
                 direct = gradient.detach().transpose(0, 1) if batch_first else gradient.detach()
-                scan.gradients[runs.arrived()] = direct.clone()
+                number = runs.arrived()
+                if scan.differentiable:
+                    scan.second.add(number)
+                scan.differentiable |= torch.is_grad_enabled()  # so it is in a hook where create_graph was asked for
+                scan.gradients[number] = direct.clone()
                 if scan not in scans:
                     scans.append(scan)
 
@@ -151,21 +176,31 @@ class Marks:
 
     def take(self) -> list[Pass]:
         """As ``Source.take``."""
-        passes, sentences = [], []
-        for line in self._finished.values():
-            passes += [_pass(line.name, "state", layers, line.cuts) for layers in line.passes()]
-            cut = f"; detached before timestep {', '.join(map(str, line.cuts))}" if line.cuts else ""
-            cut += f"; {AGAIN}" if line.again else ""
-            said = f"{line.name}: marked by w.state at {len(line.steps)} timesteps, in the order of the calls"
-            sentences.append(f"{said}{cut}.")
+        lines = sorted(self._finished.values(), key=lambda line: line.spans[0])
+        found = [
+            (run, line.spans[0][0], _pass(line.name, "state", layers, line.cuts))
+            for line in lines
+            for run, layers in zip(line.recorded, line.passes(), strict=True)
+        ]
+        self._sentences = [
+            _sentence(name, [line for line in lines if line.name == name])
+            for name in dict.fromkeys(line.name for line in lines if line.recorded)
+        ]
+        self.refused = {}
         for scan in self._scans:
-            for number in self._runs.recorded(sorted(scan.gradients)):
-                total = _total(scan.gradients[number], scan.decay)
-                passes.append(_pass(scan.layer, "scan", (LayerPass(scan.h, total),)))
-            sentences.append(f"{scan.layer}: marked by w.scan; exact where its decay depends on its inputs alone.")
-        self._sentences = list(dict.fromkeys(sentences))
+            runs = self._runs.recorded(sorted(scan.gradients))
+            if scan.second.intersection(runs):
+                self.refused[scan.layer] = f"{scan.layer}: {TWICE}"
+                continue
+            totals = [(run, _total(scan.gradients[run], scan.decay)) for run in runs]
+            found += [(run, scan.number, _pass(scan.layer, "scan", (LayerPass(scan.h, one),))) for run, one in totals]
+            if runs:
+                self._sentences.append(
+                    f"{scan.layer}: marked by w.scan; exact where its decay depends on its inputs alone."
+                )
+        self._sentences = [*dict.fromkeys(self._sentences), *self.refused.values()]
         self.close()
-        return passes
+        return in_order(found)
 
     def covered(self) -> list[str]:
         """As ``Source.covered``, about the latest recorded step."""
@@ -175,6 +210,14 @@ class Marks:
         """As ``Source.close``."""
         self._armed = False
         self._begin()
+
+
+def _sentence(name: str, lines: Sequence[Line]) -> str:
+    shown = [line for line in lines if line.recorded]
+    of = f" in each of {len(shown)} sequences" if len(shown) > 1 else ""
+    said = f"{name}: marked by w.state{of} at {numbers([len(line.steps) for line in shown])} timesteps"
+    again = [AGAIN] if any(line.again for line in lines) else []
+    return "; ".join([f"{said}, in the order of the calls", *detached(shown), *again]) + "."
 
 
 def _same(made: graph.Edge | None) -> Iterator[tuple[int, int]]:

@@ -31,6 +31,7 @@ class Call:
     origin: dict[tuple[Hashable, ...], int] = field(default_factory=dict)
     batch: int | None = None
     share: Share | None = None
+    product: torch.dtype | None = None
     line: Line | None = None
     index: int = 0
     continued: bool = False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from diagnostics.watching.lines import Line
 from diagnostics.watching.matching import Memory
 
 
@@ -33,3 +36,20 @@ def kind_of(memory: Memory) -> str:
             return module.nonlinearity
         return "gru" if isinstance(module, nn.GRUCell) else "lstm"
     return class_name(module).rsplit(".", 1)[-1]
+
+
+def numbers(counts: Sequence[int]) -> str:
+    """How often each of several things was done, in words."""
+    of = sorted(set(counts))
+    if len(counts) > 2 and len(of) > 1:
+        return f"{of[0]} to {of[-1]}"
+    return " and ".join(map(str, of if len(of) == 1 else counts))
+
+
+def detached(lines: Sequence[Line]) -> list[str]:
+    """Where states of these are detached, in words; nothing where none is."""
+    cuts = sorted({cut for line in lines for cut in line.cuts})
+    if not cuts:
+        return []
+    some = " of some of them" if any(set(line.cuts) != set(cuts) for line in lines) else ""
+    return [f"detached before timestep {', '.join(map(str, cuts))}{some}"]

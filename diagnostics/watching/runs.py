@@ -9,18 +9,32 @@ gradient that arrives at a state is then the total derivative of the loss with t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from diagnostics.watching import graph
+from diagnostics.watching.passing import Pass
 
 AGAIN = (
     "autograd ran over it more than once, or with create_graph (say, for a gradient penalty): shown is the run that "
     "adds to the parameters' .grad, and its shares of the weight's gradient are not checked"
 )
 """What is said of a part where a run is left out, or went through another one's graph."""
+
+
+def in_order(found: Iterable[tuple[int, int, Pass]]) -> list[Pass]:
+    """Passes in the order of the runs of autograd that they are of, and of each in the order of the forward; those of
+    one group and one run are separate calls. ``found``: of each the number of the run, and of what it began with."""
+    passes: list[Pass] = []
+    calls: dict[tuple[str, int], int] = {}
+    for run, _, one in sorted(found, key=lambda item: item[:2]):
+        call = calls.get((one.group, run), 0)
+        calls[one.group, run] = call + 1
+        passes.append(replace(one, call=call))
+    return passes
 
 
 class Runs:

@@ -58,6 +58,16 @@ def share(module: nn.Module, leaves: Iterable[tuple[Path, Tensor]], made: Sequen
     return one
 
 
+def product(made: Iterable[Tensor]) -> torch.dtype | None:
+    """What autocast has a call multiply in that has just ``made`` these; None without it, and of float64, which it
+    leaves as it is."""
+    for tensor in made:
+        kind = tensor.device.type
+        if tensor.dtype != torch.float64 and torch.is_autocast_enabled(kind):
+            return torch.get_autocast_dtype(kind)
+    return None
+
+
 def _rows(tensor: Tensor) -> Tensor:
     tensor = tensor.detach()
     return tensor[None] if tensor.dim() == 1 else tensor.flatten(0, -2)

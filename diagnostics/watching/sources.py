@@ -50,11 +50,15 @@ class Sources:
 
     def refused(self) -> list[str]:
         """What is known not to be, by now; ``covered`` has it, too."""
-        return list(self._layers.refused.values())
+        return list(self._refusals.values())
 
     def missing(self, groups: Collection[str]) -> list[str]:
         """What else is not covered, and why, where ``groups`` are what has been recorded so far."""
-        return [*coverage.missing(self._model, set(groups), self._cells, self._layers.refused)]
+        return [*coverage.missing(self._model, set(groups), self._cells, self._refusals)]
+
+    @property
+    def _refusals(self) -> dict[str, str]:
+        return {**self._layers.refused, **self.marks.refused}
 
     def close(self) -> None:
         """As ``Source.close``; every source is closed, whatever one of them says."""

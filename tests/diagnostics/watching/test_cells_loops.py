@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import io
 import pickle
 import weakref
 from collections.abc import Callable
@@ -83,8 +84,12 @@ def test_the_direction_is_seen_through_an_embedding_and_not_made_up() -> None:
     model = double(Words)
     passes, source = watched(model, torch.arange(T * B).view(T, B) % 9)
     assert [(one.group, one.direction) for one in passes] == [("cell", "reverse"), ("other", "forward")]
-    assert "the direction is not seen" not in source.covered()[0]
-    assert "in the order of the calls; the direction is not seen" in source.covered()[1]
+    unseen = (
+        "whether the calls go forwards or backwards through the sequence cannot be seen: steps are counted in the "
+        "order of the calls"
+    )
+    assert unseen not in source.covered()[0]
+    assert unseen in source.covered()[1]
 
 
 def test_layer_by_layer_in_the_order_of_the_outputs_of_the_layer_below() -> None:
@@ -317,7 +322,9 @@ def test_sequences_after_one_another_are_passes_of_their_own() -> None:
             state = cell(x_t, state)
         ends.append(state[0].sum())
     sum(ends).backward()
-    assert [len(one.layers[0].h) for one in source.take()] == [3, 5]
+    assert [(len(one.layers[0].h), one.call) for one in source.take()] == [(3, 0), (5, 1)]
+    (sentence,) = source.covered()
+    assert "called once per timestep of each of 2 sequences, 3 and 5 times" in sentence
 
 
 def test_one_cell_for_two_layers_gives_two_lines() -> None:
@@ -358,7 +365,7 @@ def test_a_loop_that_generates_reads_numbers_and_stops_early() -> None:
     model = double(Generator)
     ((one,), source) = watched(model, torch.tensor([1, 2, 3]))
     assert (one.group, len(one.layers[0].h)) == ("cell", 4)
-    assert "the direction is not seen" in source.covered()[0]
+    assert "forwards or backwards through the sequence cannot be seen" in source.covered()[0]
     source.arm()
     with torch.no_grad():
         model(torch.tensor([1, 2, 3]))
@@ -416,15 +423,35 @@ def test_non_reentrant_checkpoints_record_the_first_forward_alone() -> None:
     assert_same(one.layers[0], reference(model))
 
 
-def test_an_armed_model_is_copied_and_pickled_without_its_hooks_doing_anything() -> None:
-    cell = double(lambda: nn.GRUCell(D, H))
-    source = cells.attach(cell)
+def in_a_file(model: nn.Module) -> Any:
+    file = io.BytesIO()
+    torch.save(model, file)
+    return torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m)), in_a_file])
+def test_a_copy_of_an_armed_model_has_the_persons_hooks_alone(copied: Callable[[nn.Module], Any]) -> None:
+    cell = double(lambda: nn.Sequential(nn.GRUCell(D, H)))
+    cell[0].register_forward_hook(printed_by_nobody)
+    untouched = [set(vars(module)) for module in cell.modules()]
+    source = cells.attach(cell, ["0"])
     source.arm()
-    h = cell(X[1], cell(X[0], zeros()))
-    for other in (copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
-        assert torch.equal(other(X[1], other(X[0], zeros())), h)
+    h = cell[0](X[1], cell[0](X[0], zeros()))
+    other = copied(cell)
+    if copied is not copy.copy:  # whose parts are the model's own
+        assert torch.equal(other[0](X[1], other[0](X[0], zeros())), h)
+        assert list(other[0]._forward_hooks.values()) == [printed_by_nobody]
+        assert not other[0]._forward_pre_hooks
+        assert not other[0]._forward_hooks_with_kwargs
+    assert len(cell[0]._forward_hooks) == 2
+    assert "__getstate__" not in vars(other)
     h.sum().backward()
     assert len(source.take()) == 1
+    assert [set(vars(module)) for module in cell.modules()] == untouched
+
+
+def printed_by_nobody(*_: Any) -> None:
+    """A hook of the person's."""
 
 
 def test_after_an_exception_in_the_model_the_next_step_is_recorded() -> None:

@@ -135,6 +135,130 @@ def test_runs_that_both_add_to_the_gradient_are_both_recorded_and_checked() -> N
     assert AGAIN not in source.covered()[0]
 
 
+def test_of_a_cell_that_is_run_apart_for_a_saliency_map_there_is_one_true_sentence() -> None:
+    def train(model: nn.Module) -> None:
+        x = X.clone().requires_grad_()
+        torch.autograd.grad(model(x).sum(), x)
+        model(X).pow(2).mean().backward()
+
+    (one,), check, source = step(loop(), train)
+    assert one.call == 0
+    assert check.errors == {}
+    (sentence,) = source.covered()
+    assert "called once per timestep, 6 times; " in sentence
+    assert AGAIN in sentence
+
+
+@pytest.mark.parametrize("lengths", [(6, 4), (6, 4, 6, 4, 6, 4)])
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])
+def test_sequences_of_one_backward_pass_are_calls_in_forward_order(kind: type[Any], lengths: tuple[int, ...]) -> None:
+    model = loop(lambda: Sequences(kind, lengths))
+    passes, check, source = step(model, lambda model: model(X).backward())
+    twin = twin_of(model)
+    loss = twin(X)
+    assert [one.call for one in passes] == list(range(len(lengths)))
+    for one, states in zip(passes, twin.each, strict=True):
+        assert_gradients(one.layers[0], states, loss)
+    assert check.errors["cell.weight_hh"] < 1e-12
+    (sentence,) = source.covered()
+    times = "6 and 4" if len(lengths) == 2 else "4 to 6"
+    assert f"called once per timestep of each of {len(lengths)} sequences, {times} times" in sentence
+
+    marks = Marks(model.parameters)
+    marks.arm()
+    model(X, marks.state).backward()
+    for one, other in zip(marks.take(), passes, strict=True):
+        assert one.call == other.call
+        assert torch.equal(one.layers[0].grad_h, other.layers[0].grad_h)
+    (sentence,) = marks.covered()
+    assert f"marked by w.state in each of {len(lengths)} sequences at {times} timesteps" in sentence
+
+
+class Sequences(nn.Module):
+    """One cell that reads several sequences, as a Siamese network does."""
+
+    def __init__(self, kind: type[nn.RNNCellBase], lengths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.cell, self.lengths, self.each = kind(D, H), lengths, list[list[Tensor]]()
+
+    @property
+    def kept(self) -> list[Tensor]:
+        return []
+
+    @kept.setter
+    def kept(self, _: list[Tensor]) -> None:
+        self.each = []
+
+    def forward(self, x: Tensor, mark: Callable[[Tensor], Tensor] = lambda h: h) -> Tensor:
+        self.each = []
+        for number, steps in enumerate(self.lengths):
+            state: Any = None
+            states = []
+            for x_t in x[:steps]:
+                state = self.cell(x_t + number, state)
+                h = mark(state[0] if isinstance(state, tuple) else state)
+                state = (h, state[1]) if isinstance(state, tuple) else h
+                states.append(h)
+            self.each.append(states)
+        return sum(((k + 1) * states[-1].pow(2).sum() for k, states in enumerate(self.each)), torch.zeros(()))
+
+
+def test_sequences_with_a_backward_pass_each_are_no_separate_calls() -> None:
+    def train(model: nn.Module) -> None:
+        for _ in range(2):
+            model(X).backward()
+
+    model = loop(lambda: Sequences(nn.GRUCell, (6,)))
+    passes, _, _ = step(model, train)
+    assert [one.call for one in passes] == [0, 0]
+    marks = Marks(model.parameters)
+    marks.arm()
+    for _ in range(2):
+        loss = model(X, marks.state)
+        (loss + marks.scan(torch.stack(model.each[0]), torch.zeros(1)).sum()).backward()
+    assert [(one.group, one.call) for one in marks.take()] == [("state", 0), ("scan", 0)] * 2
+
+
+def test_under_autocast_the_check_allows_for_the_rounding_of_its_dtype() -> None:
+    torch.manual_seed(0)
+    for kind in (nn.LSTMCell, nn.GRUCell):
+        cell = kind(D, 16)
+        source, check = cells.attach(cell), SelfCheck(cell)
+        source.arm(check=True)
+        check.arm()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            state: Any = None
+            for x_t in torch.randn(30, B, D):
+                state = cell(x_t, state)
+            loss = (state[0] if isinstance(state, tuple) else state).float().pow(2).mean()
+        loss.backward()
+        (one,) = source.take()
+        assert one.layers[0].rounding == torch.bfloat16
+        ((_, error, tolerance),) = check.take([one])
+        assert 0 < error < tolerance == 0.05
+
+
+@pytest.mark.parametrize(("precision", "rounding"), [("medium", torch.bfloat16), ("highest", None)])
+def test_coarser_products_are_told_as_native_does(precision: str, rounding: torch.dtype | None) -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        cell = nn.GRUCell(D, H)
+        source = cells.attach(cell)
+        source.arm()
+        cell(X[1].float(), cell(X[0].float())).sum().backward()
+        (one,) = source.take()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            double = cell.double()
+            source.arm()
+            double(X[1], double(X[0])).sum().backward()
+        (other,) = source.take()
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert one.layers[0].rounding == rounding
+    assert other.layers[0].rounding is None  # autocast leaves float64 as it is
+
+
 def test_where_the_gradient_is_assigned_by_hand_the_last_run_is_recorded() -> None:
     def by_hand(model: nn.Module) -> None:
         output = model(X)
@@ -261,7 +385,23 @@ def test_all_sources_together_record_what_is_marked_once_and_say_each_refusal_on
     groups = [one.group for one in sources.take()]
     sources.close()
     assert groups == ["state"]
-    assert [sentence.split()[0] for sentence in sources.missing(groups)] == ["own"]
+    assert [sentence.split()[0] for sentence in sources.refused()] == ["own"]
+    assert sources.missing(groups) == []
+
+
+def test_of_a_scan_that_is_refused_nobody_says_that_there_is_no_state() -> None:
+    model = loop(lambda: nn.Linear(D, H))
+    sources = Sources(model, None, None)
+    sources.arm()
+    x = X.clone().requires_grad_()
+    h = sources.marks.scan(model(x).tanh(), torch.zeros(1, dtype=X.dtype))
+    (gradient,) = torch.autograd.grad(h.sum(), x, create_graph=True)
+    gradient.pow(2).sum().backward()
+    assert sources.take() == []
+    sources.close()
+    (refusal,) = sources.refused()
+    assert refusal in sources.covered()
+    assert sources.missing([]) == []
 
 
 @pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell])

@@ -167,6 +167,64 @@ def test_a_min_gru_as_a_parallel_scan_agrees_with_the_loop(batch_first: bool) ->
     assert marks.covered() == ["scan: marked by w.scan; exact where its decay depends on its inputs alone."]
 
 
+def penalised_scan(marks: Marks | None, weights: list[Tensor], *, create: bool) -> Tensor:
+    """A loss of a scan, or of the same as a loop where there are no ``marks``, with the size of its own gradient."""
+    x = X.clone().requires_grad_()
+    decay, added = min_gru(x, *weights)
+    if marks is not None:
+        states = marks.scan(parallel(decay, added), decay)
+    else:
+        h, rows = torch.zeros(B, H, dtype=torch.float64), []
+        for a, b in zip(decay, added, strict=True):
+            h = a * h + b
+            rows.append(h)
+        states = torch.stack(rows)
+    loss = loss_of(states[[2, 6]])
+    (gradient,) = torch.autograd.grad(loss, x, create_graph=create, retain_graph=True)
+    return loss + 10 * gradient.pow(2).sum()
+
+
+def test_a_scan_with_a_gradient_penalty_is_not_recorded_and_it_is_said() -> None:
+    marks = Marks()
+    plain = parameters((D, H), (D, H))
+    penalised_scan(None, plain, create=True).backward()
+    weights = parameters((D, H), (D, H))
+    marks.arm()
+    penalised_scan(marks, weights, create=True).backward()
+    assert marks.take() == []
+    for weight, other in zip(weights, plain, strict=True):  # the loss itself is that of the loop
+        torch.testing.assert_close(weight.grad, other.grad, rtol=1e-9, atol=1e-9)
+    (sentence,) = marks.covered()
+    assert sentence == marks.refused["scan"]
+    assert sentence.startswith("scan: marked by w.scan, but not recorded in this training step: a gradient that came")
+
+    weights = parameters((D, H), (D, H))
+    marks.arm()
+    penalised_scan(marks, weights, create=False).backward()  # a saliency map, that nothing is learned from
+    (one,) = marks.take()
+    twin: list[Tensor] = [weight.detach().requires_grad_() for weight in weights]
+    decay, added = min_gru(X, *twin)
+    h, states = torch.zeros(B, H, dtype=torch.float64), []
+    for a, b in zip(decay, added, strict=True):
+        h = a * h + b
+        states.append(h)
+    expected = torch.autograd.grad(loss_of(torch.stack(states)[[2, 6]]), states, allow_unused=True)
+    for t, gradient in enumerate(expected):
+        wanted = torch.zeros(B, H, dtype=torch.float64) if gradient is None else gradient
+        torch.testing.assert_close(one.layers[0].grad_h[t], wanted, rtol=1e-12, atol=1e-12)
+    assert marks.refused == {}
+    assert marks.covered() == ["scan: marked by w.scan; exact where its decay depends on its inputs alone."]
+
+
+def test_scans_of_one_layer_in_one_backward_pass_are_calls_in_forward_order() -> None:
+    marks = Marks()
+    marks.arm()
+    h = torch.ones(2, B, H, requires_grad=True)
+    first, second = (marks.scan(h * factor, torch.zeros(1)) for factor in (2, 3))
+    (second.sum() + first.sum()).backward()
+    assert [(one.call, float(one.layers[0].h[0, 0, 0])) for one in marks.take()] == [(0, 2), (1, 3)]
+
+
 def test_a_diagonal_state_space_has_a_decay_that_does_not_change() -> None:
     (rate, u) = parameters((H,), (D, H))
     a = torch.sigmoid(rate)
