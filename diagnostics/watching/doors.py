@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from diagnostics.watching.calls import Call, Graph, Way
+from diagnostics.watching.calls import Call, Way
+from diagnostics.watching.insides import Graph
 
 
 class Entrance(Function):

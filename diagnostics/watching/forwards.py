@@ -18,8 +18,9 @@ from torch.nn.utils.rnn import PackedSequence
 from diagnostics.recurrence import gru, lstm, rnn
 from diagnostics.recurrence.trace import StateGradients
 from diagnostics.watching import stepwise
-from diagnostics.watching.calls import Call, Gradients, Graph, Place, States
+from diagnostics.watching.calls import Call, Gradients, Place, States
 from diagnostics.watching.doors import Entrance, Exit
+from diagnostics.watching.insides import Graph
 from diagnostics.watching.packing import Packing
 
 KINDS = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "GRU": "gru", "LSTM": "lstm"}

@@ -44,20 +44,20 @@ def follow(call: Call, first: tuple[Tensor, ...] | None, ledger: Ledger) -> tupl
     connected = [state.grad_fn is not None for state in first]
     constant = not any(state.requires_grad for state in first)
     if call.lengths is None and (all(connected) or not any(connected)):
-        others = [other for other in ledger.newest_first() if _may_go_on(other, call)]
-        for other in others:
-            if _aliased(other.ended, first):
+        for other in ledger.newest_first():
+            aliased = _may_go_on(other, call) and _aliased(other.ended, first)
+            if aliased and not (all(connected) and _written(other.ended)):
                 call.go_on_from(other, cut=not connected[0])
                 return first
         if all(connected):
-            change = Change(call.owner, first)
+            change = Change(call, first)
             origin = change.origin
-            if origin is not None and origin.ledger is ledger and _may_go_on(origin, call) and _fits(origin, first):
+            if origin is not None and _may_go_on(origin, call) and _fits(origin, first):
                 call.go_on_from(origin, cut=False)
                 call.changed = True
                 return tuple(Landing.apply(call, change, *first))
-        for other in others:
-            if _equal(other.ended, first):
+        for other in ledger.newest_first():
+            if _may_go_on(other, call) and _equal(other.ended, first):
                 call.go_on_from(other, cut=not connected[0])
                 return first
     call.cut = constant and any(bool(state.any()) for state in first)
@@ -65,19 +65,26 @@ def follow(call: Call, first: tuple[Tensor, ...] | None, ledger: Ledger) -> tupl
 
 
 def _may_go_on(other: Call, call: Call) -> bool:
+    """Whether ``call`` may go on from ``other``, from which at most one does."""
     return other.owner is call.owner and other.lengths is None and other.after is None
 
 
 def _fits(origin: Call, first: Sequence[Tensor]) -> bool:
+    """Whether there are as many samples."""
     return all(end.shape == state.shape for end, state in zip(origin.ended, first, strict=True))
 
 
 def _aliased(ended: tuple[Tensor, ...], first: Sequence[Tensor]) -> bool:
-    """Whether states are in the memory of those that another call ended with, and nobody wrote into that."""
+    """Whether states are in the memory of those that another call ended with."""
     return all(
         end.data_ptr() == state.data_ptr() and end.shape == state.shape and end.dtype == state.dtype
         for end, state in zip(ended, first, strict=True)
     )
+
+
+def _written(ended: tuple[Tensor, ...]) -> bool:
+    """Whether somebody has written into the states since they were returned."""
+    return any(end._version > 0 for end in ended)
 
 
 def _equal(ended: tuple[Tensor, ...], first: Sequence[Tensor]) -> bool:
@@ -157,7 +164,9 @@ def _pass(ledger: Ledger, stretch: Stretch, watched: Watched, direction: int) ->
     layers = []
     for layer in range(call.layers):
         weight = watched.weights[layer * call.directions + direction]
-        layers.append(_layer(ledger, stretch, (layer, direction), weight, several=answers > 1 and not _unknown(stretch)))
+        layers.append(
+            _layer(ledger, stretch, (layer, direction), weight, several=answers > 1 and not _unknown(stretch))
+        )
     turned = [
         None if grad is None else _turned(grad, one, direction) for (one, _), grad in zip(stretch, inputs, strict=True)
     ]

@@ -143,7 +143,7 @@ def test_other_calls_and_other_states_are_passes_of_their_own() -> None:
     module, x = made("gru"), torch.randn(T, B, I).double()
     with watching(module) as source:
         one, state = module(x)
-        two, _ = module(2 * x, state * 0.5)
+        two, _ = module(2 * x, torch.full_like(state, 0.5, requires_grad=True).tanh())
         three, _ = module(3 * x)
         (one.sum() + two.sum() + three.sum()).backward()
         passes = source.take()
