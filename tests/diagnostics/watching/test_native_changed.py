@@ -334,3 +334,18 @@ def test_many_calls_leave_nothing() -> None:
             assert call() is None
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize("loss", ["last", "every"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_loss_of_the_final_states_is_told_from_what_goes_on_from_them(dtype: torch.dtype, loss: str) -> None:
+    module, x = made("gru", 2).to(dtype), torch.randn(T, B, I).to(dtype)
+    norm = nn.LayerNorm(H).to(dtype)
+    with watching(module) as source:
+        state, losses = None, []
+        for k in range(T):
+            _, state = module(x[k : k + 1], None if state is None else norm(state))
+            losses.append(state[-1].square().sum())
+        (losses[-1] if loss == "last" else torch.stack(losses).sum()).backward()
+        (got,) = source.take()
+    assert got.answers == (1 if loss == "last" else T)
