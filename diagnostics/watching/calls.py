@@ -134,6 +134,8 @@ class Call:
         self._after: weakref.ref[Call] | None = None
         self.changed = False
         """Whether the states that it begins with are computed from the final states of the call before."""
+        self.lands = False
+        """Whether it is told what goes back through the states that it begins with."""
         self.cut = False
         """Whether the states that it begins with are the end of something that no gradient goes back into."""
         self.backwards: list[Backward] = []
@@ -217,13 +219,13 @@ class Call:
             return
         later = self._later(now)
         goes_back = self.before is not None and not self.cut
-        changed = later is not None and self.after is not None and self.after.changed
-        if later is not None and (later.lost or (changed and later.handed is None)):
+        lands = later is not None and self.after is not None and self.after.lands
+        if later is not None and (later.lost or (lands and later.handed is None)):
             now.lost = True
             return
         direct = without(arriving, later.handed) if later is not None and later.handed is not None else arriving
         for direction in range(self.directions):
-            used = uses(direct, direction, self.directions, self.lengths, finals=later is None or changed)
+            used = uses(direct, direction, self.directions, self.lengths, finals=later is None or lands)
             now.answers[direction] = int(used.sum(0).max()) if used.size else 0
             part: Sequence[Tensor | None]
             answered_later = later is not None and later.answered[direction]
@@ -232,7 +234,7 @@ class Call:
                 continue
             now.asked.add(direction)
             if later is not None and answered_later:
-                part = later.carried_back[direction] if changed else (None, *later.carried[direction])
+                part = later.carried_back[direction] if lands else (None, *later.carried[direction])
             else:
                 part = last_answer(direct, used, self.lengths, direction, self.directions)
             wanted = [tensor for tensor in graph.initial if tensor.requires_grad]

@@ -9,6 +9,7 @@ directions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,9 +43,17 @@ class Entrance(Function):
         return None, None, None, gradient if ctx.needs_input_grad[3] else None
 
 
+class Straight:
+    """The way of states that are given as the call before has left them."""
+
+    def back(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The same at its ends, of which the first is the output."""
+        return [None, *gradients]
+
+
 class Landing(Function):
-    """The states that a call is given, (h0,) or (h0, c0), [L·D,B,·] each, where they come by ``way`` of a change from
-    the final states of the call before."""
+    """The states that a call is given, (h0,) or (h0, c0), [L·D,B,·] each, where they come from the final states of the
+    call before: by ``way`` of a change, or straight."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, way: Way, *first: Tensor) -> tuple[Tensor, ...]:

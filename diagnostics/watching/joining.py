@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from diagnostics.watching.answers import walked
-from diagnostics.watching.calls import Backward, Call, Gradients, Place, States
+from diagnostics.watching.calls import Backward, Call, Gradients, Place, States, Way
 from diagnostics.watching.changing import Change
-from diagnostics.watching.doors import Landing
+from diagnostics.watching.doors import Landing, Straight
 from diagnostics.watching.ledger import Ledger
 from diagnostics.watching.passing import LayerPass, Pass
 
@@ -48,20 +48,25 @@ def follow(call: Call, first: tuple[Tensor, ...] | None, ledger: Ledger) -> tupl
             aliased = _may_go_on(other, call) and _aliased(other.ended, first)
             if aliased and not (all(connected) and _written(other.ended)):
                 call.go_on_from(other, cut=not connected[0])
-                return first
+                return _landed(call, Straight(), first) if connected[0] else first
         if all(connected):
             change = Change(call, first)
             origin = change.origin
             if origin is not None and _may_go_on(origin, call) and _fits(origin, first):
                 call.go_on_from(origin, cut=False)
                 call.changed = True
-                return tuple(Landing.apply(call, change, *first))
+                return _landed(call, change, first)
         for other in ledger.newest_first():
             if _may_go_on(other, call) and _equal(other.ended, first):
                 call.go_on_from(other, cut=not connected[0])
                 return first
     call.cut = constant and any(bool(state.any()) for state in first)
     return first
+
+
+def _landed(call: Call, way: Way, first: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    call.lands = True
+    return tuple(Landing.apply(call, way, *first))
 
 
 def _may_go_on(other: Call, call: Call) -> bool:

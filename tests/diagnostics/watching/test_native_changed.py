@@ -40,14 +40,20 @@ CHANGES: dict[str, Change] = {
 }
 
 
+AS_IT_IS: Change = lambda state, k: state  # noqa: E731
+
+
 def made(cell: str, layers: int = 1) -> nn.RNNBase:
     torch.manual_seed(0)
     cls, fixed = CELLS[cell]
     return cls(I, H, num_layers=layers, **fixed).double()
 
 
-def in_pieces(module: nn.RNNBase, x: Tensor, change: Change, chunk: int, *, from_output: bool = False) -> Tensor:
-    """The output [T,B,H] of calls with ``chunk`` timesteps each, the state changed between them."""
+def in_pieces(
+    module: nn.RNNBase, x: Tensor, change: Change, chunk: int, *, from_output: bool = False, finals_read: bool = False
+) -> Tensor:
+    """The output [T,B,H] of calls with ``chunk`` timesteps each, the state changed between them; ``finals_read``: taken
+    from the final states, of calls with one timestep."""
     state: State | None = None
     outputs = []
     for k, start in enumerate(range(0, T, chunk)):
@@ -56,7 +62,7 @@ def in_pieces(module: nn.RNNBase, x: Tensor, change: Change, chunk: int, *, from
         lstm = isinstance(module, nn.LSTM)
         output, finals = module(x[start : start + chunk], state if lstm or state is None else state[0])
         state = finals if lstm else (output if from_output else finals,)
-        outputs.append(output)
+        outputs.append(finals[0][-1:] if finals_read and lstm else finals[-1:] if finals_read else output)
     return torch.cat(outputs)
 
 
@@ -93,7 +99,7 @@ def check(cell: str, module: nn.RNNBase, x: Tensor, w: Tensor, change: Change, c
     with watching(module, check=True) as source:
         (in_pieces(module, x, change, chunk, **how) * w).sum().backward()
         (got,) = source.take()
-        assert "its state is changed between calls" in source.covered()[0]
+        assert ("its state is changed between calls" in source.covered()[0]) == (change is not AS_IT_IS)
     shares = [parameter.grad for name, parameter in module.named_parameters() if "weight_hh" in name]
     output, kept = unrolled(cell, module, x, change, chunk)
     answered = [t for t in range(T) if w[t].any()]
@@ -139,6 +145,19 @@ def test_a_state_that_is_computed_from_the_output_of_a_single_timestep(cell: str
     if loss == "last":
         w[:-1] = 0
     check(cell, module, x, w, CHANGES["scaled"], 1, from_output=True)
+
+
+@pytest.mark.parametrize("loss", ["last", "every", "two"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("change", [AS_IT_IS, CHANGES["scaled"]])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_loss_of_the_final_states_is_told_from_what_goes_on(
+    cell: str, change: Change, layers: int, loss: str
+) -> None:
+    module, x, w = made(cell, layers), torch.randn(T, B, I).double(), torch.randn(T, B, H).double()
+    answers = {"last": [T - 1], "every": list(range(T)), "two": [1, 4]}[loss]
+    w[[t for t in range(T) if t not in answers]] = 0
+    check(cell, module, x, w, change, 1, finals_read=True)
 
 
 def encoded(module: nn.RNNBase) -> tuple[Tensor, Any]:
