@@ -22,6 +22,7 @@ from diagnostics.watching.leaves import tensors
 from diagnostics.watching.matching import Memory
 from diagnostics.watching.passing import Pass
 from diagnostics.watching.runs import Runs
+from diagnostics.watching.uses import Answers
 
 IDLE = 3
 """After so many recorded steps in a row in which no module handed anything on, unless one is torch's own or named, …"""
@@ -68,6 +69,8 @@ class Cells:
         self._memories, self._state, self._parameters, self._marks = memories, state, parameters, marks
         self._remove: list[Callable[[], None]] = []
         self._sentences: list[str] = []
+        self._answers = Answers()
+        self._counted = False
         self._following = Following(state)
         self.refusals: list[str] = []
         self.marked: set[str] = set()
@@ -88,7 +91,7 @@ class Cells:
         self._looking = self._idle < IDLE or self._idle % LOOK_AGAIN == 0
         if not self._looking:
             return
-        self._armed = True
+        self._armed, self._counted = True, check
         self._following = Following(self._state, check, Runs(self._parameters))
         for memory in self._memories:
             self._remove.append(hooks.install(memory.module, self._before(memory), self._after(memory)))
@@ -110,11 +113,11 @@ class Cells:
         chosen = grouping.choose(lines, {memory.name: memory for memory in self._memories}, self._marks())
         self.refusals, self._sentences, self.marked = chosen.refusals, chosen.sentences, chosen.marked
         self.close()
-        return chosen.passes
+        return self._answers.told(chosen.passes, counted=self._counted)
 
     def covered(self) -> list[str]:
         """As ``Source.covered``, about the latest recorded step."""
-        return list(self._sentences)
+        return [*self._sentences, *self._answers.sentences()]
 
     def close(self) -> None:
         """As ``Source.close``."""

@@ -202,7 +202,9 @@ class Following:
         """Put ``call`` behind the one that handed it its state, and the states between the two in their places."""
         earlier, line = handover.call, handover.call.line
         if line is None:
-            line = earlier.line = Line(memory.name, self.finished, self.runs, by_argument=handover.by_argument)
+            line = earlier.line = Line(
+                memory.name, self.finished, self.runs, counted=self._check, by_argument=handover.by_argument
+            )
             line.append(earlier.span, earlier.origin, earlier.batch, earlier.share, earlier.product)
             memory.by_argument = handover.by_argument
             if earlier is memory.latest:

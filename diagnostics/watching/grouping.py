@@ -10,9 +10,9 @@ from torch import Tensor
 
 from diagnostics.watching.lines import Line
 from diagnostics.watching.matching import Memory
-from diagnostics.watching.naming import class_name, detached, kind_of, numbers, spoken
+from diagnostics.watching.naming import class_name, detached, kind_of, spoken
 from diagnostics.watching.passing import LayerPass, Pass
-from diagnostics.watching.runs import AGAIN, in_order
+from diagnostics.watching.runs import AGAIN, in_order, numbers
 from diagnostics.watching.selection import is_marked, returns_marked, said_by_others, select
 from diagnostics.watching.shares import weight_of
 
@@ -71,7 +71,7 @@ def choose(
             continue
         memory = memories[group[0].name]
         runs = map(max, zip(*(line.recorded for line in group), strict=False))
-        for run, *together in zip(runs, *layers, strict=False):
+        for run, answers, *together in zip(runs, group[-1].answers(), *layers, strict=False):
             one = Pass(
                 group=name,
                 kind=kind_of(memory),
@@ -79,6 +79,7 @@ def choose(
                 class_name=class_name(memory.module),
                 direction=direction or "forward",
                 cuts=tuple(group[0].cuts),
+                answers=answers,
             )
             found.append((run, group[0].spans[0][0], one))
         told.setdefault((name, direction), []).append(group[0])

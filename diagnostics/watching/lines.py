@@ -20,6 +20,7 @@ from diagnostics.watching.passing import LayerPass
 from diagnostics.watching.runs import Runs
 from diagnostics.watching.shares import Share, weight_sum
 from diagnostics.watching.stepwise import rounding
+from diagnostics.watching.uses import ALIASES, Way, beyond, count
 
 Place = tuple[int, str]
 """Which state of a step: its layer and "h" or "c"."""
@@ -35,6 +36,10 @@ class State:
     made: tuple[int, int]
     """The number of the node that made it, and which of its outputs it is."""
     gradients: dict[int, Tensor] = field(default_factory=dict)
+    used: dict[int, Tensor | None] = field(default_factory=dict)
+    """The number of a run → of which samples the loss uses it directly, as of ``uses.beyond``."""
+    counts: bool = False
+    """Whether that is asked for."""
     handle: Any = None
 
 
@@ -46,6 +51,8 @@ class Line:
     finished: dict[int, Line]
     """Where the line enters itself once a gradient has arrived."""
     runs: Runs
+    counted: bool = False
+    """Whether it is to be told how often the loss uses the states."""
     steps: list[dict[Place, State]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     spans: list[tuple[int, int, int]] = field(default_factory=list)
@@ -56,6 +63,8 @@ class Line:
     """For every call, where the recurrent weight's gradient is checked."""
     products: set[torch.dtype] = field(default_factory=set)
     """What autocast had calls multiply in."""
+    ways: list[Way | None] = field(default_factory=list)
+    """For every step the way to the next one, of the top layer, where it is counted."""
     batch: int | None = None
     by_argument: bool = False
     """Whether the state is the one tensor that the module is called with, and no call returns it."""
@@ -91,14 +100,30 @@ class Line:
         found = graph.edge(tensor)
         state = self._new(t, place, tensor, token, (-1, 0) if found is None else graph.numbers(found))
         if tensor.requires_grad:
-            state.handle = tensor.register_hook(_arrival(self, state))
+            state.handle = tensor.register_hook(_arrival(self, state, t, place))
+        self._follow(t, place, found)
 
     def put_member(self, t: int, place: Place, value: Tensor, edge: graph.Edge) -> None:
         """As ``put``, of a tensor that is gone and whose ``value`` and place in the graph are left."""
         node, number = edge
         state = self._new(t, place, value, object(), graph.numbers(edge))
-        arrive = _arrival(self, state)
+        arrive = _arrival(self, state, t, place)
         state.handle = node.register_prehook(lambda gradients: arrive(gradients[number]))
+        self._follow(t, place, edge)
+
+    def _follow(self, t: int, place: Place, edge: graph.Edge | None) -> None:
+        """Listen to what comes by the way to this state from those before."""
+        top = max((layer for layer, _ in self.steps[0]), default=0)
+        if not self.counted or place[0] != top:
+            return
+        # Of a c that is no alias it cannot be told: h may be made of it.
+        self.steps[t][place].counts = place[1] == "h" or (edge is not None and edge[0].name() in ALIASES)
+        self.ways += [None] * (t + 1 - len(self.ways))
+        if t and edge is not None:
+            way = self.ways[t - 1]
+            if place[1] == "h" or way is None:  # h is put first, and again where it is changed
+                way = self.ways[t - 1] = Way(state.made for (at, _), state in self.steps[t - 1].items() if at == top)
+            way.add(edge)
 
     def _new(self, t: int, place: Place, value: Tensor, token: object, made: tuple[int, int]) -> State:
         self.runs.listen()
@@ -124,6 +149,20 @@ class Line:
             [self._layer(layer, of_call, which) for layer in range(layers)]
             for which in range(max(map(len, of_call), default=0))
         ]
+
+    def answers(self) -> list[int]:
+        """For each of ``passes`` at how many timesteps the loss uses the top layer's state directly; 0 where that is
+        not known."""
+        of_call = self._recorded()
+        whole = self.counted and not self.runs.differentiable and len(self.steps) == len(self.spans)
+        found = []
+        for which in range(max(map(len, of_call), default=0)):
+            runs = [numbers[which] if which < len(numbers) else -1 for numbers in of_call]
+            known = whole and all(way is None or way.known(run) for way, run in zip(self.ways, runs, strict=True))
+            steps = zip(self.steps, runs, strict=True) if known else ()
+            used = [[state.used[run] for state in step.values() if run in state.used] for step, run in steps]
+            found.append(count(used))
+        return found
 
     def weight_sums(self, module: nn.Module) -> list[Tensor | None]:
         """For each of ``passes`` the sum of the recurrent weight's shares; None where they were not kept."""
@@ -176,11 +215,14 @@ class Line:
         return LayerPass(h, grad_h, c, grad_c, rounding=rounding(h, *self.products))
 
 
-def _arrival(line: Line, state: State) -> Any:
+def _arrival(line: Line, state: State, t: int, place: Place) -> Any:
     def arrive(gradient: Tensor | None) -> None:
         if gradient is not None:
+            run = line.runs.arrived()
             # A copy: what is handed to the hook may become some parameter's .grad, which clipping changes in place.
-            state.gradients[line.runs.arrived()] = gradient.detach().clone()
+            state.gradients[run] = gradient.detach().clone()
             line.finished[id(line)] = line
+            if state.counts:
+                state.used[run] = beyond(line.ways[t], run, state.made, gradient, line.batch)
 
     return arrive

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from diagnostics.watching import graph
 from diagnostics.watching.lines import Line
-from diagnostics.watching.naming import detached, numbers
+from diagnostics.watching.naming import detached
 from diagnostics.watching.passing import LayerPass, Pass
-from diagnostics.watching.runs import AGAIN, Runs, in_order
+from diagnostics.watching.runs import AGAIN, Runs, in_order, numbers
+from diagnostics.watching.uses import Answers, count
 
 
 @dataclass(eq=False)
@@ -60,6 +61,8 @@ class Marks:
         """Layer → why its scan was not recorded in the latest recorded step."""
         self._newest: dict[str, list[Tensor]] = {}
         self._runs = Runs(parameters)
+        self._answers = Answers()
+        self._counted = False
         self._begin()
 
     def _begin(self) -> None:
@@ -78,7 +81,7 @@ class Marks:
     def arm(self, *, check: bool = False) -> None:
         """As ``Source.arm``."""
         self._begin()
-        self._armed = True
+        self._armed, self._counted = True, check
 
     def state(self, tensor: Tensor, *, layer: str = "state", c: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Mark ``tensor`` [B,H] as the state that is handed on at this timestep, and ``c`` as an LSTM's cell state.
@@ -108,7 +111,7 @@ class Marks:
 
     def _mark(self, states: list[Tensor], layer: str) -> None:
         latest = self._latest.get(layer)
-        line = Line(layer, self._finished, self._runs)
+        line = Line(layer, self._finished, self._runs, counted=self._counted)
         made = [graph.edge(state) for state in states]
         if latest is None:
             # What was marked in the training step before, and which this one goes on with.
@@ -178,9 +181,9 @@ class Marks:
         """As ``Source.take``."""
         lines = sorted(self._finished.values(), key=lambda line: line.spans[0])
         found = [
-            (run, line.spans[0][0], _pass(line.name, "state", layers, line.cuts))
+            (run, line.spans[0][0], _pass(line.name, "state", layers, line.cuts, answers))
             for line in lines
-            for run, layers in zip(line.recorded, line.passes(), strict=True)
+            for run, layers, answers in zip(line.recorded, line.passes(), line.answers(), strict=True)
         ]
         self._sentences = [
             _sentence(name, [line for line in lines if line.name == name])
@@ -192,19 +195,18 @@ class Marks:
             if scan.second.intersection(runs):
                 self.refused[scan.layer] = f"{scan.layer}: {TWICE}"
                 continue
-            totals = [(run, _total(scan.gradients[run], scan.decay)) for run in runs]
-            found += [(run, scan.number, _pass(scan.layer, "scan", (LayerPass(scan.h, one),))) for run, one in totals]
+            found += [(run, scan.number, _of_scan(scan, scan.gradients[run])) for run in runs]
             if runs:
                 self._sentences.append(
                     f"{scan.layer}: marked by w.scan; exact where its decay depends on its inputs alone."
                 )
         self._sentences = [*dict.fromkeys(self._sentences), *self.refused.values()]
         self.close()
-        return in_order(found)
+        return self._answers.told(in_order(found), counted=self._counted)
 
     def covered(self) -> list[str]:
         """As ``Source.covered``, about the latest recorded step."""
-        return list(self._sentences)
+        return [*self._sentences, *self._answers.sentences()]
 
     def close(self) -> None:
         """As ``Source.close``."""
@@ -236,5 +238,16 @@ def _total(direct: Tensor, decay: Tensor) -> Tensor:
     return total
 
 
-def _pass(layer: str, kind: str, layers: Sequence[LayerPass], cuts: Sequence[int] = ()) -> Pass:
-    return Pass(group=layer, kind=kind, layers=layers, class_name=f"w.{kind}", cuts=tuple(cuts))
+def _of_scan(scan: _Scan, direct: Tensor) -> Pass:
+    """``direct``: ∂⁺L/∂h_t [T,B,H], of which the last that is not 0 of each sample is the last answer's."""
+    used = (direct != 0).any(2)
+    answers, last = count([[one] for one in used]), None
+    if answers > 1:
+        steps = torch.arange(len(used), device=used.device)[:, None]
+        at = torch.where(used, steps, -1).amax(0)
+        last = _total(direct * (steps == at)[..., None], scan.decay), None
+    return _pass(scan.layer, "scan", (LayerPass(scan.h, _total(direct, scan.decay), last_answer=last),), (), answers)
+
+
+def _pass(layer: str, kind: str, layers: Sequence[LayerPass], cuts: Sequence[int], answers: int) -> Pass:
+    return Pass(group=layer, kind=kind, layers=layers, class_name=f"w.{kind}", cuts=tuple(cuts), answers=answers)

@@ -38,14 +38,6 @@ def kind_of(memory: Memory) -> str:
     return class_name(module).rsplit(".", 1)[-1]
 
 
-def numbers(counts: Sequence[int]) -> str:
-    """How often each of several things was done, in words."""
-    of = sorted(set(counts))
-    if len(counts) > 2 and len(of) > 1:
-        return f"{of[0]} to {of[-1]}"
-    return " and ".join(map(str, of if len(of) == 1 else counts))
-
-
 def detached(lines: Sequence[Line]) -> list[str]:
     """Where states of these are detached, in words; nothing where none is."""
     cuts = sorted({cut for line in lines for cut in line.cuts})

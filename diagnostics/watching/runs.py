@@ -37,6 +37,14 @@ def in_order(found: Iterable[tuple[int, int, Pass]]) -> list[Pass]:
     return passes
 
 
+def numbers(counts: Sequence[int]) -> str:
+    """How often each of several things was done, in words."""
+    of = sorted(set(counts))
+    if len(counts) > 2 and len(of) > 1:
+        return f"{of[0]} to {of[-1]}"
+    return " and ".join(map(str, of if len(of) == 1 else counts))
+
+
 class Runs:
     """The runs of autograd of one training step, by the number that autograd gives to each."""
 

@@ -471,10 +471,11 @@ def test_after_an_exception_in_the_model_the_next_step_is_recorded() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
-def test_nothing_is_held_after_take_nor_of_a_graph_that_was_dropped() -> None:
+@pytest.mark.parametrize("check", [False, True])
+def test_nothing_is_held_after_take_nor_of_a_graph_that_was_dropped(check: bool) -> None:
     cell = double(lambda: nn.GRUCell(D, H))
     source = cells.attach(cell)
-    source.arm()
+    source.arm(check=check)
     first = cell(X[0], zeros())
     last = cell(X[1], first)
     node = weakref.ref(first)
@@ -485,7 +486,7 @@ def test_nothing_is_held_after_take_nor_of_a_graph_that_was_dropped() -> None:
     assert node() is None
     assert len(passes) == 1
 
-    source.arm()
+    source.arm(check=check)
     for _ in range(3):  # sequences that no backward pass ever reaches, such as a validation with a graph
         h = zeros()
         for x_t in X:

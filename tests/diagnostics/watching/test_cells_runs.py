@@ -352,7 +352,8 @@ class Linears(nn.Module):
 def test_a_second_state_around_a_linear_module_is_told(gates: int, said: bool) -> None:
     (one,), _, source = step(loop(lambda: Linears(gates)), lambda model: model(X).sum().backward())
     assert one.layers[0].c is None
-    (sentence,) = source.covered()
+    assert one.answers == (0 if said else 1)  # what c is used for is then not told from a loss
+    sentence, *_ = source.covered()
     around = "a second tensor goes around it (as an LSTM's c does) and is not seen: w.state(h, c=c) shows both"
     assert (around in sentence) is said
 

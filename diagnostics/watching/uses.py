@@ -1,0 +1,192 @@
+"""At how many timesteps a loss uses a state directly, and not by the next state that is made from it.
+
+What arrives at a state is compared with what the way to the next state sends back to it, added up in autograd's own
+order: where nothing else arrives, the two are equal to the last bit, in any dtype. Nothing is computed anew, nor put
+into the graph. What of a direct use is rounded away when autograd adds it is not seen.
+
+It can be told only where all that is made on the way goes into the next state alone. Where something else uses it too,
+say a loss on a gate, or a second state that nobody told of, the number is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diagnostics.watching import graph
+from diagnostics.watching.passing import Pass
+from diagnostics.watching.runs import numbers
+
+Number = tuple[int, int]
+"""A place in the graph, in ``graph.numbers``."""
+AT_MOST = 500
+"""Of the graph between two states so many nodes are looked at; of a larger one the number is not known."""
+ALIASES = {"ViewBackward0", "AliasBackward0"}
+
+
+class Way:
+    """The graph from the states of one timestep, ``targets``, to those of the next. It holds no node of it."""
+
+    def __init__(self, targets: Iterable[Number]) -> None:
+        self._targets = set(targets)
+        self._since = min((number for number, _ in self._targets), default=0)
+        self._ends: set[Number] = set()
+        self._hooked: set[int] = set()
+        self._sent: dict[tuple[int, Number], Tensor] = {}
+        self._beside: dict[tuple[int, Number], Tensor] = {}
+        self._leaks: dict[int, list[Tensor]] = {}
+        self._known = True
+
+    def add(self, end: graph.Edge) -> None:
+        """One of the next timestep's states is at ``end``."""
+        self._ends.add(graph.numbers(end))
+        nodes, queue = {end[0]}, [end[0]]
+        while queue and len(nodes) <= AT_MOST:
+            for following in queue.pop().next_functions:
+                node = following[0]
+                if node is None or node in nodes or graph.numbers(following) in self._targets:
+                    continue
+                if node._sequence_nr() > self._since:
+                    nodes.add(node)
+                    queue.append(node)
+        self._known &= not queue
+        leading: set[Any] = set()
+        for node in sorted(nodes, key=lambda node: node._sequence_nr()):
+            into = [
+                (which, graph.numbers(following))
+                for which, following in enumerate(node.next_functions)
+                if following[0] is not None and (following[0] in leading or graph.numbers(following) in self._targets)
+            ]
+            if into:
+                leading.add(node)
+                self._hook(node, into)
+
+    def _hook(self, node: Any, into: list[tuple[int, Number]]) -> None:
+        number = int(node._sequence_nr())
+        if number in self._hooked:
+            return
+        self._hooked.add(number)
+        alias = into[0][1] if node.name() in ALIASES and into[0][1] in self._targets else None
+        node.register_hook(partial(self._guarded, self._sends, into))
+        node.register_prehook(partial(self._guarded, self._gets, number, alias))
+
+    def _guarded(self, note: Any, *given: Any) -> None:
+        """Whatever goes wrong here must not end the person's training."""
+        try:
+            if not torch.is_grad_enabled():  # with create_graph the number is not asked for
+                note(graph.backward_pass(), *given)
+        except Exception:
+            self._known = False
+
+    def _sends(self, run: int, into: list[tuple[int, Number]], gradients: Any, _: Any) -> None:
+        for which, place in into:
+            gradient = gradients[which]
+            if gradient is not None:
+                before = self._sent.get((run, place))
+                self._sent[run, place] = gradient.detach() if before is None else before + gradient
+
+    def _gets(self, run: int, number: int, alias: Number | None, gradients: Any) -> None:
+        for which, gradient in enumerate(gradients):
+            if gradient is None or (number, which) in self._ends:
+                continue
+            more = _differs(gradient, self._sent.pop((run, (number, which)), None))
+            if alias is None:
+                self._leaks.setdefault(run, []).append(more.any())
+            else:
+                before = self._beside.get((run, alias))
+                self._beside[run, alias] = more if before is None else more.reshape(before.shape) | before
+
+    def beyond(self, run: int, target: Number, total: Tensor) -> Tensor:
+        """Where in a target more than what came by this way is in the ``total`` that arrived: bool, in its shape."""
+        more = _differs(total, self._sent.pop((run, target), None))
+        beside = self._beside.pop((run, target), None)
+        return more if beside is None else more | beside.reshape(more.shape)
+
+    def known(self, run: int) -> bool:
+        """Whether it can be told."""
+        return self._known and not (self._leaks.get(run) and bool(torch.stack(self._leaks[run]).any()))
+
+
+def _differs(total: Tensor, sent: Tensor | None) -> Tensor:
+    """Where two are not equal, though not where both are no number."""
+    if sent is None:
+        return total.detach() != 0
+    total = total.detach()
+    return (total != sent) & ((total == total) | (sent == sent))
+
+
+def beyond(way: Way | None, run: int, place: Number, total: Tensor, batch: int | None) -> Tensor | None:
+    """Of which samples the loss uses the state at ``place`` directly, bool [B]; None where that cannot be told.
+
+    ``total``: what arrived at it, [H] of one sample, [B,H], [1,B,H] or, with the size of the ``batch``, [B,·]; ``way``:
+    that to the next state, where there is one.
+    """
+    try:
+        more = total.detach() != 0 if way is None else way.beyond(run, place, total)
+    except RuntimeError:  # which must not end the person's training
+        return None
+    if more.dim() == 3 and len(more) == 1:
+        return more[0].any(1)
+    if more.dim() <= 1:
+        return more.any().reshape(1)
+    return more.flatten(1).any(1) if more.dim() == 2 or len(more) == batch else None
+
+
+def count(used: Iterable[Sequence[Tensor | None]]) -> int:
+    """The largest number of timesteps at which the loss uses a sample's states, from that of each state of each
+    timestep, [B]; 0 where that of one cannot be told."""
+    timesteps = []
+    for of_states in used:
+        told = [one for one in of_states if one is not None]
+        if len(told) < len(of_states):
+            return 0
+        if told:
+            timesteps.append(torch.stack(told).any(0))
+    return int(torch.stack(timesteps).sum(0).max()) if timesteps else 0
+
+
+class Answers:
+    """How often the loss uses the states of each part, from one recorded training step to the next: it is counted only
+    in those that are checked."""
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[str, int], int] = {}
+        self._shown: dict[str, list[int]] = {}
+
+    def told(self, passes: Iterable[Pass], *, counted: bool) -> list[Pass]:
+        """``passes`` with the number that was counted last; ``counted``: it was, in this step."""
+        self._shown = {}
+        found = []
+        for one in passes:
+            key = one.group, one.call
+            if counted or one.answers:
+                self._counted[key] = one.answers
+            if key in self._counted:
+                one = replace(one, answers=self._counted[key])
+            if key in self._counted and one.layers[-1].last_answer is None:
+                self._shown.setdefault(one.group, []).append(one.answers)
+            found.append(one)
+        return found
+
+    def sentences(self) -> list[str]:
+        """Of each part whose profile is of several answers together, or may be."""
+        said = []
+        for group, counts in self._shown.items():
+            several = [count for count in counts if count > 1]
+            if several:
+                said.append(
+                    f"{group}: the loss uses its state at {numbers(several)} timesteps, and what is shown is the "
+                    "gradient of all of them together: how far one answer's gradient comes cannot be read from it."
+                )
+            elif 0 in counts:
+                said.append(
+                    f"{group}: at how many timesteps the loss uses its state directly is not known. Where it is at "
+                    "several, what is shown is the gradient of all of them together, from which cannot be read how far "
+                    "one answer's gradient comes."
+                )
+        return said
