@@ -95,6 +95,8 @@ class Way:
             if gradient is None or (number, which) in self._ends:
                 continue
             more = _differs(gradient, self._sent.pop((run, (number, which)), None))
+            if more is None:
+                continue
             if alias is None:
                 self._leaks.setdefault(run, []).append(more.any())
             else:
@@ -105,6 +107,8 @@ class Way:
         """Where in a target more than what came by this way is in the ``total`` that arrived: bool, in its shape."""
         more = _differs(total, self._sent.pop((run, target), None))
         beside = self._beside.pop((run, target), None)
+        if more is None:
+            more = torch.zeros_like(total, dtype=torch.bool)
         return more if beside is None else more | beside.reshape(more.shape)
 
     def known(self, run: int) -> bool:
@@ -112,11 +116,16 @@ class Way:
         return self._known and not (self._leaks.get(run) and bool(torch.stack(self._leaks[run]).any()))
 
 
-def _differs(total: Tensor, sent: Tensor | None) -> Tensor:
-    """Where two are not equal, though not where both are no number."""
-    if sent is None:
-        return total.detach() != 0
+def _differs(total: Tensor, sent: Tensor | None) -> Tensor | None:
+    """Where two are not equal, though not where both are no number; None where they are the same tensor.
+
+    As ``sent`` is kept, autograd adds nothing to it in its place: what is still the same memory is all that arrived.
+    """
     total = total.detach()
+    if sent is None:
+        return total != 0
+    if total.data_ptr() == sent.data_ptr() and total.shape == sent.shape and total.stride() == sent.stride():
+        return None
     return (total != sent) & ((total == total) | (sent == sent))
 
 
