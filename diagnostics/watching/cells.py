@@ -91,8 +91,8 @@ class Cells:
         self._looking = self._idle < IDLE or self._idle % LOOK_AGAIN == 0
         if not self._looking:
             return
-        self._armed, self._counted = True, check
-        self._following = Following(self._state, check, Runs(self._parameters))
+        self._armed, self._counted = True, self._answers.due(check=check)
+        self._following = Following(self._state, check, Runs(self._parameters), counted=self._counted)
         for memory in self._memories:
             self._remove.append(hooks.install(memory.module, self._before(memory), self._after(memory)))
 

@@ -38,10 +38,12 @@ class Frame:
 class Following:
     """``finished``: the lines at which a gradient has arrived."""
 
-    def __init__(self, state: StateOf | None, check: bool = False, runs: Runs | None = None) -> None:
+    def __init__(
+        self, state: StateOf | None, check: bool = False, runs: Runs | None = None, *, counted: bool = False
+    ) -> None:
         self.runs = runs or Runs()
         self.finished: dict[int, Line] = {}
-        self._check = check
+        self._check, self._counted = check, counted
         self._state = state
         self._order = 0
         self._frames: list[Frame] = []
@@ -203,7 +205,7 @@ class Following:
         earlier, line = handover.call, handover.call.line
         if line is None:
             line = earlier.line = Line(
-                memory.name, self.finished, self.runs, counted=self._check, by_argument=handover.by_argument
+                memory.name, self.finished, self.runs, counted=self._counted, by_argument=handover.by_argument
             )
             line.append(earlier.span, earlier.origin, earlier.batch, earlier.share, earlier.product)
             memory.by_argument = handover.by_argument

@@ -81,7 +81,7 @@ class Marks:
     def arm(self, *, check: bool = False) -> None:
         """As ``Source.arm``."""
         self._begin()
-        self._armed, self._counted = True, check
+        self._armed, self._counted = True, self._answers.due(check=check)
 
     def state(self, tensor: Tensor, *, layer: str = "state", c: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Mark ``tensor`` [B,H] as the state that is handed on at this timestep, and ``c`` as an LSTM's cell state.

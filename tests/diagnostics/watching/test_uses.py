@@ -182,15 +182,29 @@ def test_of_two_calls_in_one_backward_pass_each_has_its_own() -> None:
     assert "the loss uses its state at 3 timesteps" in source.covered()[-1]
 
 
-def test_a_step_that_is_not_checked_goes_by_the_one_that_was() -> None:
+def test_it_is_counted_now_and_then_and_where_a_part_is_new() -> None:
     model = loop(MAKE["gru"], torch.float64)
-    source = cells.attach(model)
-    for check, answers in ((False, 0), (True, T), (False, T)):
-        source.arm(check=check)
-        mean_square(model(X)).backward()
+    source, marks = cells.attach(model), Marks(model.parameters)
+    for check, answers in ((False, 0), (False, 2), (True, 2)):  # first not asked for, then new
+        for one_source in (source, marks):
+            one_source.arm(check=check)
+        states = model(X)
+        h = torch.zeros(B, H, dtype=X.dtype)
+        for state in states.detach():
+            h = marks.state(h * model.cell.bias_hh[:H] + state)
+        mean_square(torch.stack((h, states[2], states[4]))).backward()
         (one,) = source.take()
-        assert one.answers == answers
+        (marked,) = marks.take()
+        assert (one.answers, marked.answers) == (answers, answers // 2)
         assert len(source.covered()) == 1 + (answers > 0)
+    source = cells.attach(model)
+    found = []
+    for number in range(uses.EVERY + 1):
+        source.arm(check=True)
+        mean_square(model(X)[number:]).backward() if number < T else mean_square(model(X)[-1]).backward()
+        (one,) = source.take()
+        found.append(one.answers)
+    assert found == [T] * uses.EVERY + [1]
 
 
 def test_a_fault_of_ours_leaves_the_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
