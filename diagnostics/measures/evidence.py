@@ -108,6 +108,11 @@ class Evidence:
         return self.kind == "reaches" and self.reach == self.distance > 0 and not self.never_below
 
     @property
+    def together(self) -> bool:
+        """Whether there is no verdict because the profile is of several answers, none of which can be told apart."""
+        return self.kind is None and self.reach is not None
+
+    @property
     def near_chance(self) -> bool:
         """Whether the last measured success is hardly better than knowing nothing."""
         return self.success < self.chance + LEARNED_SHARE * (1.0 - self.chance)
@@ -131,8 +136,12 @@ def gather(run: Run) -> Evidence | None:
     about = run.spec.get("watched")
     watched = isinstance(about, Mapping)
     unasked = watched and not facts.informative_steps
+    answers = about.get("answers", 1) if isinstance(about, Mapping) else 1
+    kind = _kind(run.state == "diverged" or diverged is not None, found, distance, peak, unasked)
+    if kind == "reaches" and answers > 1 and column != "answer_grad":
+        kind = None  # each of them feeds the timesteps before it: that the sum does not fade says nothing of one
     return Evidence(
-        kind=_kind(run.state == "diverged" or diverged is not None, found, distance, peak, unasked),
+        kind=kind,
         of=of,
         distance=distance,
         word=facts.tokens[facts.loss_step + (distance if facts.ahead else -distance)] if facts.tokens else "",
@@ -163,7 +172,7 @@ def gather(run: Run) -> Evidence | None:
         model=run.without_recurrence,
         truncate=_cut(run, facts.loss_step),
         watched=watched,
-        answers=about.get("answers", 1) if isinstance(about, Mapping) else 1,
+        answers=answers,
         unasked=unasked,
     )
 

@@ -21,7 +21,8 @@ _HEADLINES: Mapping[Kind, str] = {
 def headline(evidence: Evidence | None, state: str) -> str:
     """Return one to three words for a badge; ``state`` is the run's, and says whether a verdict may still come."""
     if evidence is None or evidence.kind is None:
-        return "No verdict yet" if state in ("queued", "running") else "No verdict"
+        waits = state in ("queued", "running") and not (evidence is not None and evidence.together)
+        return "No verdict yet" if waits else "No verdict"
     if evidence.cut_off:
         return "Cut off"
     return "Edge of reach" if evidence.edge else _HEADLINES[evidence.kind]
@@ -31,6 +32,11 @@ def sentence(evidence: Evidence | None) -> str:
     """Say what the evidence means, with its numbers; gradients are ratios to the value at the loss."""
     if evidence is None or evidence.profiles == 0:
         return _nothing(evidence)
+    if evidence.together:
+        return (
+            f"No verdict: the loss uses the state at {evidence.answers} timesteps, and what was recorded is the "
+            f"gradient of all of them together{_rate(evidence)}: how far that of one answer comes cannot be read from it."
+        )
     if evidence.kind is None:
         return (
             "No verdict: the gradient at the loss is exactly 0 or not finite in every recorded profile, "

@@ -17,6 +17,11 @@ def watched_advice(evidence: Evidence | None, spec: Mapping[str, Any]) -> tuple[
     ``spec`` is the run's spec as JSON: of it count the cell ("lstm", "gru", "tanh", "relu" or a class of the person's
     own), how the loop clips ("" where nobody said) and the direction that was walked.
     """
+    if evidence is not None and evidence.together:
+        return (
+            "Take the loss at the last timestep alone for a while, to see how far its gradient comes. Where nn.RNN, "
+            "nn.GRU or nn.LSTM does the same, use that: its last answer is told apart.",
+        )
     if evidence is None or evidence.kind is None:
         return ()
     return tuple(_SAID[evidence.kind](evidence, spec))[:3]

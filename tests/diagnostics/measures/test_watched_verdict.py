@@ -21,7 +21,7 @@ T = 40
 CELLS = ("lstm", "gru", "tanh", "relu", "mine.Cell")
 # What only somebody who trains with us can set, or only our tasks have.
 LAB = ("nan", "not a number", "success", "chance", " task", "truncate ", "scaled:", "()", "“", "seed", "chrono", "gap")
-INSTRUCTIONS = {"Try", "Compare", "Start", "Leave", "Look", "Begin", "Detach", "Shorten", "Carry", "Read"}
+INSTRUCTIONS = {"Try", "Compare", "Start", "Leave", "Look", "Begin", "Detach", "Shorten", "Carry", "Read", "Take"}
 
 
 def watched(by_lag: float | np.ndarray, *, distance: int | None = None, direction: str = "", **spec: object) -> Run:
@@ -236,11 +236,27 @@ def test_a_verdict_from_the_only_profile_says_so() -> None:
     assert "only profile" not in verdict(many).sentence
 
 
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_a_gradient_of_several_answers_that_does_not_fade_is_no_verdict(state: str) -> None:
+    run = watched(1.0)
+    several = replace(run, state=state, spec={**run.spec, "watched": {**run.spec["watched"], "answers": 7}})
+    found = verdict(several)
+    assert (found.kind, found.headline, found.reach) == (None, "No verdict", 39)
+    assert found.sentence.startswith(
+        "No verdict: the loss uses the state at 7 timesteps, and what was recorded is the gradient of all of them "
+        "together"
+    )
+    assert found.advice[0].startswith("Take the loss at the last timestep alone")
+    alone = replace(several, records=Records({**run.records, "answer_grad": run.records["state_grad"]}))
+    assert verdict(alone).kind == "reaches"
+
+
 @pytest.mark.parametrize(
     ("answers", "said"), [(0, "Where the loss uses the state at several"), (1, ""), (7, "at 7 timesteps")]
 )
 def test_a_gradient_of_several_answers_is_called_that(answers: int, said: str) -> None:
-    run = watched(1.0)
-    found = verdict(replace(run, spec={**run.spec, "watched": {**run.spec["watched"], "answers": answers}})).sentence
-    assert ("this is the gradient of all of them together" in found) == (answers != 1)
-    assert said in found
+    run = watched(0.5)
+    found = verdict(replace(run, spec={**run.spec, "watched": {**run.spec["watched"], "answers": answers}}))
+    assert found.kind == "fades"
+    assert ("this is the gradient of all of them together" in found.sentence) == (answers != 1)
+    assert said in found.sentence
