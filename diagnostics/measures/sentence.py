@@ -35,7 +35,7 @@ def sentence(evidence: Evidence | None) -> str:
     if evidence.together:
         return (
             f"No verdict: the loss uses the state at {evidence.answers} timesteps, and what was recorded is the "
-            f"gradient of all of them together{_rate(evidence)}: how far that of one answer comes cannot be read from it."
+            f"gradient of all of them together{_rate(evidence)}: how far that of one answer comes cannot be told."
         )
     if evidence.kind is None:
         return (

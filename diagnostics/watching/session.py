@@ -152,7 +152,7 @@ class Watch(Findings):
                 steps.unscale(scaler, chosen)
             self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed and rule is None)
             clipped = self._gradients.step(parameters, rule, scale, changed, keep_broken=scaler is not None)
-            broken = None if math.isfinite(clipped.norm_pre) else self._gradients.broken_gradient(parameters)
+            broken = self._gradients.broken_gradient(parameters) if clipped.broken else None
         for one in chosen:
             one.step() if scaler is None else scaler.step(one)
         if scaler is not None:
