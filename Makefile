@@ -25,7 +25,7 @@ app: $(VENV)/.app ## open the app
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
 test: $(VENV)/.dev ## pass the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gates" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gates" -n 2 --dist loadfile $(ARGS)
 
 gates: $(VENV)/.dev ## train what a correct build must reproduce (about ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m gates $(ARGS)
