@@ -45,6 +45,41 @@ def bias_for(distance: int) -> float:
     return math.log(max(distance, 2) - 1)
 
 
+def against_growth(e: Evidence, clip: Any) -> list[str]:
+    """What clipping, by the rule ``clip`` (None or "": not known), has to say to a gradient that grows through time."""
+    if clip == "none":
+        return [
+            f"Compare it with clipping by norm{own_scale(e)}: that bounds the weights' gradient, not the growth "
+            "through time."
+        ]
+    if e.clipped > 0:
+        return [
+            f"Look beyond clipping: it engaged on {percent(e.clipped)} of the steps and bounds the weights' gradient, "
+            "not this growth."
+        ]
+    return []
+
+
+def against_breaking(e: Evidence, clip: Any) -> list[str]:
+    """Clipping, where a training that diverged had none."""
+    if clip != "none":
+        return []
+    return [
+        f"Try clipping by norm{own_scale(e)}: it bounds the gradient that an update is made from, not its growth "
+        "through time."
+    ]
+
+
+def in_vain(e: Evidence, clip: Any) -> list[str]:
+    """What to look at where a training was clipped and diverged all the same."""
+    if clip in (None, "", "none") or not math.isfinite(e.clipped):
+        return []
+    return [
+        f"Look at the forward pass, which no clipping touches: clipping ({clip}) engaged on {percent(e.clipped)} "
+        "of the steps and did not prevent this."
+    ]
+
+
 def _another_network(e: Evidence) -> tuple[str, ...]:
     """Where the kind of network decides, and nothing about its weights."""
     if e.blind:
@@ -120,17 +155,7 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
-    said = []
-    if spec.get("clip") == "none":
-        said.append(
-            f"Compare it with clipping by norm{own_scale(e)}: that bounds the weights' gradient, not the growth "
-            "through time."
-        )
-    elif e.clipped > 0:
-        said.append(
-            f"Look beyond clipping: it engaged on {percent(e.clipped)} of the steps and bounds the weights' gradient, "
-            "not this growth."
-        )
+    said = against_growth(e, spec.get("clip"))
     if spec.get("cell") in _GATES:
         said.append("Try a lower learning rate or a smaller initialisation, so that no recurrent weight stretches.")
     else:
@@ -147,19 +172,10 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
             "has any say."
         ]
     rate, clip = spec.get("learning_rate"), spec.get("clip")
-    said = []
-    if clip == "none":
-        said.append(
-            f"Try clipping by norm{own_scale(e)}: it bounds the gradient that an update is made from, not its growth "
-            "through time."
-        )
+    said = against_breaking(e, clip)
     if rate:
         said.append(f"Try a learning rate of {number(float(rate) / 10)} instead of {number(float(rate))}.")
-    if clip not in (None, "", "none") and math.isfinite(e.clipped):
-        said.append(
-            f"Look at the forward pass, which no clipping touches: clipping ({clip}) engaged on {percent(e.clipped)} "
-            "of the steps and did not prevent this."
-        )
+    said += in_vain(e, clip)
     if spec.get("cell") in ("relu", "identity"):
         said.append("Start from a smaller recurrent matrix, or take a gated cell: nothing bounds this cell's state.")
     return said

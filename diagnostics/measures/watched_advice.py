@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from diagnostics.measures.advice import OFTEN_CLIPPED, bias_for, own_scale
+from diagnostics.measures.advice import OFTEN_CLIPPED, against_breaking, against_growth, bias_for, in_vain
 from diagnostics.measures.evidence import Evidence, Kind
 from diagnostics.measures.numbers import number, percent, steps
 
@@ -100,17 +99,7 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
-    said = []
-    if spec.get("clip") == "none":
-        said.append(
-            f"Compare it with clipping by norm{own_scale(e)}: that bounds the weights' gradient, not the growth "
-            "through time."
-        )
-    elif e.clipped > 0:
-        said.append(
-            f"Look beyond clipping: it engaged on {percent(e.clipped)} of the steps and bounds the weights' gradient, "
-            "not this growth."
-        )
+    said = against_growth(e, spec.get("clip"))
     cell = str(spec.get("cell"))
     if cell in _GATES:
         said.append("Try a lower learning rate or a smaller weight_hh to begin with, so that no state is stretched.")
@@ -128,18 +117,9 @@ def _diverged(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
             "rate nor clipping has any say."
         ]
     clip, cell = spec.get("clip"), spec.get("cell")
-    said = []
-    if clip == "none":
-        said.append(
-            f"Try clipping by norm{own_scale(e)}: it bounds the gradient that an update is made from, not its growth "
-            "through time."
-        )
+    said = against_breaking(e, clip)
     said.append("Try a lower learning rate: a tenth, to begin with.")
-    if clip not in (None, "", "none") and math.isfinite(e.clipped):
-        said.append(
-            f"Look at the forward pass, which no clipping touches: clipping ({clip}) engaged on {percent(e.clipped)} "
-            "of the steps and did not prevent this."
-        )
+    said += in_vain(e, clip)
     if cell == "relu":
         said.append("Start from a smaller weight_hh, or take nn.LSTM or nn.GRU: nothing bounds this cell's state.")
     return said

@@ -65,6 +65,7 @@ class Gradients:
         self._at_once = True
         """Whether gradients are measured as soon as they are accumulated; at first too, for somebody might change
         them."""
+        self._gone = False
         self._round = self._moved = self._updates = 0
         self.sized = False
         """Whether the sizes of the entries are asked for at this training step."""
@@ -135,9 +136,13 @@ class Gradients:
         fed = [held for p in parameters if (held := self._known.get(id(p))) is not None and held.since]
         return bool(fed) and all(held.kept for held in fed)
 
-    @property
-    def taken_away(self) -> bool:
-        """Whether backward passes left gradients, and none of them is there any more: zeroed, as after an update."""
+    def look_whether_gone(self) -> bool:
+        """Whether backward passes left gradients, and none of them is there any more: zeroed, as after an update. It is
+        to be asked as a training step ends, and ``step`` and ``forget`` go by it."""
+        self._gone = self._are_gone()
+        return self._gone
+
+    def _are_gone(self) -> bool:
         fed = [held for held in self._known.values() if held.since]
         left = [grad for held in fed if (grad := held.parameter.grad) is not None]
         if any(bool(_dense(grad).any()) for grad in left):  # one look, in most cases
@@ -198,7 +203,7 @@ class Gradients:
             pre = now
             if changed:
                 pre = self._before(parameters, scale) or replace(now, norm=math.nan)
-            if self.taken_away:
+            if self._gone:
                 pre = now = replace(now, norm=math.nan)
             found = Clipped(pre.norm, now.norm, pre.nan_count, pre.inf_count, pre.zero_count)
         # Who has clipped once may do so again, also where it is not at every step.
@@ -234,7 +239,7 @@ class Gradients:
 
     def forget(self) -> None:
         """A training step is over."""
-        zeroed = self.taken_away
+        zeroed, self._gone = self._gone, False
         self._round = self._moved = self._updates = 0
         for held in self._known.values():
             gradient = held.parameter.grad

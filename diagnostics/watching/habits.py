@@ -68,7 +68,7 @@ class Habits:
                 "The gradients of a training step were still there when the next backward pass added to them: call "
                 "optimizer.zero_grad() in every step, unless they are meant to add up.",
             )
-        if gradients.taken_away:
+        if gradients.look_whether_gone():
             self._say(
                 "taken away",
                 "A training step ended after optimizer.zero_grad(), which takes the gradients away: call w.step or "
