@@ -5,6 +5,7 @@ Letters: T timesteps, B batch, I input size, H hidden size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from diagnostics import Watch
+from diagnostics.records import Run
 from diagnostics.watching.passing import LayerPass, Pass
 
 torch.set_num_threads(1)
@@ -102,3 +105,42 @@ def a_pass(
     falling = decay ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
     layer = LayerPass(h=random(steps, size, H), grad_h=random(steps, size, H) * falling[:, None, None])
     return Pass(group=group, kind=kind, layers=[more.pop("layer", layer)], class_name=f"mine.{kind}", **more)
+
+
+def train(
+    network: nn.Module,
+    w: Watch | None,
+    steps: int,
+    *,
+    clip: str | None = None,
+    with_loss: bool = True,
+    rate: float = 0.1,
+    before: Callable[[int, Tensor, Tensor], None] = lambda step, x, y: None,
+) -> None:
+    optimizer = torch.optim.SGD(network.parameters(), rate)
+    for step, (x, y) in enumerate(batches(steps, next(network.parameters()).dtype)):
+        before(step, x, y)
+        loss = mean_square(network(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        if w is None:
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), float(clip.partition(":")[2]))
+            optimizer.step()
+        else:
+            w.step(optimizer, clip=clip, loss=loss if with_loss else None)
+
+
+def kinds(w: Watch) -> list[str]:
+    """What happened, besides what the profile itself says."""
+    return [event.kind for event in w.events if event.kind not in ("vanishing", "exploding")]
+
+
+def only(w: Watch) -> Run:
+    (run,) = w.runs
+    return run
+
+
+def norm_of(network: nn.Module) -> float:
+    """The l2 norm of the whole gradient."""
+    return math.sqrt(sum(float(p.grad.square().sum()) for p in network.parameters() if p.grad is not None))

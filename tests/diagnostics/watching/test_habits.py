@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diagnostics import Watch, watch
-from diagnostics.records import Run
+from diagnostics import watch
 from diagnostics.watching import clip
-from tests.diagnostics.watching.loops import Classifier, batches, mean_square, model
+from tests.diagnostics.watching.loops import Classifier, batches, mean_square, model, norm_of, only
 
 
 @pytest.fixture
@@ -30,17 +29,8 @@ def gradients(network: nn.Module, count: int, *, zeroed: bool = True) -> Iterato
         yield norm_of(network)
 
 
-def norm_of(network: nn.Module) -> float:
-    return math.sqrt(sum(float(p.grad.square().sum()) for p in network.parameters() if p.grad is not None))
-
-
 def sgd(network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(network.parameters(), 0.01)
-
-
-def only(w: Watch) -> Run:
-    (run,) = w.runs
-    return run
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])

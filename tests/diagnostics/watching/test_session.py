@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from diagnostics import Watch, watch
-from diagnostics.measures.entry_sizes import entry_sizes
-from diagnostics.records import Run
 from diagnostics.store import Store
 from diagnostics.watching.coverage import NotCovered
-from tests.diagnostics.watching.loops import B, H, I, T, batches, lstm_profile, mean_square, model
-
-
-def train(
-    network: nn.Module,
-    w: Watch | None,
-    steps: int,
-    *,
-    clip: str | None = None,
-    with_loss: bool = True,
-    rate: float = 0.1,
-    before: Callable[[int, Tensor, Tensor], None] = lambda step, x, y: None,
-) -> None:
-    optimizer = torch.optim.SGD(network.parameters(), rate)
-    for step, (x, y) in enumerate(batches(steps, next(network.parameters()).dtype)):
-        before(step, x, y)
-        loss = mean_square(network(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        if w is None:
-            if clip is not None:
-                torch.nn.utils.clip_grad_norm_(network.parameters(), float(clip.partition(":")[2]))
-            optimizer.step()
-        else:
-            w.step(optimizer, clip=clip, loss=loss if with_loss else None)
-
-
-def kinds(w: Watch) -> list[str]:
-    """What happened, besides what the profile itself says."""
-    return [event.kind for event in w.events if event.kind not in ("vanishing", "exploding")]
-
-
-def only(w: Watch) -> Run:
-    (run,) = w.runs
-    return run
+from tests.diagnostics.watching.loops import B, H, I, T, batches, lstm_profile, mean_square, model, norm_of, only, train
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -108,7 +71,7 @@ def test_after_several_backward_passes_the_profile_is_of_the_last_and_the_norm_o
     with watch(network, every=1, store=False) as w:
         for x, y in batches(3):
             mean_square(network(x), y).backward()
-        wanted = _norm(network)
+        wanted = norm_of(network)
         last = lstm_profile(network, x, y)
         w.step(optimizer)
     records = only(w).records
@@ -116,38 +79,6 @@ def test_after_several_backward_passes_the_profile_is_of_the_last_and_the_norm_o
     assert records["state_grad"][0, 0, :, 1] == pytest.approx(last, rel=1e-12)
     assert w.self_check["rnn.weight_hh_l0"] < 1e-12
     assert "of the last of 3 backward passes" in str(w.table())
-
-
-def _norm(network: nn.Module) -> float:
-    return math.sqrt(sum(float(p.grad.square().sum()) for p in network.parameters() if p.grad is not None))
-
-
-@pytest.mark.parametrize("calls", [2, 6])
-def test_a_layer_that_is_called_anew_is_a_part_for_each_call(calls: int) -> None:
-    torch.manual_seed(0)
-    lstm, head = nn.LSTM(I, H).double(), nn.Linear(calls * H, 2).double()
-    network = nn.ModuleDict({"lstm": lstm, "head": head})
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    ((x, y),) = batches(1, steps=9)
-    with watch(network, every=1, store=False) as w:
-        for _ in range(3):
-            optimizer.zero_grad()
-            ends = [lstm(x[: 9 - call] * (1 + call))[0][-1] for call in range(calls)]
-            alone = [
-                torch.autograd.grad(mean_square(head(torch.cat(ends, 1)), y), end, retain_graph=True) for end in ends
-            ]
-            at_the_loss = [B * np.median(one.norm(dim=1).numpy()) for (one,) in alone]
-            mean_square(head(torch.cat(ends, 1)), y).backward()
-            w.step(optimizer)
-    names = ["lstm", *(f"lstm (call {call})" for call in range(2, min(calls, 4) + 1))]
-    assert list(w.verdicts) == names
-    assert [run.spec["watched"]["timesteps"] for run in w.runs] == [9 - call for call in range(len(names))]
-    assert [run.records.rows("profile") for run in w.runs] == [3] * len(names)
-    assert [run.records["grad_h"][-1, 0, -1] for run in w.runs] == pytest.approx(at_the_loss[: len(names)], rel=1e-12)
-    said = "lstm is called 6 times in a training step without its state going from one call to the next"
-    assert any(sentence.startswith(said) for sentence in w.covered) == (calls > 4)
-    assert not any("is not watched" in sentence or "was not called" in sentence for sentence in w.covered)
-    assert w.self_check["lstm.weight_hh_l0"] < 1e-12
 
 
 def test_what_is_not_covered_is_what_is_not_covered_by_now() -> None:
@@ -245,229 +176,6 @@ def test_what_a_person_marks_is_recorded() -> None:
         h.square().sum(dim=1).mean().backward()
         w.step(optimizer)
     assert only(w).spec["watched"]["timesteps"] == T
-
-
-def test_a_scaled_loss_leaves_the_same_numbers_and_a_skipped_step_no_profile() -> None:
-    def trained(scaler: torch.amp.GradScaler | None) -> Watch:
-        network = model(dtype=torch.float32)
-        optimizer = torch.optim.SGD(network.parameters(), 0.1)
-        with watch(network, every=1, store=False) as w:
-            for step, (x, y) in enumerate(batches(4, torch.float32)):
-                loss = mean_square(network(x), y)
-                optimizer.zero_grad()
-                (loss if scaler is None else scaler.scale(loss)).backward()
-                if scaler is not None and step == 2:
-                    network.head.bias.grad[0] = math.inf  # type: ignore[index]
-                if scaler is None and step == 2:
-                    torch._foreach_mul_([p.grad for p in network.parameters()], 0.0)  # type: ignore[arg-type]
-                w.step(optimizer, scaler=scaler, clip="norm:0.5", loss=loss)
-        return w
-
-    plain, scaled = trained(None), trained(torch.amp.GradScaler("cpu", init_scale=1024.0))
-    one, other = only(plain).records, only(scaled).records
-    assert other["profile_step"].tolist() == [0, 1, 3]
-    kept = [0, 1, 3]
-    assert other["grad_norm_pre"][kept] == pytest.approx(one["grad_norm_pre"][kept], rel=1e-5)
-    assert other["grad_norm_post"][kept] == pytest.approx(one["grad_norm_post"][kept], rel=1e-5)
-    assert other["state_grad"] == pytest.approx(one["state_grad"][kept], rel=1e-4)
-    (skipped,) = [event for event in scaled.events if event.kind == "step_skipped"]
-    assert skipped.step == 2
-    assert "at a loss scale of 1024 the gradient overflowed in 1 entry" in skipped.sentence
-    assert only(scaled).state == "finished"
-    assert "the loss scale undone" in repr(scaled)
-
-
-def test_whoever_unscales_and_clips_by_hand_is_measured_before_and_after() -> None:
-    network = model()
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
-    with watch(network, every=1, clip="norm:0.01", store=False) as w:
-        for x, y in batches(3):
-            optimizer.zero_grad()
-            scaler.scale(mean_square(network(x), y)).backward()
-            raw = _norm(network) / 256
-            scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 0.01)
-            w.step(optimizer, scaler=scaler)
-    records = only(w).records
-    assert records["grad_norm_pre"][-1] == pytest.approx(raw, rel=1e-12)
-    assert records["grad_norm_post"] == pytest.approx(np.full(3, 0.01), rel=1e-3)
-    assert kinds(w) == []
-
-
-def test_clipped_knows_what_was_there_before() -> None:
-    network = model()
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    raw = []
-    with watch(network, every=2, store=False) as w:
-        for x, y in batches(3):
-            optimizer.zero_grad()
-            loss = mean_square(network(x), y)
-            loss.backward()
-            raw.append(_norm(network))
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 0.01)
-            w.clipped("norm:0.01", loss=loss)
-            optimizer.step()
-    records = only(w).records
-    assert records["grad_norm_pre"] == pytest.approx(np.array(raw), rel=1e-12)
-    assert records["grad_norm_post"] == pytest.approx(np.full(3, 0.01), rel=1e-3)
-    assert only(w).spec["clip"] == "norm:0.01"
-    assert kinds(w) == []
-
-
-def by_hand(w: Watch, network: nn.Module, when: str, harm: Callable[[nn.Module], None] = lambda network: None) -> None:
-    optimizer = torch.optim.SGD(network.parameters(), 0.0)
-    for x, y in batches(2, next(network.parameters()).dtype):
-        optimizer.zero_grad(set_to_none=False)
-        if when == "before":
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 0.01)
-        mean_square(network(x), y).backward()
-        harm(network)
-        if when == "after":
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 0.01)
-        w.clipped("norm:0.01")
-        optimizer.step()
-
-
-def test_clipping_before_backward_is_found() -> None:
-    network = model()
-    for p in network.parameters():
-        p.grad = torch.zeros_like(p)
-    with watch(network, store=False) as w:
-        by_hand(w, network, "before")
-    assert kinds(w) == ["clip_not_applied"]
-    assert "it got the raw gradient" in w.events[-1].sentence
-
-
-def test_clipping_that_erases_or_breaks_the_gradient_is_found() -> None:
-    huge = model(dtype=torch.float32)
-    with watch(huge, store=False) as w:
-        handle = huge.head.weight.register_hook(lambda gradient: torch.full_like(gradient, 1e30))
-        by_hand(w, huge, "after")
-        handle.remove()
-    assert kinds(w) == ["clip_erased"]
-    infinite = model(dtype=torch.float32)
-    with watch(infinite, store=False) as w:
-        handle = infinite.head.weight.register_hook(lambda gradient: torch.full_like(gradient, math.inf))
-        by_hand(w, infinite, "after")
-        handle.remove()
-    assert kinds(w) == ["clip_made_nan", "non_finite"]
-
-
-def test_clipping_by_us_scales_what_float32_cannot_square() -> None:
-    network = model(dtype=torch.float32)
-    optimizer = torch.optim.SGD(network.parameters(), 0.0)
-    ((x, y),) = batches(1, torch.float32)
-    with watch(network, store=False) as w:
-        handle = network.head.weight.register_hook(lambda gradient: torch.full_like(gradient, 1e30))
-        mean_square(network(x), y).backward()
-        handle.remove()
-        w.step(optimizer, clip="norm:1.0")
-    records = only(w).records
-    assert records["grad_norm_pre"][0] == pytest.approx(1e30 * math.sqrt(2 * H), rel=1e-6)
-    assert records["grad_norm_post"][0] == pytest.approx(1.0, rel=1e-5)
-    assert kinds(w) == []
-
-
-class Embedded(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(9, I, sparse=True)
-        self.rnn = nn.GRU(I, H)
-        self.unused = nn.Linear(3, 3)
-        self.head = nn.Linear(H, 9, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.rnn(self.embedding(x))[0][-1])
-
-
-@pytest.mark.parametrize("clip", ["norm:0.01", "value:0.001"])
-def test_sparse_gradients_and_parameters_without_one(clip: str) -> None:
-    torch.manual_seed(0)
-    network = Embedded()
-    network.rnn.weight_ih_l0.requires_grad_(False)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    symbols = torch.tensor([[1, 2, 2, 8]] * T)
-    with watch(network, store=False) as w:
-        network(symbols).square().sum(dim=1).mean().backward()
-        dense = [p.grad.to_dense().clone() for p in network.parameters() if p.grad is not None]
-        w.step(optimizer, clip=clip)
-        after = [p.grad.to_dense().clone() for p in network.parameters() if p.grad is not None]
-    records = only(w).records
-    assert records["grad_norm_pre"][0] == pytest.approx(
-        math.sqrt(sum(float(g.square().sum()) for g in dense)), rel=1e-5
-    )
-    assert records["grad_norm_post"][0] == pytest.approx(
-        math.sqrt(sum(float(g.square().sum()) for g in after)), rel=1e-5
-    )
-    assert records["zero_count"][0] == sum(int((g == 0).sum()) for g in dense)
-    if clip.startswith("value"):
-        assert max(float(g.abs().max()) for g in after) <= 0.001001
-
-
-def test_several_optimizers_of_one_backward_pass_are_given_together() -> None:
-    network = model()
-    one, other = (torch.optim.SGD(part.parameters(), 0.1) for part in (network.rnn, network.head))
-    with watch(network, store=False) as w:
-        for x, y in batches(2):
-            network.zero_grad()
-            mean_square(network(x), y).backward()
-            wanted = _norm(network)
-            w.step([one, other], clip="norm:0.01")
-        assert only(w).records["grad_norm_pre"][-1] == pytest.approx(wanted, rel=1e-12)
-        network.zero_grad()
-        mean_square(network(x), y).backward()
-        w.step(one)
-        before = network.head.weight.detach().clone()
-        with pytest.warns(RuntimeWarning, match=r"w\.step was called with another optimizer and no backward pass"):
-            w.step(other)
-        assert not torch.equal(network.head.weight, before)
-    assert only(w).records["step"].tolist() == [0, 1, 2]
-
-
-def test_an_optimizer_whose_parameters_are_new_is_no_second_call() -> None:
-    network = model()
-    with watch(network, every=1, store=False) as w:
-        for round in range(3):  # a head of its own for each task, its optimiser made anew
-            head = nn.Linear(H, 2).double()
-            optimizer = torch.optim.SGD([*(network.rnn.parameters() if round == 0 else ()), *head.parameters()], 0.1)
-            for x, y in batches(2):
-                network.zero_grad()
-                optimizer.zero_grad()
-                mean_square(head(network.rnn(x)[0][-1]), y).backward()
-                w.step(optimizer)
-    assert only(w).records["profile_step"].tolist() == [*range(6)]
-
-
-@pytest.mark.parametrize("freeze", [False, True])
-def test_two_networks_against_each_other_are_trained_without_a_word(freeze: bool) -> None:
-    """A generator's backward pass goes through the watched critic, whose gradients are zeroed before it is used."""
-    critic, generator = model(), nn.Linear(I, I).double()
-    of_critic, of_generator = (torch.optim.SGD(one.parameters(), 0.01) for one in (critic, generator))
-    with watch(critic, every=1, store=False) as w:
-        for x, y in batches(4):
-            of_critic.zero_grad()
-            mean_square(critic(generator(x).detach()), y).backward()
-            w.step(of_critic)
-            critic.requires_grad_(not freeze)
-            of_generator.zero_grad()
-            (-mean_square(critic(generator(x)), y)).backward()
-            of_generator.step() if freeze else w.step(of_generator)
-            critic.requires_grad_(True)
-    assert only(w).records.rows("step") == (4 if freeze else 8)
-    assert "backward passes" not in w.meaning
-
-
-def test_parameters_outside_of_the_model_are_clipped_with_it() -> None:
-    network, scale = model(), nn.Parameter(torch.ones(2, dtype=torch.float64))
-    optimizer = torch.optim.SGD([*network.parameters(), scale], 0.1)
-    ((x, y),) = batches(1)
-    with watch(network, store=False) as w:
-        mean_square(network(x) * scale, y).backward()
-        assert scale.grad is not None
-        wanted = math.hypot(_norm(network), float(scale.grad.norm()))
-        w.step(optimizer, clip="norm:1.0")
-    assert only(w).records["grad_norm_pre"][0] == pytest.approx(wanted, rel=1e-12)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -651,146 +359,6 @@ def test_a_loss_at_some_steps_is_a_warning(known: bool) -> None:
     assert only(w).records["loss"] == pytest.approx(wanted, nan_ok=True)
 
 
-def lengths(
-    w: Watch, network: nn.Module, steps: Sequence[int], before: Callable[[int], None] = lambda step: None
-) -> None:
-    """Train on batches of these lengths."""
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    for step, length in enumerate(steps):
-        before(step)
-        ((x, y),) = batches(1, steps=length)
-        optimizer.zero_grad()
-        mean_square(network(x), y).backward()
-        w.step(optimizer)
-
-
-def test_a_batch_that_is_too_short_has_the_next_one_stand_in() -> None:
-    with watch(network := model(), every=2, store=False) as w:
-        lengths(w, network, (5, 4, 4, 8, 4, 5))
-    # Step 2 was too short and so was 4: the next that is long enough stands in.
-    assert only(w).records["profile_step"].tolist() == [0, 3, 5]
-    assert only(w).facts.tokens == ("end−4", "end−3", "end−2", "end−1", "end")  # type: ignore[union-attr]
-    assert "rnn: 2 passes with fewer than 5 timesteps gave no profile." in w.covered
-    assert any(
-        "1 pass had more timesteps than the profile, up to 8; of them the last 5 that are walked" in one
-        for one in w.covered
-    )
-
-
-@pytest.mark.parametrize(
-    ("steps", "settled", "recorded"),
-    [
-        ((5, *[30] * 12), 30, [*range(1, 13)]),  # the first was too short to stand for them
-        ((30, *[5] * 12), 5, [*range(13)]),  # and here too long
-        ((4, 9, 5, 8, 6, 7, 9, 4, 5, 8), 7, [1, 3, 5, 6, 9]),  # half of them have as many
-        ((3, 9, 9), 9, [1, 2]),  # and training ends before there are ten
-    ],
-)
-def test_the_profile_has_the_timesteps_that_half_of_the_first_batches_have(
-    steps: Sequence[int], settled: int, recorded: list[int]
-) -> None:
-    network = model()
-    wanted = []
-
-    def plain(step: int) -> None:
-        ((x, y),) = batches(1, steps=steps[step])
-        wanted.append(lstm_profile(network, x, y))
-
-    with watch(network, every=1, store=False) as w:
-        lengths(w, network, steps, plain)
-    run = only(w)
-    assert run.state == "finished"
-    assert run.spec["watched"]["timesteps"] == settled
-    assert run.records["profile_step"].tolist() == recorded
-    assert run.records["step"].tolist() == [*range(len(steps))]
-    for row, step in enumerate(recorded):
-        assert run.records["state_grad"][row, 0, :, 1] == pytest.approx(wanted[step][-settled:], rel=1e-12)
-    assert w.run_ids == (run.id,)
-    assert not w._profiles._misses
-    assert w.newest["rnn"].records["state_grad"].shape[2] == settled
-    facts = run.facts
-    assert facts is not None
-    assert (facts.loss_step, facts.distance) == (settled - 1, settled - 1)
-    assert facts.tokens[0] == (f"end−{settled - 1}" if max(steps) > settled else "t=0")
-
-
-def test_a_profile_with_other_timesteps_takes_the_place_of_the_first_in_the_store(tmp_path: Path) -> None:
-    store = Store.open(tmp_path)
-    with watch(network := model(), every=1, store=store) as w:
-        lengths(w, network, (5,))
-        (before,) = w.run_ids
-        lengths(w, network, [9] * 12)
-        (after,) = w.run_ids
-        assert after != before
-        assert [row.state for row in store.runs(include_deleted=True)] == ["running"]
-    (row,) = store.runs(include_deleted=True)
-    assert (row.id, row.state, row.comparison) == (after, "finished", w.comparison)
-    assert store.check() == []
-
-
-def test_batches_that_grow_later_on_are_told_of() -> None:
-    said = r"rnn: the first batches had up to 5 timesteps, .* far longer ones, of which only 5 timesteps are recorded"
-    with watch(network := model(), every=1, store=False) as w:
-        lengths(w, network, [5] * 10)
-        assert only(w).facts.tokens[0] == "t=0"  # type: ignore[union-attr]
-        with pytest.warns(NotCovered, match=said):
-            lengths(w, network, [9] * 10)
-    assert only(w).records["profile_step"].tolist() == [*range(20)]
-    assert only(w).facts.tokens[0] == "end−4"  # type: ignore[union-attr]
-    assert any("10 passes had more timesteps than the profile, up to 9" in one for one in w.covered)
-
-
-def test_batches_that_grow_step_by_step_are_told_of_and_those_that_vary_are_not() -> None:
-    with watch(network := model(), every=1, store=False) as w:
-        lengths(w, network, [4, 9, 5, 8, 6, 7, 9, 4, 5, 8] * 3)
-    with watch(network := model(), every=1, store=False) as w, pytest.warns(NotCovered, match="by now there are far"):
-        lengths(w, network, range(3, 33))
-
-
-def test_a_part_that_is_gone_is_told_of() -> None:
-    network = model()
-    with watch(network, every=1, store=False) as w:
-        lengths(w, network, [5] * 3)
-        network.rnn = nn.LSTM(I, H).double()
-        with pytest.warns(NotCovered, match=r"rnn: no gradient has come back to it for 10 recorded training steps"):
-            lengths(w, network, [5] * 12)
-    assert only(w).records["profile_step"].tolist() == [0, 1, 2]
-    assert any("leave it, and watch anew" in sentence for sentence in w.covered)
-
-
-def test_who_asked_a_run_to_stop_has_it_stopped_where_it_is_begun_anew(tmp_path: Path) -> None:
-    store = Store.open(tmp_path)
-    with watch(network := model(), every=1, store=store) as w:
-        lengths(w, network, (5,))
-        store.request_stop(*w.run_ids)
-        lengths(w, network, [9] * 9)
-        assert store.row(*w.run_ids).stop_requested
-
-
-def test_batches_that_are_never_long_enough_are_told_of_and_not_watched_at_every_step() -> None:
-    said = "10 training steps in a row had fewer timesteps than the profile has, 9"
-    network = model()
-    with watch(network, every=2, timesteps=9, store=False) as w, pytest.warns(RuntimeWarning, match=said):
-        lengths(w, network, (9, *[4] * 30))
-    assert only(w).records["profile_step"].tolist() == [0]
-
-
-def test_timesteps_waits_for_a_batch_that_is_long_enough() -> None:
-    with watch(network := model(), every=1, timesteps=6, store=False) as w:
-        lengths(w, network, (5, 6, 9))
-    assert only(w).records["profile_step"].tolist() == [1, 2]
-    assert only(w).records["step"].tolist() == [0, 1, 2]
-    assert only(w).facts.tokens[0] == "end−5"  # type: ignore[union-attr]
-
-
-def test_a_distance_beyond_the_first_timestep_is_said() -> None:
-    network = model()
-    with watch(network, distance=40, store=False) as w:
-        train(network, w, 1)
-    assert only(w).spec["watched"]["timesteps"] == T
-    assert any(f"distance must be at most the {T - 1} steps from the loss" in sentence for sentence in w.covered)
-
-
 def test_marks_are_nothing_outside_of_the_block() -> None:
     w = watch(model(), store=False)
     h, c = torch.ones(2, 3), torch.zeros(2, 3)
@@ -814,27 +382,6 @@ def test_a_watched_model_can_be_copied_and_saved() -> None:
     assert type(copied.rnn).forward is nn.LSTM.forward
     assert "forward" not in copied.rnn.__dict__
     assert "forward" not in saved.rnn.__dict__
-
-
-@pytest.mark.parametrize("by_hand", [False, True])
-def test_the_sizes_of_the_entries_are_those_before_clipping(by_hand: bool) -> None:
-    network = model(dtype=torch.float32)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    wanted = []
-    with watch(network, every=2, store=False) as w:
-        for x, y in batches(5, torch.float32):
-            optimizer.zero_grad()
-            mean_square(network(x), y).backward()
-            flat = np.concatenate([p.grad.flatten().numpy() for p in network.parameters() if p.grad is not None])
-            wanted.append(entry_sizes(flat))
-            if by_hand:
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 0.01)
-                w.clipped("norm:0.01")
-                optimizer.step()
-            else:
-                w.step(optimizer, clip="norm:0.01")
-    assert only(w).records["grad_sizes"] == pytest.approx(np.array(wanted[::2]), rel=1e-12)
-    assert len(w.figure("what_if_value").data) > 0
 
 
 def test_a_model_without_recurrence_says_so_once() -> None:
