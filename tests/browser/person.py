@@ -11,10 +11,16 @@ from playwright.sync_api import Locator, Page
 Seen = TypeVar("Seen")
 
 
-def settled(page: Page) -> None:
-    """Wait until the page's script has run."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=30_000)
-    page.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0", timeout=30_000)
+def settled(page: Page, seconds: float = 30.0) -> None:
+    """Wait until the page's script has run, and what it sent is drawn.
+
+    Streamlit fetches the code that draws an element (also the one that puts the page's own style in place) when the
+    first of its kind comes, and draws a skeleton until then.
+    """
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=1000 * seconds)
+    page.wait_for_function(
+        "!document.querySelector('[data-stale=true], [data-testid=stSkeleton]')", timeout=1000 * seconds
+    )
 
 
 def come(page: Page, address: str) -> None:
