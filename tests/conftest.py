@@ -1,5 +1,6 @@
-"""What tests of several rooms share: a store for whoever names none; one real browser a session, since two drivers do
-not live in one process; and the path of the recurrences that a test is about."""
+"""What tests of several rooms share: random numbers that are the same every time; a store for whoever names none; one
+real browser a session, since two drivers do not live in one process; and the path of the recurrences a test is about.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +10,18 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+import torch
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 settings.register_profile("gradreach", deadline=None)  # no test asks how long something took
 settings.load_profile("gradreach")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin every test with the same random numbers: a model of fresh weights has the same verdict every time."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
