@@ -12,6 +12,9 @@ from torch import Tensor
 from diagnostics.measures.norms import sample_norms
 from diagnostics.measures.what_if import TORCH_EPSILON
 
+SMALL = 2**14
+"""Of parts with at most so many entries torch takes the norm: its code is in the processor's cache while it trains."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -62,12 +65,29 @@ def norm_of(gradients: Sequence[Tensor]) -> float:
     """The l2 norm of all parts together, in float64: it neither underflows nor overflows where a float32 norm would."""
     if any(part.device.type not in ("cpu", "mps") for part in gradients):
         with torch.no_grad():
-            norms = together([torch.linalg.vector_norm(part, dtype=torch.float64) for part in gradients])
+            norms = together([_norm(part) for part in gradients])
     else:
-        norms = [float(sample_norms(part.reshape(1, 1, -1))[0, 0]) for part in gradients]
+        norms = [
+            float(_norm(part) if _small(part) else sample_norms(part.reshape(1, 1, -1))[0, 0]) for part in gradients
+        ]
     if len(norms) == 1:
         return norms[0]
     return math.nan if any(map(math.isnan, norms)) else math.hypot(*norms)  # of inf and nan, hypot says inf
+
+
+def surely_finite(parts: Sequence[Tensor]) -> bool:
+    """Whether norms and sums were finite, as they are only where every entry is; where one is not, the sum of a large
+    part may only have overflowed."""
+    return all(map(math.isfinite, together([_norm(part) if _small(part) else part.sum() for part in parts])))
+
+
+def _small(part: Tensor) -> bool:
+    return part.numel() <= SMALL and part.device.type != "mps"  # which has no float64
+
+
+def _norm(part: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(part.detach(), dtype=torch.float64)
+    return norm
 
 
 def clip(gradients: Sequence[Tensor], kind: str, threshold: float, before: Measured | None = None) -> Clipped:

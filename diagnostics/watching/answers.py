@@ -69,14 +69,20 @@ def without(arriving: Arriving, handed: Arriving) -> list[Tensor | None]:
 
 
 def last_answer(
-    arriving: Arriving, used: NDArray[np.bool_], lengths: Tensor | None, direction: int, directions: int
+    arriving: Arriving, used: NDArray[np.bool_], lengths: Tensor | None, direction: int, directions: int, h_n: Tensor
 ) -> list[Tensor | None]:
-    """Of ``arriving`` the part of each sample's last answer, as ``direction`` walks; ``used`` is what ``uses`` said."""
+    """Of ``arriving`` the part of each sample's last answer, as ``direction`` walks; ``used`` is what ``uses`` said,
+    and ``h_n`` [L·D,B,P] are the final states."""
     output, *ends = arriving
     kept = [None if end is None else _of_direction(end, direction, directions) for end in ends]
     if output is None:
         return [None, *kept]
     T, B = output.shape[:2]
+    if directions == 1 and lengths is None and h_n.dtype == output.dtype and used[-1].all():
+        # The last output is the top layer's final state, and a gradient there needs no tensor of the output's size.
+        final = torch.zeros_like(h_n) if kept[0] is None else kept[0].clone()
+        final[-1] += output[-1]
+        return [None, final, *kept[1:]]
     steps = np.broadcast_to(np.arange(T)[:, None], used.shape)
     last = torch.from_numpy(np.where(used, steps, -1).max(0))
     order = walked(T, lengths, reverse=direction == 1)

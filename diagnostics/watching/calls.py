@@ -236,7 +236,7 @@ class Call:
             if later is not None and answered_later:
                 part = later.carried_back[direction] if lands else (None, *later.carried[direction])
             else:
-                part = last_answer(direct, used, self.lengths, direction, self.directions)
+                part = last_answer(direct, used, self.lengths, direction, self.directions, graph.ends[1])
             wanted = [tensor for tensor in graph.initial if tensor.requires_grad]
             with self._asks(now, direction), graph.of_states_alone():
                 found = _backward(graph.ends, part, wanted)

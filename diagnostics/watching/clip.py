@@ -65,6 +65,8 @@ class Gradients:
         self._at_once = True
         """Whether gradients are measured as soon as they are accumulated; at first too, for somebody might change
         them."""
+        self._now: Measured | None = None
+        """What ``measure`` found."""
         self._gone = False
         self._round = self._moved = self._updates = 0
         self.sized = False
@@ -136,10 +138,13 @@ class Gradients:
         fed = [held for p in parameters if (held := self._known.get(id(p))) is not None and held.since]
         return bool(fed) and all(held.kept for held in fed)
 
-    def look_whether_gone(self) -> bool:
-        """Whether backward passes left gradients, and none of them is there any more: zeroed, as after an update. It is
-        to be asked as a training step ends, and ``step`` and ``forget`` go by it."""
-        self._gone = self._are_gone()
+    def measure(self, parameters: Sequence[Tensor]) -> bool:
+        """Measure the gradient as a training step ends, which is what ``step`` and ``forget`` go by.
+
+        Returns whether backward passes left gradients and none of them is there any more: zeroed, as after an update.
+        """
+        self._now = now = whole_gradient.measured(_values(parameters))
+        self._gone = now.norm == 0 and self._are_gone()  # where there is something, nobody has zeroed it all
         return self._gone
 
     def _are_gone(self) -> bool:
@@ -187,15 +192,17 @@ class Gradients:
         by_hand: bool = False,
         keep_broken: bool = False,
     ) -> Clipped:
-        """Clip by ``rule`` (None: nothing is clipped here, what was done by hand stands) and say what was there before.
+        """Clip by ``rule`` (None: nothing is clipped here, what was done by hand stands) and say what was there before
+        what ``measure`` has found.
 
         ``scale``: what the loss had been multiplied by when the gradients were accumulated. ``changed``: whether they
         are no more as they were then. ``by_hand``: whether the person will go on clipping by themselves.
         ``keep_broken``: a gradient that is not finite is left as it is, for a scaler to find. The norm before is nan
         where it was changed before it was measured, and both are where the gradient is gone.
         """
-        values = [_in_place(parameter) for parameter in parameters if parameter.grad is not None]
-        now = whole_gradient.measured(values)
+        values, now = _values(parameters), self._now
+        if now is None:
+            raise RuntimeError("step was called before measure")
         if rule is not None:
             kept = keep_broken and not math.isfinite(now.norm)
             found = whole_gradient.clip(values, *(("none", math.inf) if kept else rule), before=now)
@@ -239,7 +246,7 @@ class Gradients:
 
     def forget(self) -> None:
         """A training step is over."""
-        zeroed, self._gone = self._gone, False
+        zeroed, self._gone, self._now = self._gone, False, None
         self._round = self._moved = self._updates = 0
         for held in self._known.values():
             gradient = held.parameter.grad
@@ -256,10 +263,10 @@ class Gradients:
 
     def _first(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[str, Tensor] | None:
         found = list(pairs)
-        # Where a sum is finite so is every part of it; where it is not, it may only have overflowed.
-        sums = whole_gradient.together([values.sum() for _, values in found])
-        for (parameter, values), total in zip(found, sums, strict=True):
-            if not (math.isfinite(total) or bool(values.isfinite().all())):
+        if whole_gradient.surely_finite([values for _, values in found]):
+            return None
+        for parameter, values in found:
+            if not bool(values.isfinite().all()):
                 return self._known[id(parameter)].name if id(parameter) in self._known else "a parameter", values
         return None
 
@@ -274,6 +281,11 @@ def trained_by(optimizers: Sequence[torch.optim.Optimizer]) -> list[Tensor]:
     """The parameters that the optimisers update, each once."""
     found = {id(p): p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     return list(found.values())
+
+
+def _values(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """What the parameters' gradients hold; what is done to it is done to them."""
+    return [_in_place(parameter) for parameter in parameters if parameter.grad is not None]
 
 
 def _sizes(gradients: Sequence[Tensor]) -> Array:

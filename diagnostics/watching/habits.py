@@ -43,11 +43,13 @@ class Habits:
                 "place of optimizer.step(), or w.clipped() before it.",
             )
 
-    def step(self, gradients: Gradients, parameters: Sequence[Tensor], *, backward: bool, joins: bool = False) -> None:
+    def step(
+        self, gradients: Gradients, parameters: Sequence[Tensor], *, backward: bool, gone: bool, joins: bool = False
+    ) -> None:
         """A training step of the ``parameters`` ends.
 
-        ``backward``: whether there was a backward pass in it, as far as it is known; ``joins``: whether it only adds
-        another optimiser to the one before.
+        ``backward``: whether there was a backward pass in it, as far as it is known; ``gone``: whether its gradients
+        have been taken away; ``joins``: whether it only adds another optimiser to the one before.
         """
         if joins:
             self._say(
@@ -68,7 +70,7 @@ class Habits:
                 "The gradients of a training step were still there when the next backward pass added to them: call "
                 "optimizer.zero_grad() in every step, unless they are meant to add up.",
             )
-        if gradients.look_whether_gone():
+        if gone:
             self._say(
                 "taken away",
                 "A training step ended after optimizer.zero_grad(), which takes the gradients away: call w.step or "

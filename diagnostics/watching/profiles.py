@@ -74,8 +74,9 @@ class Profiles:
         """Of the entries of the gradient of the step that is over."""
         self.missing: list[str] = []
         self._warned: set[str] = set()
-        self.newest: dict[str, Run] = {}
-        """The newest profile of each part, as a run that has no other."""
+        self._newest: dict[str, Run] = {}
+        self._row: Mapping[str, float] = {}
+        """The newest row of the step stream, where ``_newest`` does not have it yet."""
 
     def arm_if_due(self, step: int) -> None:
         """Have the coming training step recorded where it is its turn, or where the last one that was gave no row."""
@@ -85,6 +86,15 @@ class Profiles:
             if check:
                 self._check.arm()
             self._sources.arm(check=check)
+
+    @property
+    def newest(self) -> dict[str, Run]:
+        """The newest profile of each part, as a run that has no other, with the newest row of the step stream."""
+        if self._row:
+            columns, self._row = as_rows(self._row), {}
+            for group, run in self._newest.items():
+                self._newest[group] = replace(run, records=Records({**run.records, **columns}))
+        return self._newest
 
     @property
     def sized(self) -> bool:
@@ -193,9 +203,8 @@ class Profiles:
         return True
 
     def row(self, columns: Mapping[str, float]) -> None:
-        """Note the newest row of the step stream."""
-        for group, run in self.newest.items():
-            self.newest[group] = replace(run, records=Records({**run.records, **as_rows(columns)}))
+        """Note the newest row of the step stream, for whoever asks for ``newest``."""
+        self._row = columns if self._newest else {}
 
     def _write(self, step: int, group: str, columns: Mapping[str, Array | int]) -> None:
         self._recording.profile(group, columns)

@@ -143,13 +143,14 @@ class Watch(Findings):
             joins = steps.another(chosen, self._stepped, backward=backward)
             self._stepped = [*self._stepped, *chosen] if joins else chosen
             parameters = trained_by(chosen)
-            self._habits.step(self._gradients, parameters, backward=backward, joins=joins)
             self._look_at_parameters()
             scale = float(scaler.get_scale()) if scaler is not None else 1.0
             passes = [] if joins else self._profiles.take()
             changed = self._gradients.changed(parameters)
             if scaler is not None:
                 steps.unscale(scaler, chosen)
+            gone = self._gradients.measure(parameters)
+            self._habits.step(self._gradients, parameters, backward=backward, gone=gone, joins=joins)
             self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed and rule is None)
             clipped = self._gradients.step(parameters, rule, scale, changed, keep_broken=scaler is not None)
             broken = self._gradients.broken_gradient(parameters) if clipped.broken else None
@@ -185,9 +186,10 @@ class Watch(Findings):
             self._look_at_parameters()
             backward = bool(self._gradients.passes) or not self._gradients.fed
             parameters = self._gradients.followed()
-            self._habits.step(self._gradients, parameters, backward=backward)
             passes = self._profiles.take()
             changed = self._gradients.changed(parameters)
+            gone = self._gradients.measure(parameters)
+            self._habits.step(self._gradients, parameters, backward=backward, gone=gone)
             self._profiles.sizes = self._gradients.sizes(parameters, scale, by_hand=changed)
             clipped = self._gradients.step(parameters, None, scale, changed, by_hand=True)
             broken = self._gradients.broken_gradient(parameters) if clipped.broken else None

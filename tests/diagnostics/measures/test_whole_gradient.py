@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diagnostics.measures.whole_gradient import clip, measured, norm_of
+from diagnostics.measures.whole_gradient import SMALL, clip, measured, norm_of, surely_finite
 
 
 def parts(dtype: torch.dtype = torch.float32, scale: float = 1.0) -> list[Tensor]:
@@ -18,6 +18,24 @@ def test_the_norm_is_that_of_all_parts_laid_end_to_end() -> None:
     whole = torch.cat([part.flatten() for part in parts()]).double()
     assert norm_of(parts()) == pytest.approx(float(whole.norm()), rel=1e-12)
     assert norm_of([]) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("entries", [1, SMALL, SMALL + 1])
+def test_the_norm_of_a_part_is_the_same_however_large_it_is(entries: int, dtype: torch.dtype) -> None:
+    part = torch.randn(entries, dtype=torch.float64).to(dtype)
+    assert norm_of([part]) == pytest.approx(math.sqrt(float(part.double().square().sum())), rel=1e-13)
+
+
+@pytest.mark.parametrize("entries", [3, SMALL + 1])
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_missed_in_no_part(entries: int, broken: float) -> None:
+    good, bad = torch.full((entries,), 1e38), torch.zeros(entries)
+    bad[entries // 2] = broken
+    assert surely_finite([])
+    assert surely_finite([bad.nan_to_num(posinf=0, neginf=0), torch.tensor(2.0)])
+    assert not surely_finite([torch.ones(2), bad])
+    assert surely_finite([good]) is (entries <= SMALL)  # the sum of a large part may overflow
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
