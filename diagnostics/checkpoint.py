@@ -141,17 +141,18 @@ class Probed:
         return f"layer {walk.layer + 1}{arrow}"
 
     def as_run(self, walk: Walk) -> Run:
-        """The walk as a run that recorded one profile, for what is judged of runs: whether the gradient gets all the
-        way from the last state to the first."""
+        """The walk as a watched run that recorded one profile, for what is judged of runs: how far the gradient gets
+        from the last walked state back. Of which it should, a file says nothing."""
         T = self.asked.timesteps
-        tokens = ("the first step", *(str(t) for t in range(1, T)))
+        tokens = tuple(f"t={t}" for t in (reversed(range(T)) if walk.reverse else range(T)))
         facts = TaskFacts(
             "probe", tokens, (), T - 1, T - 1, "", LOSSES[self.asked.loss], math.nan, "success", math.nan
         )  # fmt: skip
         records = Records(
             {"profile_step": np.zeros(1, np.int64), "state_grad": walk.gradient[None, None, ::-1].astype(np.float64)}
         )
-        return Run("", self.label(walk), "finished", {"cell": self.cell}, facts, records)
+        spec = {"cell": self.cell, "watched": {"probe": True}}
+        return Run("", self.label(walk), "finished", spec, facts, records)
 
     def to_json(self) -> dict[str, Any]:
         """JSON data."""

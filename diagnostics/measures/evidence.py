@@ -86,6 +86,8 @@ class Evidence:
     unasked: bool
     """Whether we watched, and nobody said which step matters: ``distance`` is then all there is, to the first step
     that was walked, and a gradient that does not come so far may well come far enough."""
+    probe: bool
+    """Whether a checkpoint was probed with a sequence of ours, so that nobody can say which step matters."""
 
     @property
     def cut_off(self) -> bool:
@@ -174,6 +176,7 @@ def gather(run: Run) -> Evidence | None:
         watched=watched,
         answers=answers,
         unasked=unasked,
+        probe=isinstance(about, Mapping) and bool(about.get("probe")),
     )
 
 

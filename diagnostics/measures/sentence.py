@@ -127,7 +127,8 @@ def _vanishing(e: Evidence) -> str:
 
 def _fades(e: Evidence) -> str:
     """How far the gradient comes, where nobody said how far it has to: no word of praise or blame."""
-    enough = "Where answers depend on nothing further back, that is enough: say with distance=… how far back they do."
+    enough = "Where answers depend on nothing further back, that is enough"
+    enough += "." if e.probe else ": say with distance=… how far back they do."
     if e.cut_off:
         return (
             f"Cut off: backpropagation is truncated at {steps(e.truncate)}, so that further back the gradient is "

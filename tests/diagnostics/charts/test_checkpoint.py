@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from diagnostics.charts import checkpoint
 from diagnostics.checkpoint import Asked, Part, Probed, Walk
+from diagnostics.measures.verdict import Verdict, verdict
 
 
 def probed(**asked: object) -> Probed:
@@ -54,13 +56,27 @@ def test_the_weights_numbers_stand_in_words() -> None:
 
 
 def test_a_walk_is_judged_like_a_run() -> None:
-    from diagnostics.measures.verdict import verdict
-
     one = probed()
     assert verdict(one.as_run(one.walks[0])).kind == "reaches"
     said = verdict(one.as_run(one.walks[1]))
     assert said.kind is None
     assert said.sentence.startswith("No verdict: the gradient at the loss is exactly 0")
+
+
+@pytest.mark.parametrize(("reverse", "farthest"), [(False, "the first timestep"), (True, "t=5")])
+def test_of_how_far_a_gradient_should_get_a_file_says_nothing(reverse: bool, farthest: str) -> None:
+    def said(*medians: float) -> Verdict:
+        one = probed()
+        gradient = np.array(medians)[:, None].repeat(3, 1)
+        return verdict(one.as_run(replace(one.walks[0], reverse=reverse, gradient=gradient)))
+
+    short = said(1.0, 0.1, 0.005, 1e-4, 1e-5, 1e-6)
+    assert short.kind == "fades"
+    assert "distance=" not in short.sentence
+    assert short.sentence.endswith("Where answers depend on nothing further back, that is enough.")
+    far = said(1.0, 0.9, 0.8, 0.7, 0.6, 0.6)
+    assert far.kind == "reaches"
+    assert f"{farthest}, 5 steps back, gets 0.6 of it" in far.sentence
 
 
 @pytest.mark.parametrize(
