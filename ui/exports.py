@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from experiments.watched import is_watched
 from ui import look
 from ui.words import filename, markdown
 
@@ -27,21 +28,20 @@ def figure_exports(
     source: Source,
     chosen: Mapping[str, int | None],
     scope: str,
+    specs: Sequence[Mapping[str, Any]],
     seeds: Mapping[tuple[str, ...], str] | None = None,
-    watched: bool = False,
 ) -> None:
     """A figure as an image from the server or as a page that works offline.
 
     ``names`` maps the runs' ids to their names, ``seeds`` those of runs that differ only in their seed to the name that
-    they have together; ``chosen`` holds what the page shows, looked up on the click: the training step of the slider
-    under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one. ``watched``: whether all runs are of
-    watched models.
+    they have together, and ``specs`` are the runs'; ``chosen`` holds what the page shows, looked up on the click: the
+    training step of the slider under ``at_step``, and under ``over_seeds`` whether seeds are drawn as one.
     """
     from diagnostics.charts.gallery import FIGURES
 
-    info = st.selectbox(
-        "Figure", list(FIGURES.values()), format_func=lambda i: i.words(watched)[0], key=f"export-figure-{scope}"
-    )
+    watched = all(map(is_watched, specs))
+    offered = [info for info in FIGURES.values() if info.offered(specs)]
+    info = st.selectbox("Figure", offered, format_func=lambda i: i.words(watched)[0], key=f"export-figure-{scope}")
     which: tuple[str, ...] = ()
     choices: dict[tuple[str, ...], str] = {}
     if info.per_run:

@@ -14,7 +14,6 @@ from experiments.cost import duration
 from experiments.inspection.kept import kept
 from experiments.seeds import SEEDS_AT_MOST, more_seeds
 from experiments.spec import Refusal, predict
-from experiments.watched import is_watched
 from ui import exports, places
 from ui.controls import SETTINGS, fill
 from ui.inspect.asked import LINES_AT_MOST, OTHERS_AT_MOST, look_at
@@ -143,11 +142,9 @@ def export_panel(rows: Sequence[RunRow], scope: str, report: Callable[[], bytes]
         return bundle_bytes(store, ids, title=name, inspections=kept(store, ids))
 
     ended = all(row.state in ENDED for row in rows)
-    watched = all(is_watched(row.spec) for row in rows)
     st.markdown("**A figure**")
-    exports.figure_exports(
-        names, source, st.session_state.setdefault(CHOSEN, {}), scope, _seeds_of(rows, names), watched
-    )
+    chosen, specs = st.session_state.setdefault(CHOSEN, {}), [row.spec for row in rows]
+    exports.figure_exports(names, source, chosen, scope, specs, _seeds_of(rows, names))
     st.markdown("**Data** (CSV)")
     exports.data_exports(names, source, scope, seeds=len({_but_seed(row) for row in rows}) < len(rows))
     st.markdown("**Everything**")

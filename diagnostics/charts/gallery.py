@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from diagnostics.charts import clipping, heatmap, learning, profile, ribbon, sweep_map, what_if
 from diagnostics.charts import sweep as sweep_chart
 from diagnostics.charts.inspection_gallery import INSPECTION_FIGURES, InspectionFigure
-from diagnostics.measures.sweep import is_sweep
+from diagnostics.measures.sweep import is_sweep, specs_of_sweep
 from diagnostics.records import Run
 
 __all__ = ["FIGURES", "INSPECTION_FIGURES", "Figure", "InspectionFigure", "accessible_name"]
@@ -37,7 +37,9 @@ class Figure:
     accessible_name: Callable[[Any], str]
     """What the prepared figure shows, in words and numbers."""
     applies: Callable[[Sequence[Run]], bool] = lambda runs: True
-    """Whether these runs have something to say in the figure; only then a report holds it and an export offers it."""
+    """Whether these runs have something to say in the figure; only then a report holds it."""
+    offered: Callable[[Sequence[Mapping[str, Any]]], bool] = lambda specs: True
+    """Whether runs of these specs may have; only then an export, which has not read them, offers it."""
     of_watched: tuple[str, str] | None = None
     """Title and how to read it where every run is of a watched model, which has neither words nor a held-out set; None
     where the figure's own do for those too."""
@@ -198,6 +200,7 @@ FIGURES: Mapping[str, Figure] = {
             draw=sweep_chart.draw,
             accessible_name=sweep_chart.describe,
             applies=is_sweep,
+            offered=specs_of_sweep,
         ),
         Figure(
             key="sweep_map",
@@ -213,6 +216,7 @@ FIGURES: Mapping[str, Figure] = {
             draw=sweep_map.draw,
             accessible_name=sweep_map.describe,
             applies=is_sweep,
+            offered=specs_of_sweep,
         ),
     )
 }

@@ -118,10 +118,7 @@ def sweep(runs: Sequence[Run], goal: float = GOAL) -> tuple[Series, ...]:
     found: dict[str, dict[Rule, list[Run]]] = {}
     for run in runs:
         if (rule := rule_of(run)) is not None:
-            rest = json.dumps(
-                {k: v for k, v in run.spec.items() if k not in ("clip", "seed")}, sort_keys=True, default=str
-            )
-            found.setdefault(rest, {}).setdefault(rule, []).append(run)
+            found.setdefault(_rest(run.spec), {}).setdefault(rule, []).append(run)
     told = []
     for rules in found.values():
         members = [run for some in rules.values() for run in some]
@@ -138,9 +135,23 @@ def _name(members: Sequence[Run]) -> str:
     return SEPARATOR.join(kept) or str(members[0].spec.get("cell", members[0].id))
 
 
+def _rest(spec: Mapping[str, Any]) -> str:
+    """What the runs of one series share."""
+    return json.dumps({k: v for k, v in spec.items() if k not in ("clip", "seed")}, sort_keys=True, default=str)
+
+
 def is_sweep(runs: Sequence[Run]) -> bool:
     """Whether there is a threshold to compare: some series has at least three rules."""
-    return any(len(series.points) >= 3 for series in sweep(runs))
+    return specs_of_sweep([run.spec for run in runs])
+
+
+def specs_of_sweep(specs: Sequence[Mapping[str, Any]]) -> bool:
+    """As ``is_sweep``, of runs that nobody has read yet."""
+    rules: dict[str, set[Rule]] = {}
+    for spec in specs:
+        if (rule := rule_of_spec(spec)) is not None:
+            rules.setdefault(_rest(spec), set()).add(rule)
+    return any(len(known) >= 3 for known in rules.values())
 
 
 def steps_to(run: Run, goal: float) -> float:

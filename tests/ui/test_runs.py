@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from diagnostics.charts import sweep, sweep_map
 from diagnostics.store import Store
 from experiments.spec import RunSpec
 from tests.ui.conftest import ROOT, Open, words
@@ -45,6 +46,19 @@ def test_everything_stored_is_listed_and_filtered(runs, told: Told) -> None:
     assert table(app) == ["GRU"]
     app.multiselect(key="filter-state").set_value(["failed"]).run()
     assert "None of the 4 runs passes" in words(app)
+
+
+def test_figures_of_a_sweep_are_offered_where_there_is_one(runs, told: Told, store: Store) -> None:
+    def offered(app: AppTest) -> list[str]:
+        return app.selectbox(key="export-figure-runs").options
+
+    app = runs(*told[1])
+    plain = offered(app)
+    assert "What clipping does to the gradient's norm" in plain
+    assert {sweep.TITLE, sweep_map.TITLE}.isdisjoint(plain)
+    specs = [RunSpec.make(gap=8, clip=clip).to_json() for clip in ("none", "norm:1", "norm:2")]
+    _, ids = store.create(specs, ["a", "b", "c"], "swept")
+    assert set(offered(runs(*ids))) - set(plain) == {sweep.TITLE, sweep_map.TITLE}
 
 
 def test_a_network_without_recurrence_is_listed_as_what_it_is(runs, store: Store) -> None:

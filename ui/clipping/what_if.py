@@ -109,7 +109,7 @@ def _view(reading: Reading) -> None:
         _train(runs, f"{rule}:{at!r}")
         with st.popover("Export", icon=":material/download:"):
             names = {run.id: run.name for run in runs}
-            figure_exports(names, lambda: runs, {}, "what-if")
+            figure_exports(names, lambda: runs, {}, "what-if", [run.spec for run in runs])
 
 
 def _threshold(runs: Sequence[Run], rule: str) -> float:

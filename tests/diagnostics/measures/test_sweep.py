@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnostics.measures.sweep import Rule, findings, is_sweep, rule_of, steps_to, sweep
+from diagnostics.measures.sweep import Rule, findings, is_sweep, rule_of, specs_of_sweep, steps_to, sweep
 from diagnostics.records import Records, Run
 from tests.diagnostics.charts.samples import facts_of, powers, run_of
 
@@ -89,6 +89,16 @@ def test_cells_are_series_of_their_own_and_rules_are_in_order() -> None:
     ]
     assert is_sweep(grid(outcomes))
     assert not is_sweep(grid({"none": [FAILS], "norm:1.0": [LEARNS]}))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["none", "norm:1", "norm:2", "value:1", "", "norm:x"]), st.integers(0, 1))),
+    st.sampled_from(["tanh", "gru"]),
+)
+def test_whether_runs_are_a_sweep_their_specs_say(asked: list[tuple[str, int]], other: str) -> None:
+    runs = [tried(clip, seed, cell="tanh" if index % 3 else other) for index, (clip, seed) in enumerate(asked)]
+    wanted = any(len(series.points) >= 3 for series in sweep(runs))
+    assert specs_of_sweep([run.spec for run in runs]) is is_sweep(runs) is wanted
 
 
 def said(outcomes: dict[str, list[tuple[float, ...]]]) -> str:
