@@ -15,7 +15,7 @@ from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_fi
 from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
 from diagnostics.charts.palette import Style, ThemeName, faded, styles
 from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, training_of, watched
+from diagnostics.charts.series import MEANINGS, VALUE, absent, first_parts, kinds, watched
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent
@@ -101,7 +101,7 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
     looks = zip(bundles, run_labels(faces), styles(faces), strict=True)
-    first = _first_parts(bundles)
+    first = first_parts(bundles)
     named = [(group, label, style) for group, label, style in looks if group in first and applies(group.runs)]
     curves = tuple(_curve(*one) for one in named if _begun(one[:1]))
     parts = " · one line for all parts of a model" if len(first) < len(bundles) else ""
@@ -144,12 +144,6 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
         measured,
         absent(runs, "training step"),
     )
-
-
-def _first_parts(bundles: Sequence[Group]) -> list[Group]:
-    """All but the further parts of one watched model, whose loss is that of the first."""
-    told: dict[str, Group] = {}
-    return [group for group in bundles if told.setdefault(training_of(group.face) or group.face.id, group) is group]
 
 
 def _common(names: Sequence[str], otherwise: str) -> str:

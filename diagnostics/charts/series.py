@@ -209,6 +209,12 @@ def training_of(run: Run) -> str:
     return run.comparison if watched(run) else ""
 
 
+def first_parts(bundles: Sequence[Group]) -> list[Group]:
+    """All but the further parts of one watched model, of which what belongs to the whole model is that of the first."""
+    told: dict[str, Group] = {}
+    return [group for group in bundles if told.setdefault(training_of(group.face) or group.face.id, group) is group]
+
+
 def cuts(run: Run) -> tuple[int, ...]:
     """The timesteps whose incoming state was cut off from the gradient, where a watched run tells of any."""
     about = run.spec.get("watched")

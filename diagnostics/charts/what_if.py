@@ -16,7 +16,7 @@ from diagnostics.charts.bands import add_band
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
 from diagnostics.charts.labels import run_labels, spoken
 from diagnostics.charts.palette import Style, ThemeName, styles
-from diagnostics.charts.series import absent
+from diagnostics.charts.series import absent, first_parts
 from diagnostics.charts.ticks import log_ticks
 from diagnostics.measures.band import band
 from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
@@ -71,7 +71,8 @@ def prepare_norm(runs: Sequence[Run], over_seeds: bool = False, at: float = math
     norms = {run.id: _norms(run) for run in runs}
     thresholds = _thresholds([values for values in norms.values() if values.size], at)
     lines, lacking = [], []
-    for label, style, group in _groups(runs, over_seeds):
+    bundles = _groups(runs, over_seeds)
+    for label, style, group in bundles:
         answers = [by_norm(norms[run.id], thresholds) for run in group.runs if norms[run.id].size]
         answers = [answer for answer in answers if answer.steps]
         if not answers:
@@ -86,7 +87,7 @@ def prepare_norm(runs: Sequence[Run], over_seeds: bool = False, at: float = math
                 least=envelope([answer.least_factor for answer in answers]).low,
             )
         )
-    alone = [run for run in runs if norms[run.id].size]
+    alone = [run for *_, group in bundles for run in group.runs if norms[run.id].size]
     found = suggest(norms[alone[0].id]).suggestions if len(alone) == 1 else ()
     how = "median over the clipped steps; dotted: the step clipped hardest"
     return Prepared(
@@ -145,17 +146,23 @@ def prepare_value(runs: Sequence[Run], over_seeds: bool = False, at: float = mat
 def _groups(runs: Sequence[Run], over_seeds: bool) -> list[tuple[str, Style, Group]]:
     bundles = groups(runs) if over_seeds else singles(runs)
     faces = [group.face for group in bundles]
-    return list(zip(run_labels(faces), styles(faces), bundles, strict=True))
+    kept = {id(group) for group in first_parts(bundles)}
+    named = zip(run_labels(faces), styles(faces), bundles, strict=True)
+    return [(label, style, group) for label, style, group in named if id(group) in kept]
 
 
 def _origin(figure: str, runs: Sequence[Run], caption: str, over_seeds: bool) -> Origin:
     reduction = caption.split(" · ")[1] + (
         "; over the seeds median, and band from the lowest to the highest" * over_seeds
     )
+    if over_seeds:
+        caption += " · over the seeds: median, and band from the lowest to the highest"
+    if len(first_parts(singles(runs))) < len(runs):
+        caption += " · one line for all parts of a model"
     return Origin(
         figure,
         ids(runs),
-        caption + (" · over the seeds: median, and band from the lowest to the highest" if over_seeds else ""),
+        caption,
         {
             "training_steps": {run.id: run.records.rows("step") for run in runs},
             "unit": "share; ratio",

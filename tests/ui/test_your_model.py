@@ -232,6 +232,18 @@ def test_clipping_asks_their_norms(open_app: Open, everything: list[str]) -> Non
     assert not no_numbers(app)
 
 
+def test_clipping_asks_the_parts_of_one_model_once(open_app: Open, store: Store) -> None:
+    ids = watched.comparison_of(store, [{"name": "my run · encoder"}, {"name": "my run · decoder"}])
+    app = open_app()
+    app.switch_page("ui/pages/clipping.py")
+    app.query_params["runs"] = ",".join(ids)
+    app.run()
+    assert not app.exception
+    said = words(app)
+    assert "Parts of one model share the gradient that is clipped" in said
+    assert said.count('<th scope="row">') == 1
+
+
 def test_inspect_says_why_it_cannot_look_into_them(open_app: Open, everything: list[str]) -> None:
     app = open_app()
     app.switch_page("ui/pages/inspect.py")

@@ -10,10 +10,11 @@ import numpy as np
 import streamlit as st
 
 from diagnostics.charts.gallery import FIGURES
+from diagnostics.charts.series import first_parts
 from diagnostics.measures import what_if as measure
 from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.measures.entry_sizes import EDGES
-from diagnostics.measures.seeds import any_seeds
+from diagnostics.measures.seeds import any_seeds, singles
 from diagnostics.store import StoreError
 from ui import events, example, look, places
 from ui.clipping import asked
@@ -86,9 +87,13 @@ def _look(ids: tuple[str, ...]) -> None:
 
 def _view(reading: Reading) -> None:
     asked.fill()
-    runs = reading.runs
-    if said := events.listed(runs, look.theme()):
+    if said := events.listed(reading.runs, look.theme()):
         st.html(said)
+    runs = [group.runs[0] for group in first_parts(singles(reading.runs))]
+    if len(runs) < len(reading.runs):
+        st.caption(
+            "Parts of one model share the gradient that is clipped: it is shown once, under the first one’s name."
+        )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="what-if-controls"):
         rule = asked.one_of("rule", "Clipping", asked.RULES)
         over_seeds = False

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnostics.charts import clipping, heatmap, learning, profile, ribbon
+from diagnostics.charts import clipping, heatmap, learning, profile, ribbon, what_if
 from diagnostics.charts.gallery import FIGURES
 from diagnostics.charts.palette import THEMES
 from diagnostics.records import Records, Run
@@ -85,6 +85,19 @@ def test_the_loss_of_a_whole_model_is_drawn_once_for_all_its_parts() -> None:
     assert "all parts" not in learning.prepare([parts[0], other]).origin.caption
     lab = [replace(one, id=f"l-{i}", comparison="c-3") for i, one in enumerate(story())]
     assert len(learning.prepare(lab).curves) == len(lab)
+
+
+def test_what_a_threshold_would_have_done_is_drawn_once_for_all_parts_of_a_model() -> None:
+    parts = [replace(run(), id=f"r-{i}", name=name, comparison="c-1") for i, name in enumerate(("encoder", "decoder"))]
+    other = replace(run(), id="r-9", name="other", comparison="c-2")
+    prepared = what_if.prepare_norm([*parts, other])
+    assert [line.label for line in prepared.lines] == ["encoder", "other"]
+    assert prepared.lines[1].style == profile.prepare([*parts, other]).lines[2].style
+    assert prepared.origin.caption.endswith(" · one line for all parts of a model")
+    assert "all parts" not in what_if.prepare_norm([parts[0], other]).origin.caption
+    alone = what_if.prepare_norm(parts)
+    assert alone.percentiles == what_if.prepare_norm(parts[:1]).percentiles
+    assert len(alone.percentiles) > 0
 
 
 def test_the_only_line_of_a_run_is_not_faded_beside_the_lab_s() -> None:
