@@ -242,6 +242,7 @@ def test_clipping_asks_the_parts_of_one_model_once(open_app: Open, store: Store)
     said = words(app)
     assert "Parts of one model share the gradient that is clipped" in said
     assert said.count('<th scope="row">') == 1
+    assert said.count("Clipping by norm at 1 engaged on") == 1
 
 
 def test_inspect_says_why_it_cannot_look_into_them(open_app: Open, everything: list[str]) -> None:

@@ -87,9 +87,9 @@ def _look(ids: tuple[str, ...]) -> None:
 
 def _view(reading: Reading) -> None:
     asked.fill()
-    if said := events.listed(reading.runs, look.theme()):
-        st.html(said)
     runs = [group.runs[0] for group in first_parts(singles(reading.runs))]
+    if said := events.listed(runs, look.theme()):
+        st.html(said)
     if len(runs) < len(reading.runs):
         st.caption(
             "Parts of one model share the gradient that is clipped: it is shown once, under the first one’s name."
