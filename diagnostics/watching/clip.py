@@ -114,8 +114,8 @@ class Gradients:
             held.of_update = parameter._version
             held.version = now
             at_once = self._at_once or self.sized
-            held.measured = whole_gradient.measured([_dense(gradient)]) if at_once else None
-            held.sizes = _sizes([_dense(gradient)]) if self._at_once and self.sized else None
+            held.measured = whole_gradient.measured([dense(gradient)]) if at_once else None
+            held.sizes = _sizes([dense(gradient)]) if self._at_once and self.sized else None
 
         return accumulated
 
@@ -150,9 +150,9 @@ class Gradients:
     def _are_gone(self) -> bool:
         fed = [held for held in self._known.values() if held.since]
         left = [grad for held in fed if (grad := held.parameter.grad) is not None]
-        if any(bool(_dense(grad).any()) for grad in left):  # one look, in most cases
+        if any(bool(dense(grad).any()) for grad in left):  # one look, in most cases
             return False
-        if any(bool(_dense(grad).signbit().any()) for grad in left):  # what clipping has erased holds −0 too
+        if any(bool(dense(grad).signbit().any()) for grad in left):  # what clipping has erased holds −0 too
             return False
         return bool(fed) and (not left or any(held.measured is not None and held.measured.norm > 0 for held in fed))
 
@@ -178,7 +178,7 @@ class Gradients:
             if gradient is None or held.version != (id(gradient), gradient._version):
                 return True
             # Who writes into .grad.data leaves no trace but the numbers.
-            if held.measured is not None and _differ(held.measured.norm, whole_gradient.norm_of([_dense(gradient)])):
+            if held.measured is not None and _differ(held.measured.norm, whole_gradient.norm_of([dense(gradient)])):
                 return True
         return False
 
@@ -215,7 +215,8 @@ class Gradients:
             found = Clipped(pre.norm, now.norm, pre.nan_count, pre.inf_count, pre.zero_count)
         # Who has clipped once may do so again, also where it is not at every step.
         self.by_hand = self._at_once = self.by_hand or by_hand or (changed and rule is None)
-        unstored = sum(p.grad.numel() for p in parameters if p.grad is not None) - sum(v.numel() for v in values)
+        whole = sum(p.grad.numel() * (1 + p.grad.is_complex()) for p in parameters if p.grad is not None)
+        unstored = whole - sum(part.numel() for part in values)
         return replace(found, zero_count=found.zero_count + unstored)  # what a sparse gradient does not store is 0
 
     def sizes(self, parameters: Sequence[Tensor], scale: float, *, by_hand: bool) -> Array:
@@ -224,7 +225,7 @@ class Gradients:
         if not self.sized:
             return NOT_MEASURED
         if not by_hand:
-            return _sizes([_dense(p.grad) for p in parameters if p.grad is not None])
+            return _sizes([dense(p.grad) for p in parameters if p.grad is not None])
         parts = [held.sizes for p in parameters if (held := self._known.get(id(p))) is not None and held.passes]
         known = [part for part in parts if part is not None]
         return np.sum(known, axis=0) if known and len(known) == len(parts) and scale == 1.0 else NOT_MEASURED
@@ -255,11 +256,11 @@ class Gradients:
 
     def broken_gradient(self, parameters: Sequence[Tensor]) -> tuple[str, Tensor] | None:
         """The first of the parameters whose gradient holds a nan or an infinity, and that gradient."""
-        return self._first((p, _dense(p.grad)) for p in parameters if p.grad is not None)
+        return self._first((p, dense(p.grad)) for p in parameters if p.grad is not None)
 
     def broken_parameter(self) -> tuple[str, Tensor] | None:
         """The first parameter that holds a nan or an infinity, and its values."""
-        return self._first((p, p.detach()) for p in self.followed())
+        return self._first((p, _real(p.detach())) for p in self.followed())
 
     def _first(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[str, Tensor] | None:
         found = list(pairs)
@@ -298,16 +299,23 @@ def _differ(one: float, other: float) -> bool:
     return one != other and not (math.isnan(one) and math.isnan(other))
 
 
-def _dense(gradient: Tensor) -> Tensor:
-    """What a gradient holds, as a dense tensor: of a sparse one the values that it has (the others are 0)."""
+def dense(gradient: Tensor) -> Tensor:
+    """What a gradient holds, as a dense tensor of real numbers: of a sparse one the values that it has (the others are
+    0), of a complex one the real and imaginary parts."""
     gradient = gradient.detach()
-    return gradient.coalesce()._values() if gradient.layout == torch.sparse_coo else gradient
+    return _real(gradient.coalesce()._values() if gradient.layout == torch.sparse_coo else gradient)
+
+
+def _real(values: Tensor) -> Tensor:
+    return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
 
 
 def _in_place(parameter: Tensor) -> Tensor:
-    """As ``_dense``, and what is done to it is done to the parameter's gradient."""
+    """As ``dense``, and what is done to it is done to the parameter's gradient."""
     gradient = parameter.grad
     assert gradient is not None
     if gradient.layout == torch.sparse_coo and not gradient.is_coalesced():
         parameter.grad = gradient = gradient.coalesce()
-    return gradient.detach() if gradient.layout != torch.sparse_coo else gradient._values()
+    if gradient.is_conj():  # else what is written would be written into a copy
+        parameter.grad = gradient = gradient.resolve_conj()
+    return _real(gradient.detach() if gradient.layout != torch.sparse_coo else gradient._values())

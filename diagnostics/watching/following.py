@@ -12,7 +12,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from diagnostics.watching import graph
 from diagnostics.watching.between import begins_detached, check_whole, constants
-from diagnostics.watching.leaves import Path, replaced, tensors
+from diagnostics.watching.leaves import Path, continuous, replaced, tensors
 from diagnostics.watching.lines import Line, Place
 from diagnostics.watching.matching import Call, Handed, Handover, Memory, Output, UnclearError, same_values
 from diagnostics.watching.members import members
@@ -80,7 +80,7 @@ class Following:
         made = {
             path: leaf
             for path, leaf in tensors(output)
-            if leaf.requires_grad and leaf.is_floating_point() and id(leaf) not in given
+            if leaf.requires_grad and continuous(leaf) and id(leaf) not in given
         }
         if len({id(leaf) for leaf in made.values()}) > 1:
             output = replaced(output, self._alias({id(leaf): leaf for leaf in made.values()}))
@@ -192,7 +192,7 @@ class Following:
             if one.output in returned
         ]
         handed = {id(one.tensor) for one in handover.states}
-        fed_back = all(id(leaf) in handed for _, leaf in frame.leaves if leaf.is_floating_point())
+        fed_back = all(id(leaf) in handed for _, leaf in frame.leaves if continuous(leaf))
         try:
             return roles(states, frame.call.since, fed_back)
         except ValueError as reason:

@@ -100,7 +100,7 @@ class Habits:
 
 def _exceeds(kind: str, threshold: float, parameters: Sequence[Tensor]) -> bool:
     """Whether clipping by this rule would visibly have changed the gradient."""
-    gradients = [p.grad.detach() for p in parameters if p.grad is not None and not p.grad.is_sparse]
+    gradients = [clip.dense(p.grad) for p in parameters if p.grad is not None and not p.grad.is_sparse]
     if kind == "norm":
         return whole_gradient.norm_of(gradients) > 1.001 * threshold if gradients else False
     return any(float(gradient.abs().max()) > threshold for gradient in gradients if gradient.numel())

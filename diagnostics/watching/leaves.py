@@ -21,6 +21,11 @@ def tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
             yield from tensors(part, (*path, key))
 
 
+def continuous(leaf: Tensor) -> bool:
+    """Whether it holds what a gradient can be of: real or complex numbers."""
+    return leaf.is_floating_point() or leaf.is_complex()
+
+
 def replaced(value: Any, new: Callable[[Tensor], Tensor]) -> Any:
     """``value`` with ``new`` of every tensor in its place; containers that hold a changed one are copies."""
     if isinstance(value, Tensor):

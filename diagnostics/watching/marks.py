@@ -231,10 +231,10 @@ def _same(made: graph.Edge | None) -> Iterator[tuple[int, int]]:
 
 
 def _total(direct: Tensor, decay: Tensor) -> Tensor:
-    """g_t = ∂⁺L/∂h_t + a_{t+1} ⊙ g_{t+1}, [T,B,H]."""
+    """g_t = ∂⁺L/∂h_t + a_{t+1} ⊙ g_{t+1}, [T,B,H]; of a complex decay the conjugate, as autograd has it."""
     total = direct.clone()
     for t in reversed(range(len(total) - 1)):
-        total[t] += decay[t + 1] * total[t + 1]
+        total[t] += decay[t + 1].conj() * total[t + 1]
     return total
 
 

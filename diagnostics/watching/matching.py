@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from diagnostics.watching import graph
 from diagnostics.watching.graph import Edge
-from diagnostics.watching.leaves import Path
+from diagnostics.watching.leaves import Path, continuous
 from diagnostics.watching.lines import Line
 from diagnostics.watching.roles import Role
 from diagnostics.watching.shares import Share
@@ -132,7 +132,7 @@ class Memory:
 
         Raises ``UnclearError``.
         """
-        places = [(path, leaf) for path, leaf in leaves if leaf.is_floating_point() and self._may_be_state(path)]
+        places = [(path, leaf) for path, leaf in leaves if continuous(leaf) and self._may_be_state(path)]
         known = [(self.outputs[leaf], leaf) for _, leaf in places if leaf in self.outputs]
         same: dict[Path, tuple[Output, Tensor]] = {output.path: (output, leaf) for output, leaf in known}
         calls = {id(output.call): output.call for output, _ in known}

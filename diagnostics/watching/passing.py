@@ -13,6 +13,11 @@ import torch
 from torch import Tensor
 
 
+def _as_real(values: Tensor) -> Tensor:
+    """[..,H], where it is complex as [..,2·H], real and imaginary parts by turns."""
+    return torch.view_as_real(values.resolve_conj()).flatten(-2) if values.is_complex() else values
+
+
 @dataclass(frozen=True)
 class LayerPass:
     """One layer in one direction, in walk order: step 0 is the first that was walked, also in reverse.
@@ -41,6 +46,17 @@ class LayerPass:
     is in that of the first pass with the weight, so that the sum over passes is what was added to its gradient."""
     rounding: torch.dtype | None = None
     """The coarsest dtype that the layer's products were computed in; None: that of ``h``."""
+
+    def __post_init__(self) -> None:
+        """A complex state of H numbers is one of 2·H real ones, of which autograd's ∂L/∂(Re h) + i ∂L/∂(Im h) is the
+        gradient."""
+        for name in ("h", "grad_h", "c", "grad_c"):
+            values: Tensor | None = getattr(self, name)
+            if values is not None and values.is_complex():
+                object.__setattr__(self, name, _as_real(values))
+        if self.last_answer is not None:
+            of_h, of_c = self.last_answer
+            object.__setattr__(self, "last_answer", (_as_real(of_h), None if of_c is None else _as_real(of_c)))
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,9 @@ def _arrival(one: Share, which: int) -> Any:
 def weight_sum(module: nn.Module, shares: Sequence[tuple[Share, int | None]]) -> Tensor | None:
     """Σ_k G_k in float64, in the weight's shape, of calls and the backward pass that reached each, if one did.
 
-    None where something was changed in place since.
+    None where something was changed in place since, and of a complex weight.
     """
-    if not all(one.unchanged for one, _ in shares):
+    if not all(one.unchanged for one, _ in shares) or shares[0][0].weight.is_complex():
         return None
     parts = [(one, one.gradients[number]) for one, number in shares if number in one.gradients]
     weight = shares[0][0].weight.double()

@@ -51,7 +51,7 @@ class SelfCheck:
         self.close()
         for name, parameter in self._model.named_parameters():
             known = name in self._weights if self._weights else parameter.ndim == 2 and parameter.numel() <= LARGEST
-            if known and parameter.requires_grad:
+            if known and parameter.requires_grad and not parameter.is_complex():
                 self._handles.append(parameter.register_hook(self._listener(name)))
 
     def _listener(self, name: str) -> Callable[[Tensor], None]:
