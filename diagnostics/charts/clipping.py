@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,16 +12,17 @@ import plotly.graph_objects as go
 from diagnostics.charts.bands import add_band
 from diagnostics.charts.blocks import block_edges, block_peak, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
-from diagnostics.charts.labels import run_labels, safe, spoken
-from diagnostics.charts.palette import ThemeName, faded, styles
+from diagnostics.charts.labels import safe, spoken
+from diagnostics.charts.palette import ThemeName, faded
 from diagnostics.charts.rails import MARKS, Rails, add_ground, rail_axis, rails_of
-from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds, training_of
+from diagnostics.charts.series import INFINITE, MEANINGS, NAN, VALUE, ZERO, absent, kinds
 from diagnostics.charts.ticks import log_ticks
+from diagnostics.charts.whole import wholes
 from diagnostics.measures.clipping import clipped_share
 from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent
 from diagnostics.measures.seed_verdict import span
-from diagnostics.measures.seeds import Envelope, Group, envelope, groups, singles, spread
+from diagnostics.measures.seeds import Envelope, Group, envelope, spread
 from diagnostics.records import Array, Run
 
 TITLE = "What clipping does to the gradient's norm"
@@ -71,17 +71,8 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     With ``over_seeds`` runs that differ only in their seed share a panel: the median of those that came so far, in a
     band from the least to the greatest.
     """
-    bundles = groups(runs) if over_seeds else singles(runs)
-    faces = [group.face for group in bundles]
-    parts = Counter(training_of(group.runs[0]) for group in bundles)
-    told: set[str] = set()
-    found = []
-    for group, label, style in zip(bundles, run_labels(faces), styles(faces), strict=True):
-        model = training_of(group.runs[0])
-        if model not in told and any(run.records.rows("step") for run in group.runs):
-            found.append(_panel(group, label, style.colour, parts[model] if model else 1))
-            told |= {model} - {""}
-    panels = tuple(found)
+    begun = [one for one in wholes(runs, over_seeds) if any(run.records.rows("step") for run in one.group.runs)]
+    panels = tuple(_panel(one.group, one.label, one.style.colour, one.parts) for one in begun)
     block = max((block_size(run.records.rows("step"), MOST_POINTS) for run in runs), default=1)
     points = "every step" if block == 1 else f"each point the largest of up to {block} steps"
     seeds = "lines: median over the seeds; bands: lowest to highest seed" if over_seeds else ""

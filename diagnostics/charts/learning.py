@@ -12,14 +12,15 @@ import plotly.graph_objects as go
 from diagnostics.charts.bands import add_band
 from diagnostics.charts.blocks import block_edges, block_mean, block_size
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting, wire
-from diagnostics.charts.labels import run_labels, safe, short, spoken, wrap
-from diagnostics.charts.palette import Style, ThemeName, faded, styles
+from diagnostics.charts.labels import safe, short, spoken, wrap
+from diagnostics.charts.palette import Style, ThemeName, faded
 from diagnostics.charts.rails import MARKS, add_ground, rail_axis
-from diagnostics.charts.series import MEANINGS, VALUE, absent, first_parts, kinds, watched
+from diagnostics.charts.series import MEANINGS, VALUE, absent, kinds, watched
 from diagnostics.charts.ticks import log_ticks
+from diagnostics.charts.whole import wholes
 from diagnostics.measures.evidence import loss_known
 from diagnostics.measures.numbers import number, percent
-from diagnostics.measures.seeds import Envelope, Group, envelope, groups, on_one_grid, singles
+from diagnostics.measures.seeds import Envelope, Group, envelope, on_one_grid
 from diagnostics.records import Array, Run
 
 TITLE = "Does it learn? Loss and success"
@@ -98,13 +99,10 @@ def prepare(runs: Sequence[Run], over_seeds: bool = False) -> Prepared:
     ``over_seeds`` runs that differ only in their seed are one curve: the median of those that came so far, in a band
     from the least to the greatest; each run whose loss broke keeps its own mark.
     """
-    bundles = groups(runs) if over_seeds else singles(runs)
-    faces = [group.face for group in bundles]
-    looks = zip(bundles, run_labels(faces), styles(faces), strict=True)
-    first = first_parts(bundles)
-    named = [(group, label, style) for group, label, style in looks if group in first and applies(group.runs)]
+    found = wholes(runs, over_seeds)
+    named = [one[:3] for one in found if applies(one.group.runs)]
     curves = tuple(_curve(*one) for one in named if _begun(one[:1]))
-    parts = " · one line for all parts of a model" if len(first) < len(bundles) else ""
+    parts = " · one line for all parts of a model" if any(one.parts > 1 for one in found) else ""
     bundles = tuple(group for group, *_ in named)
     runs = [run for run in runs if applies([run])]
     facts = [run.facts for run in runs if run.facts is not None]

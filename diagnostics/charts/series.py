@@ -203,18 +203,6 @@ def all_watched(runs: Sequence[Run]) -> bool:
     return bool(runs) and all(map(watched, runs))
 
 
-def training_of(run: Run) -> str:
-    """The training that a watched run is one recurrent part of, "" for a run of its own: what belongs to the whole
-    model, its loss and the gradient of all its parameters, is the same for all parts, and is drawn once."""
-    return run.comparison if watched(run) else ""
-
-
-def first_parts(bundles: Sequence[Group]) -> list[Group]:
-    """All but the further parts of one watched model, of which what belongs to the whole model is that of the first."""
-    told: dict[str, Group] = {}
-    return [group for group in bundles if told.setdefault(training_of(group.face) or group.face.id, group) is group]
-
-
 def cuts(run: Run) -> tuple[int, ...]:
     """The timesteps whose incoming state was cut off from the gradient, where a watched run tells of any."""
     about = run.spec.get("watched")

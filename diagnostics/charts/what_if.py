@@ -14,14 +14,15 @@ import plotly.graph_objects as go
 
 from diagnostics.charts.bands import add_band
 from diagnostics.charts.frame import Frame, Origin, SizeName, frame, ids, new_figure, waiting
-from diagnostics.charts.labels import run_labels, spoken
-from diagnostics.charts.palette import Style, ThemeName, styles
-from diagnostics.charts.series import absent, first_parts
+from diagnostics.charts.labels import spoken
+from diagnostics.charts.palette import Style, ThemeName
+from diagnostics.charts.series import absent
 from diagnostics.charts.ticks import log_ticks
+from diagnostics.charts.whole import wholes
 from diagnostics.measures.band import band
 from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.measures.numbers import number, percent
-from diagnostics.measures.seeds import Envelope, Group, envelope, groups, singles
+from diagnostics.measures.seeds import Envelope, envelope
 from diagnostics.measures.what_if import OLD, by_norm, by_value, sizes_of, suggest
 from diagnostics.records import Array, Run
 
@@ -71,8 +72,8 @@ def prepare_norm(runs: Sequence[Run], over_seeds: bool = False, at: float = math
     norms = {run.id: _norms(run) for run in runs}
     thresholds = _thresholds([values for values in norms.values() if values.size], at)
     lines, lacking = [], []
-    bundles = _groups(runs, over_seeds)
-    for label, style, group in bundles:
+    found = wholes(runs, over_seeds)
+    for group, label, style, _ in found:
         answers = [by_norm(norms[run.id], thresholds) for run in group.runs if norms[run.id].size]
         answers = [answer for answer in answers if answer.steps]
         if not answers:
@@ -87,8 +88,8 @@ def prepare_norm(runs: Sequence[Run], over_seeds: bool = False, at: float = math
                 least=envelope([answer.least_factor for answer in answers]).low,
             )
         )
-    alone = [run for *_, group in bundles for run in group.runs if norms[run.id].size]
-    found = suggest(norms[alone[0].id]).suggestions if len(alone) == 1 else ()
+    alone = [run for one in found for run in one.group.runs if norms[run.id].size]
+    suggested = suggest(norms[alone[0].id]).suggestions if len(alone) == 1 else ()
     how = "median over the clipped steps; dotted: the step clipped hardest"
     return Prepared(
         _origin(
@@ -101,7 +102,7 @@ def prepare_norm(runs: Sequence[Run], over_seeds: bool = False, at: float = math
         thresholds,
         tuple(lines),
         at,
-        tuple((suggestion.percentile, suggestion.threshold) for suggestion in found),
+        tuple((suggestion.percentile, suggestion.threshold) for suggestion in suggested),
         absent(runs, "training step with a finite norm"),
         tuple(lacking),
     )
@@ -111,7 +112,7 @@ def prepare_value(runs: Sequence[Run], over_seeds: bool = False, at: float = mat
     """Ask every edge of the recorded sizes what cutting each entry there would have done, over all profiles."""
     answers = {run.id: by_value(sizes) for run in runs if (sizes := sizes_of(run.records)) is not None}
     lines, lacking = [], []
-    for label, style, group in _groups(runs, over_seeds):
+    for group, label, style, _ in wholes(runs, over_seeds):
         found = [answers[run.id] for run in group.runs if run.id in answers and len(answers[run.id].rows)]
         if not found:
             lacking.append(label)
@@ -143,21 +144,13 @@ def prepare_value(runs: Sequence[Run], over_seeds: bool = False, at: float = mat
     )
 
 
-def _groups(runs: Sequence[Run], over_seeds: bool) -> list[tuple[str, Style, Group]]:
-    bundles = groups(runs) if over_seeds else singles(runs)
-    faces = [group.face for group in bundles]
-    kept = {id(group) for group in first_parts(bundles)}
-    named = zip(run_labels(faces), styles(faces), bundles, strict=True)
-    return [(label, style, group) for label, style, group in named if id(group) in kept]
-
-
 def _origin(figure: str, runs: Sequence[Run], caption: str, over_seeds: bool) -> Origin:
     reduction = caption.split(" · ")[1] + (
         "; over the seeds median, and band from the lowest to the highest" * over_seeds
     )
     if over_seeds:
         caption += " · over the seeds: median, and band from the lowest to the highest"
-    if len(first_parts(singles(runs))) < len(runs):
+    if len(wholes(runs)) < len(runs):
         caption += " · one line for all parts of a model"
     return Origin(
         figure,

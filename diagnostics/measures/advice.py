@@ -80,6 +80,16 @@ def in_vain(e: Evidence, clip: Any) -> list[str]:
     ]
 
 
+def too_often(e: Evidence) -> list[str]:
+    """Where clipping takes most updates' length."""
+    if e.clipped < OFTEN_CLIPPED:
+        return []
+    return [
+        f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
+        "most updates are made from a shortened gradient."
+    ]
+
+
 def _another_network(e: Evidence) -> tuple[str, ...]:
     """Where the kind of network decides, and nothing about its weights."""
     if e.blind:
@@ -145,11 +155,7 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         return ["Give it the remaining steps before changing anything: the gradient arrives."]
     done = f"{e.steps_done} training step{'s' * (e.steps_done != 1)}"
     said = [f"Try more than {done}: the gradient arrives, so what is missing may be time."]
-    if e.clipped >= OFTEN_CLIPPED:
-        said.append(
-            f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
-            "most updates are made from a shortened gradient."
-        )
+    said += too_often(e)
     said.append(f"Compare other learning rates{_rate(spec)}.")
     return said
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from diagnostics.measures.advice import OFTEN_CLIPPED, against_breaking, against_growth, bias_for, in_vain
+from diagnostics.measures.advice import against_breaking, against_growth, bias_for, in_vain, too_often
 from diagnostics.measures.evidence import Evidence, Kind
-from diagnostics.measures.numbers import number, percent, steps
+from diagnostics.measures.numbers import number, steps
 
 
 def watched_advice(evidence: Evidence | None, spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -87,15 +87,11 @@ def _reaches(e: Evidence, spec: Mapping[str, Any]) -> list[str]:
         return _faded(e, spec)
     if e.of == 0:
         return []
-    said = [
-        "Look elsewhere if it does not learn: at the data, the learning rate, the size, the time. The gradient arrives."
+    return [
+        "Look elsewhere if it does not learn: at the data, the learning rate, the size, the time. The gradient "
+        "arrives.",
+        *too_often(e),
     ]
-    if e.clipped >= OFTEN_CLIPPED:
-        said.append(
-            f"Compare a higher clipping threshold, or none: clipping engaged on {percent(e.clipped)} of the steps, so "
-            "most updates are made from a shortened gradient."
-        )
-    return said
 
 
 def _exploding(e: Evidence, spec: Mapping[str, Any]) -> list[str]:

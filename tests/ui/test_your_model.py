@@ -221,12 +221,17 @@ def test_runs_lists_and_shows_them(open_app: Open, store: Store, everything: lis
     assert list(app.dataframe[0].value["name"]) == ["by hand"]
 
 
-def test_clipping_asks_their_norms(open_app: Open, everything: list[str]) -> None:
+def clipping(open_app: Open, run_ids: list[str]) -> AppTest:
     app = open_app()
     app.switch_page("ui/pages/clipping.py")
-    app.query_params["runs"] = ",".join(everything)
+    app.query_params["runs"] = ",".join(run_ids)
     app.run()
     assert not app.exception
+    return app
+
+
+def test_clipping_asks_their_norms(open_app: Open, everything: list[str]) -> None:
+    app = clipping(open_app, everything)
     said = words(app)
     assert "with loss" in said
     assert not no_numbers(app)
@@ -234,12 +239,7 @@ def test_clipping_asks_their_norms(open_app: Open, everything: list[str]) -> Non
 
 def test_clipping_asks_the_parts_of_one_model_once(open_app: Open, store: Store) -> None:
     ids = watched.comparison_of(store, [{"name": "my run · encoder"}, {"name": "my run · decoder"}])
-    app = open_app()
-    app.switch_page("ui/pages/clipping.py")
-    app.query_params["runs"] = ",".join(ids)
-    app.run()
-    assert not app.exception
-    said = words(app)
+    said = words(clipping(open_app, ids))
     assert "Parts of one model share the gradient that is clipped" in said
     assert said.count('<th scope="row">') == 1
     assert said.count("Clipping by norm at 1 engaged on") == 1

@@ -10,11 +10,11 @@ import numpy as np
 import streamlit as st
 
 from diagnostics.charts.gallery import FIGURES
-from diagnostics.charts.series import first_parts
+from diagnostics.charts.whole import wholes
 from diagnostics.measures import what_if as measure
 from diagnostics.measures.clipping import THRESHOLD_LEAST, THRESHOLD_MOST
 from diagnostics.measures.entry_sizes import EDGES
-from diagnostics.measures.seeds import any_seeds, singles
+from diagnostics.measures.seeds import any_seeds
 from diagnostics.store import StoreError
 from ui import events, example, look, places
 from ui.clipping import asked
@@ -87,7 +87,7 @@ def _look(ids: tuple[str, ...]) -> None:
 
 def _view(reading: Reading) -> None:
     asked.fill()
-    runs = [group.runs[0] for group in first_parts(singles(reading.runs))]
+    runs = [one.group.runs[0] for one in wholes(reading.runs)]
     if said := events.listed(runs, look.theme()):
         st.html(said)
     if len(runs) < len(reading.runs):
